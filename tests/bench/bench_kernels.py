@@ -1,0 +1,154 @@
+"""Kernels against their rivals in one run: CPU ratios, printed, never asserted.
+
+`python -m tests.bench.bench_kernels`. zip-fit's own ranking in two processes against our kernel in two; CPU is user and
+system time of the parent and its children, the least of three. The other kernels run against the bare Python loop that
+one would write, in one process. CPU per pair still rises on a busy machine: the ratio is what to read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import math
+import multiprocessing
+import re
+import resource
+import sys
+import types
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from lakesift.udfs.kernels import entropy, tokens
+from lakesift.udfs.kernels.compression import alignment, ratio
+
+from tests.texts import human_eval, stitched
+
+Row = dict[str, Any]
+PROCESSES, REPEATS = 2, 3
+#: Length of rows in characters, number of rows, gzip level, bar.
+ZIPFIT_CASES = [(430, 400, 1, 1.25), (430, 400, 9, 1.25), (6000, 100, 1, 1.6), (6000, 100, 6, 1.9)]
+WORDS = re.compile(r"\w+|[^\w\s]+")
+
+
+def _cpu() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def cpu_seconds(*runs: Callable[[], object]) -> list[float]:
+    """Return the least CPU time of each, run in turns so that a busy machine meets all of them."""
+    best = [math.inf] * len(runs)
+    for _ in range(REPEATS):
+        for i, run in enumerate(runs):
+            start = _cpu()
+            run()
+            best[i] = min(best[i], _cpu() - start)
+    return best
+
+
+def _theirs(rows: list[str], targets: list[str], level: int) -> None:
+    """Rank by the package's own function in as many processes; `datasets`, which it imports for loading, is a stub."""
+    stub = types.ModuleType("datasets")
+    stub.load_dataset = None
+    sys.modules.setdefault("datasets", stub)
+    package = importlib.import_module("zip_fit.zipfit")
+    package.cpu_count = lambda: PROCESSES
+    ranker = package.ZIPFIT("", "", k=len(rows), compression_algorithm="gzip", compress_level=level)
+    with contextlib.redirect_stdout(io.StringIO()):
+        ranker.rank_sequences_by_alignment(rows, targets)
+
+
+def _kernel_rows(work: tuple[list[str], list[str], int]) -> list[float]:
+    rows, targets, level = work
+    scores: list[float] = alignment("gzip", level, targets)(rows).tolist()
+    return scores
+
+
+def _ours(rows: list[str], targets: list[str], level: int) -> None:
+    parts = [(rows[i::PROCESSES], targets, level) for i in range(PROCESSES)]
+    with multiprocessing.Pool(PROCESSES) as pool:
+        pool.map(_kernel_rows, parts, chunksize=1)
+        pool.close()
+        pool.join()
+
+
+def zipfit() -> list[Row]:
+    """Return CPU per pair in microseconds: ours, zip-fit's, ratio theirs / ours."""
+    targets, found = human_eval(164), []
+    for length, count, level, bar in ZIPFIT_CASES:
+        rows = stitched(length, count)
+        ours, theirs = cpu_seconds(
+            lambda rows=rows, level=level: _ours(rows, targets, level),
+            lambda rows=rows, level=level: _theirs(rows, targets, level),
+        )
+        scale = 1e6 / (count * len(targets))
+        found.append(_row(f"zipfit gzip-{level} {length} chars, us/pair", ours * scale, theirs * scale, bar))
+    return found
+
+
+def _row(name: str, ours: float, rival: float, bar: float) -> Row:
+    return {"name": name, "ours": ours, "rival": rival, "ratio": rival / ours, "bar": bar}
+
+
+def _bare_entropy(text: str) -> float:
+    counts = Counter(WORDS.findall(text)).values()
+    n = sum(counts)
+    return -sum(c / n * math.log2(c / n) for c in counts)
+
+
+def _bare_windows(text: str) -> float:
+    words, bits = WORDS.findall(text), []
+    for start in range(0, len(words) - 15, 4):
+        counts = Counter(words[start : start + 16]).values()
+        bits.append(-sum(c / 16 * math.log2(c / 16) for c in counts))
+    return sum(bits) / len(bits) if bits else math.nan
+
+
+def _bare_bytes(text: str) -> float:
+    counts = np.bincount(np.frombuffer(text.encode(), np.uint8), minlength=256)
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def _bare_ratio(text: str) -> float:
+    data = text.encode()
+    return len(zlib.compress(data, 6)) / len(data)
+
+
+def _token_counts(texts: Sequence[str]) -> list[int]:
+    return [tokens.wordpunct_count(text) for text in texts]
+
+
+def text_kernels() -> list[Row]:
+    """Return CPU per row in microseconds of 430-character rows: ours, the bare loop, ratio bare / ours."""
+    rows = stitched(430, 1500)
+    cases: list[tuple[str, Callable[[Sequence[str]], object], Callable[[str], object], float]] = [
+        ("compression_ratio", ratio, _bare_ratio, 0.95),
+        ("entropy windows of words", entropy.window_entropy, _bare_windows, 0.95),
+        ("entropy whole words", entropy.whole_entropy, _bare_entropy, 0.95),
+        ("entropy whole bytes", lambda texts: entropy.whole_entropy(texts, "byte"), _bare_bytes, 0.95),
+        ("length_tokens", _token_counts, lambda text: len(WORDS.findall(text)), 0.95),
+    ]
+    found = []
+    for name, ours, bare, bar in cases:
+        seconds = cpu_seconds(lambda f=ours: f(rows), lambda f=bare: [f(text) for text in rows])
+        scale = 1e6 / len(rows)
+        found.append(_row(f"{name}, us/row", seconds[0] * scale, seconds[1] * scale, bar))
+    return found
+
+
+def main() -> list[Row]:
+    """Print one line a case and return the rows."""
+    found = [*zipfit(), *text_kernels()]
+    print(f"{'name':<40} {'ours':>8} {'rival':>8} {'ratio':>6} {'bar':>5}")
+    for row in found:
+        print(f"{row['name']:<40} {row['ours']:8.2f} {row['rival']:8.2f} {row['ratio']:6.2f} {row['bar']:5.2f}")
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Shared fixtures: one Spark session for the whole run, started by the first test that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+LOCAL = """
+spark.master local[2,4]
+spark.driver.memory 3g
+spark.driver.host 127.0.0.1
+spark.driver.bindAddress 127.0.0.1
+spark.sql.shuffle.partitions 2
+spark.databricks.delta.snapshotPartitions 1
+spark.sql.sources.parallelPartitionDiscovery.parallelism 2
+spark.ui.enabled false
+spark.ui.showConsoleProgress false
+spark.log.level ERROR
+spark.sql.warehouse.dir {warehouse}
+"""
+
+
+@pytest.fixture(scope="session")
+def spark_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration for tests: two cores, small shuffles, the warehouse in a temporary folder."""
+    folder = tmp_path_factory.mktemp("spark")
+    path = folder / "test.conf"
+    path.write_text(LOCAL.format(warehouse=folder / "warehouse"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def spark(spark_conf: Path) -> Iterator[SparkSession]:
+    """The session of the test run (a JVM start costs seconds: one for all)."""
+    from lakesift.jobs.lake.session import session
+
+    made = session(str(spark_conf))
+    yield made
+    made.stop()

@@ -1,0 +1,40 @@
+"""Every example in a docstring of lakesift.udfs and lakesift.jobs is run and true."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import importlib.util
+import pkgutil
+
+import pytest
+
+
+def _modules() -> list[str]:
+    names = []
+    for root in ("lakesift.udfs", "lakesift.jobs"):
+        package = importlib.import_module(root)
+        names += [root, *(m.name for m in pkgutil.walk_packages(package.__path__, f"{root}."))]
+    return names
+
+
+@pytest.mark.parametrize("name", _modules())
+def test_examples_are_true(name: str) -> None:
+    try:
+        module = importlib.import_module(name)
+    except ImportError:
+        if importlib.util.find_spec("pyspark") is None:
+            pytest.skip("this module needs pyspark, which is not installed")
+        raise
+    failed, _ = doctest.testmod(module, verbose=False)
+    assert failed == 0
+
+
+def test_kernels_and_scores_have_examples() -> None:
+    bare = []
+    for name in _modules():
+        if ".kernels." in name or ".scores." in name:
+            tests = doctest.DocTestFinder().find(importlib.import_module(name))
+            if not any(test.examples for test in tests):
+                bare.append(name)
+    assert bare == []

@@ -1,0 +1,62 @@
+"""Finds scorers and selectors: by scanning their package, entry points, and packages that were registered.
+
+A newcomer adds one file; nothing else changes. A module name in a recipe is never imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from importlib import metadata
+from types import ModuleType
+
+from .errors import LakeSiftError
+from .scorer import Estimator, Scorer
+
+_registered: dict[str, list[str]] = {"lakesift.scores": [], "lakesift.selectors": []}
+
+
+def register(package: str | ModuleType, group: str = "lakesift.scores") -> None:
+    """Have `discover` scan one more package (a name or an imported module) from now on, in this process.
+
+    Executors never look anything up: they receive scorers by pickle, so the package must be importable there.
+    """
+    name = package if isinstance(package, str) else package.__name__
+    if name not in _registered[group]:
+        _registered[group].append(name)
+
+
+def _modules(package: str) -> list[ModuleType]:
+    root = importlib.import_module(package)
+    if not hasattr(root, "__path__"):
+        return [root]
+    names = sorted(m.name for m in pkgutil.iter_modules(root.__path__) if not m.name.startswith("_"))
+    return [root, *(importlib.import_module(f"{package}.{n}") for n in names)]
+
+
+def discover(package: str, group: str, bases: tuple[type, ...]) -> dict[str, type]:
+    """Return kind -> class for every subclass of `bases` in those packages that has a `kind` and is not marked `fitted`.
+
+    Raises
+    ------
+    LakeSiftError
+        If two classes claim one kind.
+    """
+    points = [e.value for e in metadata.entry_points(group=group)]
+    found: dict[str, type] = {}
+    for name in dict.fromkeys([package, *points, *_registered[group]]):
+        for module in _modules(name):
+            for _, cls in inspect.getmembers(module, inspect.isclass):
+                kind = getattr(cls, "kind", "")
+                ours = cls.__module__ == module.__name__ and issubclass(cls, bases)
+                if not ours or not kind or getattr(cls, "fitted", False):
+                    continue
+                if found.setdefault(kind, cls) is not cls:
+                    raise LakeSiftError(f"two classes claim kind {kind!r}: {found[kind]} and {cls}; rename one of them")
+    return dict(sorted(found.items()))
+
+
+def scorers() -> dict[str, type]:
+    """Return every scorer and estimator by kind; the fitted class behind an estimator is not listed beside it."""
+    return discover("lakesift.udfs.scores", "lakesift.scores", (Scorer, Estimator))

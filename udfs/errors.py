@@ -1,0 +1,53 @@
+"""Errors a user can act on: one sentence each, with the fact, the offending value, what is allowed and the next step.
+
+The command line prints the sentence without a traceback; as a library they are ordinary exceptions.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LakeSiftError(Exception):
+    """Base of every error that LakeSift raises on purpose."""
+
+
+class RecipeError(LakeSiftError):
+    """The recipe is wrong; raised before any Spark job starts."""
+
+
+class InputError(LakeSiftError):
+    """A table or file holds something that cannot be selected from as it is."""
+
+
+class ScoreError(LakeSiftError):
+    """A scorer produced a value that no table may hold, or its native library differs between machines."""
+
+
+class BoundError(LakeSiftError):
+    """Something would exceed a stated memory bound."""
+
+
+class PlatformError(LakeSiftError):
+    """Java, Spark, Delta or the lake folder is missing or unusable."""
+
+
+class ConflictError(LakeSiftError):
+    """Somebody else committed first, more often than the bounded number of retries."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """Return "did you mean 'x'? allowed: a, b, x" for an unknown name.
+
+    Examples
+    --------
+    >>> nearest("tabel", ["table", "id"])
+    "did you mean 'table'? allowed: id, table"
+    >>> nearest("zzz", ["b", "a"])
+    'allowed: a, b'
+    """
+    names = sorted(allowed)
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed: {', '.join(names)}"

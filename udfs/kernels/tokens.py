@@ -1,0 +1,81 @@
+"""Units of text: UTF-8 bytes, WordPunct tokens (`\\w+|[^\\w\\s]+`, module `re`) and whitespace-separated words.
+
+Leaves out sub-word units: they need a trained vocabulary, which is a model and not a kernel. Case is kept.
+"""
+
+from __future__ import annotations
+
+import re
+
+#: The maximal runs of word characters and of other visible characters (nltk's WordPunctTokenizer, with `re`).
+WORDPUNCT = re.compile(r"\w+|[^\w\s]+")
+
+
+def _classes() -> bytes:
+    """Return the translation table of the 128 ASCII bytes to b"w" (word), b"p" (other visible) and b" "."""
+    kinds = ("w" if re.match(r"\w", chr(i)) else " " if re.match(r"\s", chr(i)) else "p" for i in range(128))
+    return "".join(kinds).encode() + b"p" * 128
+
+
+_CLASSES = _classes()
+
+
+def utf8(text: str) -> bytes | None:
+    """Return the UTF-8 bytes, or None for a text that has none because it holds a lone surrogate.
+
+    Examples
+    --------
+    >>> utf8("é"), utf8("\\ud800")
+    (b'\\xc3\\xa9', None)
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
+
+
+def byte_count(text: str) -> int:
+    """Return the length in UTF-8 bytes; a lone surrogate, which UTF-8 cannot hold, counts three.
+
+    Examples
+    --------
+    >>> byte_count("naïve"), byte_count(""), byte_count("\\ud800")
+    (6, 0, 3)
+    """
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def wordpunct(text: str) -> list[str]:
+    """Return the WordPunct tokens in order.
+
+    Examples
+    --------
+    >>> wordpunct("don't stop: x_1 += 2")
+    ['don', "'", 't', 'stop', ':', 'x_1', '+=', '2']
+    """
+    return WORDPUNCT.findall(text)
+
+
+def wordpunct_count(text: str) -> int:
+    """Return `len(wordpunct(text))`; for ASCII by counting where the class of character changes, without tokens.
+
+    Examples
+    --------
+    >>> wordpunct_count("don't stop: x_1 += 2"), wordpunct_count(" "), wordpunct_count("œuvre, déjà")
+    (8, 0, 3)
+    """
+    if not text.isascii():
+        return len(WORDPUNCT.findall(text))
+    kinds = b" " + text.encode().translate(_CLASSES)
+    return kinds.count(b" w") + kinds.count(b" p") + kinds.count(b"wp") + kinds.count(b"pw")
+
+
+def whitespace_count(text: str) -> int:
+    """Return the number of words between runs of whitespace.
+
+    Examples
+    --------
+    >>> whitespace_count("don't  stop "), whitespace_count("")
+    (2, 0)
+    """
+    return len(text.split())

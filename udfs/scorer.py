@@ -1,0 +1,160 @@
+"""Scorer, Estimator, Fold and the fingerprint: plain Python and numpy, nothing of Spark.
+
+A *score* is what a scorer yields: one value per row, a function of that row's content and the fitted state alone.
+Laws (tests/scores/test_contract.py holds every discovered scorer to them): deterministic, independent of batch,
+order and neighbours, no mutation of inputs, picklable; the kernel never sees null and says "undefined" with NaN.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+State = TypeVar("State")
+Kernel = Callable[..., Any]
+
+#: Names of the document expressions that a scorer may read; any other input is the label of another score.
+DOCUMENT_INPUTS = ("text", "prompt", "completion")
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Parameters or fitted state as fields; `kernel()` builds the function that scores a batch.
+
+    Parameters
+    ----------
+    of : str, default "text"
+        What is scored: "text", "prompt", "completion", or the label of another score.
+
+    Class attributes: `kind` is the name in recipes, SQL and memo tables; `revision` is raised when values change;
+    `value` is the Spark DDL type of one value; `comment` says unit, range and direction in table schemas; `fitted`
+    is True where only an estimator of the same kind makes instances.
+    """
+
+    kind: ClassVar[str] = ""
+    fitted: ClassVar[bool] = False
+    revision: ClassVar[int] = 1
+    value: ClassVar[str] = "double"
+    comment: ClassVar[str] = ""
+
+    of: str = "text"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the kernel is called with, in order."""
+        return (self.of,)
+
+    def kernel(self) -> Kernel:
+        """Return `f(*columns)`: lists of str (or arrays) without nulls in, one value per row out.
+
+        Out: a numpy array for a scalar `value` (NaN = undefined), a dict of arrays for a struct, a 2-d array for
+        `array<float>`. Called once per Python worker and cached by fingerprint.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Estimator(ABC):
+    """Parameters; `fit(fold)` learns from tables and returns the Scorer."""
+
+    kind: ClassVar[str] = ""
+    revision: ClassVar[int] = 1
+    value: ClassVar[str] = "double"
+    comment: ClassVar[str] = ""
+
+    of: str = "text"
+
+    @property
+    @abstractmethod
+    def fits_on(self) -> tuple[str, ...]:
+        """Tables it learns from: "documents" or names of the recipe's targets."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the fitted scorer's kernel will be called with."""
+        return (self.of,)
+
+    @abstractmethod
+    def fit(self, fold: Callable[[Fold[Any], str], Any]) -> Scorer:
+        """Learn. `fold(f, table)` makes one pass of `f` over a table of `fits_on` and returns the final state."""
+
+
+class Fold(ABC, Generic[State]):
+    """How anything global is learnt from a table: small state, associative and commutative *bit for bit*.
+
+    `add` may be split anywhere and `merge` may be called in any tree; the bytes of the result must not change.
+    `limit_bytes` bounds the pickled state of one partial; beyond it the pass stops with an error that names it.
+    """
+
+    limit_bytes: ClassVar[int] = 3_000_000
+
+    @abstractmethod
+    def zero(self) -> State:
+        """Return the empty state."""
+
+    @abstractmethod
+    def add(self, state: State, *columns: Any) -> State:
+        """Return the state with one batch of rows added; nulls never reach it."""
+
+    @abstractmethod
+    def merge(self, a: State, b: State) -> State:
+        """Return the union of two states."""
+
+
+def _canonical(value: Any) -> Any:
+    """Return a JSON-able twin of a parameter in which equal content is equal text."""
+    if isinstance(value, np.ndarray):
+        body = np.ascontiguousarray(value)
+        return ["array", str(body.dtype), list(body.shape), hashlib.sha256(body.tobytes()).hexdigest()]
+    if isinstance(value, bytes):
+        return ["bytes", hashlib.sha256(value).hexdigest()]
+    if isinstance(value, Mapping):
+        return {str(k): _canonical(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"a parameter of type {type(value).__name__} has no canonical form")
+
+
+def digest(value: Any) -> str:
+    """Return 16 hex digits of SHA-256 over the canonical JSON of parameters, arrays and nested mappings.
+
+    Examples
+    --------
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    >>> digest([1]) == digest([1.0])
+    False
+    """
+    text = json.dumps(_canonical(value), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def parameters(scorer: Scorer | Estimator) -> dict[str, Any]:
+    """Return the fields of a scorer or estimator by name."""
+    return {f.name: getattr(scorer, f.name) for f in fields(scorer)}
+
+
+def fingerprint(scorer: Scorer, reads: Mapping[str, str] | None = None) -> str:
+    """Return what identifies a score's values: kind, revision, parameters, fitted state, scores read.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        Fitted, if it comes from an estimator.
+    reads : mapping, optional
+        Fingerprints of the scores among its inputs, by label. Document inputs are not part of it: a memo row is
+        keyed by the hash of their content.
+    """
+    body = {k: v for k, v in parameters(scorer).items() if k != "of"}
+    known = reads or {}
+    return digest([scorer.kind, scorer.revision, body, [known[i] for i in scorer.inputs if i in known]])

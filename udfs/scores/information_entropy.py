@@ -1,0 +1,72 @@
+"""information_entropy: Shannon entropy in bits of a row's own tokens, as the mean over windows of 16 words.
+
+The first of the three entropies of EUDS (arXiv 2602.17465); the paper's formula is not public, so this definition is
+ours. The windowed form is the default because the whole-text form is mostly length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from ..errors import RecipeError, nearest
+from ..kernels import entropy
+from ..scorer import Kernel, Scorer
+
+
+@dataclass(frozen=True)
+class InformationEntropy(Scorer):
+    """Entropy of a row's own tokens.
+
+    Parameters
+    ----------
+    of : str, default "text"
+    unit : {"word", "character", "byte"}
+        WordPunct tokens, code points, or UTF-8 bytes.
+    window : int, default 16
+        Tokens (of `unit`) in a window; the stride is window // 4. Rows of fewer tokens are undefined.
+    whole : bool, default False
+        One window over the whole text instead; `window` is then not used, and only texts without tokens are undefined.
+    normalise : {"none", "tokens", "distinct"}
+        Divide by log2 of the number of tokens, or of distinct tokens, in the window.
+
+    Raises
+    ------
+    RecipeError
+        If a parameter is not allowed.
+
+    Examples
+    --------
+    >>> InformationEntropy(window=4).kernel()(["a b c d", "a a b b", "a b"]).tolist()
+    [2.0, 1.0, nan]
+    """
+
+    kind = "information_entropy"
+    comment = (
+        "entropy of the row's own tokens, mean over windows of 16 words, in bits: 0 to log2 window, "
+        "or 0 to 1 if normalised; larger is more varied; null for fewer tokens than a window"
+    )
+
+    unit: Literal["word", "character", "byte"] = "word"
+    window: int = 16
+    whole: bool = False
+    normalise: Literal["none", "tokens", "distinct"] = "none"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("unit", entropy.UNITS), ("normalise", entropy.NORMALISATIONS)):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise RecipeError(f"information_entropy has no {name} {value!r}; {nearest(str(value), allowed)}")
+        if type(self.window) is not int or self.window < 2:
+            raise RecipeError(f"window {self.window!r} is no number of tokens; allowed: 2 or more; 16 is usual")
+        if type(self.whole) is not bool:
+            raise RecipeError(
+                f"whole {self.whole!r} is neither true nor false; allowed: true, false; leave it out for windows"
+            )
+
+    def kernel(self) -> Kernel:
+        """Return texts (n,) -> float64 (n,)."""
+        if self.whole:
+            return partial(entropy.whole_entropy, unit=self.unit, normalise=self.normalise)
+        return partial(entropy.window_entropy, unit=self.unit, window=self.window, normalise=self.normalise)

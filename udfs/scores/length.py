@@ -1,0 +1,73 @@
+"""length_bytes and length_tokens: how long a row is, for floors, budgets and as the baseline of every comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RecipeError, nearest
+from ..kernels import tokens
+from ..scorer import Kernel, Scorer
+
+_COUNTS = {"wordpunct": tokens.wordpunct_count, "whitespace": tokens.whitespace_count}
+
+
+def _counted(count: Callable[[str], int]) -> Kernel:
+    def kernel(texts: Sequence[str]) -> NDArray[np.int64]:
+        return np.fromiter(map(count, texts), dtype=np.int64, count=len(texts))
+
+    return kernel
+
+
+@dataclass(frozen=True)
+class LengthBytes(Scorer):
+    """Length in UTF-8 bytes; 0 for empty text; a lone surrogate counts three.
+
+    Examples
+    --------
+    >>> LengthBytes().kernel()(["naïve", ""]).tolist()
+    [6, 0]
+    """
+
+    kind = "length_bytes"
+    value = "bigint"
+    comment = "length in UTF-8 bytes, >= 0; larger is longer"
+
+    def kernel(self) -> Kernel:
+        """Return texts (n,) -> int64 (n,)."""
+        return _counted(tokens.byte_count)
+
+
+@dataclass(frozen=True)
+class LengthTokens(Scorer):
+    """Length in tokens; 0 for empty text.
+
+    Parameters
+    ----------
+    of : str, default "text"
+    unit : {"wordpunct", "whitespace"}
+        `\\w+|[^\\w\\s]+` of module `re`, or what lies between runs of whitespace.
+
+    Examples
+    --------
+    >>> LengthTokens().kernel()(["don't stop", ""]).tolist()
+    [4, 0]
+    """
+
+    kind = "length_tokens"
+    value = "bigint"
+    comment = r"length in tokens (\w+|[^\w\s]+, or whitespace-separated as option), >= 0; larger is longer"
+
+    unit: Literal["wordpunct", "whitespace"] = "wordpunct"
+
+    def __post_init__(self) -> None:
+        if self.unit not in _COUNTS:
+            raise RecipeError(f"length_tokens has no unit {self.unit!r}; {nearest(str(self.unit), _COUNTS)}")
+
+    def kernel(self) -> Kernel:
+        """Return texts (n,) -> int64 (n,)."""
+        return _counted(_COUNTS[self.unit])
