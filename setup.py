@@ -5,15 +5,11 @@ from pathlib import Path
 from setuptools import setup
 
 ROOT = Path(__file__).parent
-PACKAGES = {
-    "lakesift.udfs": "udfs",
-    "lakesift.udfs.kernels": "udfs/kernels",
-    "lakesift.udfs.scores": "udfs/scores",
-    "lakesift.jobs": "jobs",
-    "lakesift.jobs.lake": "jobs/lake",
-    "lakesift.jobs.selectors": "jobs/selectors",
-    "lakesift.conf": "conf",
-}
+#: The folders are installed as lakesift.udfs, lakesift.jobs and lakesift.conf: bare names would collide with users' own.
+CODE = [
+    p.parent.relative_to(ROOT) for top in ("udfs", "jobs", "conf") for p in sorted((ROOT / top).rglob("__init__.py"))
+]
+PACKAGES = {".".join(("lakesift", *folder.parts)): str(folder) for folder in CODE}
 
 setup(
     name="lakesift",

@@ -37,9 +37,9 @@ def _fitted_on(cls: type) -> str:
     return "a target" if "target" in {f.name for f in fields(cls)} else "documents"
 
 
-def _parameters(cls: type) -> str:
+def _parameters(cls: Any) -> str:
     """Return "level=6, by (needed)" for a dataclass of parameters."""
-    return ", ".join(_parameter(f) for f in fields(cls))  # type: ignore[arg-type]
+    return ", ".join(_parameter(f) for f in fields(cls))
 
 
 def _parameter(field: Any) -> str:

@@ -29,11 +29,21 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("--lake", default=os.environ.get("LAKESIFT_LAKE", "lake"), help="folder, URI or catalog.schema (default: ./lake)")
-    place.add_argument("--spark", default=os.environ.get("LAKESIFT_SPARK", "local"), help="Spark configuration: local, cluster or a file")
+    place.add_argument(
+        "--lake",
+        default=os.environ.get("LAKESIFT_LAKE", "lake"),
+        help="folder, URI or catalog.schema (default: ./lake)",
+    )
+    place.add_argument(
+        "--spark",
+        default=os.environ.get("LAKESIFT_SPARK", "local"),
+        help="Spark configuration: local, cluster or a file",
+    )
     recipe = argparse.ArgumentParser(add_help=False, parents=[place])
     recipe.add_argument("recipe", metavar="RECIPE", help="a shipped name, a path or a URI")
-    recipe.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, e.g. --set budget.rows=100")
+    recipe.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, e.g. --set budget.rows=100"
+    )
 
     def add(name: str, text: str, parent: argparse.ArgumentParser = recipe) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=[parent])
@@ -157,7 +167,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.DEBUG if args.debug else logging.INFO)
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    for noise in ("py4j", "SQLQueryContextLogger"):  # they print an error that is told in one sentence below
+        logging.getLogger(noise).setLevel(logging.CRITICAL)
     try:
         print(COMMANDS[args.command](args))
     except KeyboardInterrupt:

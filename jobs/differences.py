@@ -7,11 +7,12 @@ Left out: which part of an edited recipe moved a row; `lakesift history` names w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..udfs.errors import InputError, RecipeError
-from .documents import analyse, joined_columns, open_documents
+from ..udfs.errors import InputError
+from .documents import joined_columns, open_documents
 from .lake.tables import NO_DATA, Commit, Lake
 from .recipe import Recipe
 from .text_table import text_table
@@ -19,17 +20,21 @@ from .text_table import text_table
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row
 
+log = logging.getLogger("lakesift")
+
 #: Rows shown of each side.
 SHOWN = 20
+_ABSENT = object()
 
 
 @dataclass(frozen=True)
 class Side:
-    """One version of a selection: its rows, and the version of `scores_<recipe>` that it was made from."""
+    """One version of a selection: its rows, and the scores and the version of the documents that it was made from."""
 
     version: int
     rows: DataFrame
     scores: DataFrame | None
+    documents: int | None
 
 
 def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> str:
@@ -82,9 +87,12 @@ def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, in
 
 
 def _side(lake: Lake, recipe: Recipe, commits: list[Commit], version: int) -> Side:
-    made = next((c.note["scores"] for c in commits if c.version <= version and "scores" in c.note), None)
-    scores = None if made is None else lake.read(f"scores_{recipe.name}", made)
-    return Side(version, lake.read(f"selection_{recipe.name}", version), scores)
+    note = next((c.note for c in commits if c.version <= version and "scores" in c.note), None)
+    rows = lake.read(f"selection_{recipe.name}", version)
+    if note is None:
+        return Side(version, rows, None, None)
+    scores = lake.read(f"scores_{recipe.name}", note["scores"])
+    return Side(version, rows, scores, note["inputs"]["documents"]["version"])
 
 
 def _ranked_by(recipe: Recipe, sides: tuple[Side, Side]) -> str | None:
@@ -100,41 +108,54 @@ def _told(lake: Lake, recipe: Recipe, old: Side, new: Side, found: list[Row]) ->
     """Return a text table of some rows: ranks, the score in both versions, and why each row moved."""
     ids = [r["id"] for r in found]
     by = _ranked_by(recipe, (old, new))
-    then, now = (_values(lake, recipe, side, by, ids) for side in (old, new))
-    rows = [
-        (r["id"], r["old_rank"], r["new_rank"], then.get(r["id"], {}).get("value"), now.get(r["id"], {}).get("value"),
-         _why(r, then.get(r["id"]), now.get(r["id"])) if old.scores is not None and new.scores is not None else "")
-        for r in found
-    ]  # fmt: skip
+    then, now = (_values(side, by, ids) for side in (old, new))
+    before, after = (_eligible(lake, recipe, side, ids) for side in (old, new))
+    rows = []
+    for row in found:
+        key = row["id"]
+        why = "unknown: the version does not name its scores"
+        if old.scores is not None and new.scores is not None:
+            change = None if before is None or after is None else (key in before, key in after)
+            why = _why(row["new_rank"] is None, then.get(key, _ABSENT), now.get(key, _ABSENT), change)
+        rows.append((key, row["old_rank"], row["new_rank"], then.get(key), now.get(key), why))
     score = by or "score"
     return text_table(("id", "old rank", "new rank", f"old {score}", f"new {score}", "why"), rows)
 
 
-def _values(lake: Lake, recipe: Recipe, side: Side, by: str | None, ids: list[str]) -> dict[str, dict[str, Any]]:
-    """Return, for those of the ids that had scores in a version, the score ranked by and whether `where:` holds."""
+def _values(side: Side, by: str | None, ids: list[str]) -> dict[str, Any]:
+    """Return the score ranked by of those of the ids that were documents in a version."""
     from pyspark.sql import functions as F
 
     if side.scores is None:
         return {}
+    value = F.expr(by) if by else F.lit(None)
+    return {r["id"]: r["v"] for r in side.scores.where(F.col("id").isin(ids)).select("id", value.alias("v")).collect()}
+
+
+def _eligible(lake: Lake, recipe: Recipe, side: Side, ids: list[str]) -> set[str] | None:
+    """Return those of the ids for which the recipe's `where:` held; None if the documents of then cannot be read."""
+    from pyspark.sql import functions as F
+
+    if side.scores is None or not recipe.where:
+        return set(ids)
     rows = side.scores.where(F.col("id").isin(ids))
-    where = recipe.where or "true"
     try:
-        analyse(rows, where, "where")
-    except RecipeError:  # it names source columns
         documents = open_documents(lake, recipe)
-        source = documents.frame.select(*joined_columns(documents)).where(F.col("id").isin(ids)).drop("row_hash")
-        rows = rows.join(source.dropDuplicates(["id"]), "id", "left")
-    value = F.expr(by) if by else F.lit(None).cast("double")
-    made = rows.select("id", value.alias("value"), F.coalesce(F.expr(where), F.lit(False)).alias("eligible"))
-    return {r["id"]: r.asDict() for r in made.collect()}
+        if documents.named:
+            then = replace(documents, frame=lake.read(recipe.documents.table, side.documents))
+            source = then.frame.select(*joined_columns(then)).where(F.col("id").isin(ids)).drop("row_hash")
+            rows = rows.join(source.dropDuplicates(["id"]), "id", "inner")
+        return {r["id"] for r in rows.where(recipe.where).select("id").collect()}
+    except Exception as error:  # their files are gone, or their columns were others
+        log.debug("the documents of version %s cannot be asked: %s", side.version, error)
+        return None
 
 
-def _why(row: Row, then: dict[str, Any] | None, now: dict[str, Any] | None) -> str:
-    went = row["new_rank"] is None
-    if then is None or now is None:
+def _why(went: bool, then: Any, now: Any, eligible: tuple[bool, bool] | None) -> str:
+    if then is _ABSENT or now is _ABSENT:
         return "not in the documents any more" if went else "new in the documents"
-    if then["eligible"] != now["eligible"]:
-        return "eligible no more" if went else "eligible now"
-    if then["value"] != now["value"]:
+    if eligible and eligible[0] != eligible[1]:
+        return "not eligible any more" if went else "eligible now"
+    if then != now:
         return "its score changed"
     return "others rank better" if went else "others made room"

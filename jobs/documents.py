@@ -46,14 +46,20 @@ class Documents:
 
     def hashes(self) -> dict[str, str]:
         """Return, per distinct set of document inputs, the name and SQL of its content hash."""
-        return {hash_name(s): _hash([f"CAST(({getattr(self.recipe.documents, n)}) AS STRING)" for n in s]) for s in input_sets(self.recipe)}
+        return {
+            hash_name(s): _hash([f"CAST(({getattr(self.recipe.documents, n)}) AS STRING)" for n in s])
+            for s in input_sets(self.recipe)
+        }
 
     def row_hash(self) -> str:
         """Return SQL of the hash of id, text and every source column that the recipe names or keeps."""
         types = {f.name: f.dataType.simpleString() for f in self.frame.schema}
         extra = [*self.keep.values(), *(f"`{c}`" for c in self.named)]
         # xxhash64 refuses maps; their JSON stands for them.
-        safe = [f"to_json(struct({e}))" if "map<" in str(types.get(e.strip("`"), "map<")) else e for e in dict.fromkeys(extra)]
+        safe = [
+            f"to_json(struct({e}))" if "map<" in str(types.get(e.strip("`"), "map<")) else e
+            for e in dict.fromkeys(extra)
+        ]
         texts = [f"({t})" for n in DOCUMENT_INPUTS if (t := getattr(self.recipe.documents, n))]
         return _hash([self.id, *texts, *safe])
 
@@ -95,7 +101,9 @@ def analyse(frame: DataFrame, sql: str, where: str) -> None:
         if not type(error).__name__.endswith(("AnalysisException", "ParseException")):
             raise
         reason = " ".join(re.sub(r"SQLSTATE.*|;\s*'Project.*", "", str(error), flags=re.S).split())
-        raise RecipeError(f"{where}: {sql!r} does not fit its table, whose columns are {', '.join(frame.columns)}: {reason}") from error
+        raise RecipeError(
+            f"{where}: {sql!r} does not fit its table, whose columns are {', '.join(frame.columns)}: {reason}"
+        ) from error
 
 
 def _kept(recipe: Recipe, frame: DataFrame) -> dict[str, str]:
@@ -107,7 +115,10 @@ def _kept(recipe: Recipe, frame: DataFrame) -> dict[str, str]:
 
 
 def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
-    taken = {"id": "the column id", **{n: "a fixed column of the selection" for n in ("rank", "gain", "weight", "copies", "tokens_used")}}
+    taken = {
+        "id": "the column id",
+        **{n: "a fixed column of the selection" for n in ("rank", "gain", "weight", "copies", "tokens_used")},
+    }
     taken |= {label.lower(): f"the score {label!r}" for label in recipe.scores}
     for name, sql in keep.items():
         analyse(frame, sql, f"keep: {name}")
@@ -116,7 +127,9 @@ def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
             raise RecipeError(f"the source column {name!r} collides with {taken[name.lower()]}; {hint}")
         taken[name.lower()] = "another kept column"
         if re.search(r"[ ,;{}()\n\t=]", name):
-            raise RecipeError(f"the source column {name!r} has a character that Delta tables refuse (one of space ,;{{}}()= tab); {hint}")
+            raise RecipeError(
+                f"the source column {name!r} has a character that Delta tables refuse (one of space ,;{{}}()= tab); {hint}"
+            )
         made = frame.selectExpr(f"{sql} AS c").schema["c"].dataType.simpleString()
         for word in RESERVED_TYPES:
             if re.search(rf"\b{word}\b", made):
@@ -146,7 +159,9 @@ def open_documents(lake: Lake, recipe: Recipe) -> Documents:
         frame = lake.read(table)
     else:
         if identity.version is None:
-            raise InputError(f"there is no table {table} ({identity.ref}); create it, or give documents a 'from:' to ingest it")
+            raise InputError(
+                f"there is no table {table} ({identity.ref}); create it, or give documents a 'from:' to ingest it"
+            )
         frame = lake.read(table, identity.version)
     lower = [c.lower() for c in frame.columns]
     for c in frame.columns:
@@ -187,7 +202,10 @@ def check_where(documents: Documents) -> None:
         kind = both.selectExpr(f"({recipe.where}) AS c").schema["c"].dataType.simpleString()
         if kind != "boolean":
             raise RecipeError(f"where: {recipe.where!r} is {kind}; a condition (boolean) is needed")
-    for name, chooser in {"select": recipe.selector, **{f"controls: {k}": v for k, v in recipe.controls.items()}}.items():
+    for name, chooser in {
+        "select": recipe.selector,
+        **{f"controls: {k}": v for k, v in recipe.controls.items()},
+    }.items():
         for need in chooser.needs:
             analyse(both, need if "." in need else f"`{need}`", name)
 
@@ -229,7 +247,7 @@ def _write_keys(lake: Lake, table: Table, documents: Documents, step: Any) -> in
         F.min("row_hash").alias("row_hash"),
         *(F.min_by(name, "row_hash").alias(name) for name in hashes),
     )
-    version = lake.overwrite(table, frame, note, int(newest.version or 0))
+    version = lake.overwrite(table, frame, note, int(newest.version or 0)).version
     step.wrote(version)
     return version
 
@@ -243,13 +261,18 @@ def _scan_stamp(documents: Documents) -> str:
 def summarise(lake: Lake, table: Table, version: int, documents: Documents) -> dict[str, Any]:
     """Aggregate the keys: counts and the two digests of the pool."""
     hashes = list(documents.hashes())
-    made = lake.read(table.name, version).selectExpr(
-        "count(*) AS documents",
-        "coalesce(sum(rows), 0) AS counted",
-        "coalesce(sum(CASE WHEN differs THEN 1 ELSE 0 END), 0) AS conflicts",
-        "coalesce(bit_xor(row_hash), 0) AS row_digest",
-        *(f"coalesce(bit_xor(xxhash64(id, {h})), 0) AS digest_{h}" for h in hashes),
-    ).collect()[0].asDict()
+    made = (
+        lake.read(table.name, version)
+        .selectExpr(
+            "count(*) AS documents",
+            "coalesce(sum(rows), 0) AS counted",
+            "coalesce(sum(CASE WHEN differs THEN 1 ELSE 0 END), 0) AS conflicts",
+            "coalesce(bit_xor(row_hash), 0) AS row_digest",
+            *(f"coalesce(bit_xor(xxhash64(id, {h})), 0) AS digest_{h}" for h in hashes),
+        )
+        .collect()[0]
+        .asDict()
+    )
     rows = documents.frame.count()
     return {
         "rows": rows,
@@ -264,7 +287,9 @@ def summarise(lake: Lake, table: Table, version: int, documents: Documents) -> d
 
 def _refuse_conflicts(lake: Lake, table: Table, version: int, documents: Documents, summary: dict[str, Any]) -> None:
     if summary["documents"] == 0:
-        raise InputError(f"table {documents.recipe.documents.table} has no row with an id; nothing can be selected from it")
+        raise InputError(
+            f"table {documents.recipe.documents.table} has no row with an id; nothing can be selected from it"
+        )
     if summary["conflicts"] and documents.recipe.documents.duplicates == "error":
         rows = lake.read(table.name, version).where("differs").select("id").limit(20).collect()
         ids = ", ".join(repr(r["id"]) for r in rows)
@@ -284,10 +309,16 @@ def _write_rejected(lake: Lake, keys_table: Table, version: int, documents: Docu
     note = {"keys": f"{version}:{summary['digest']}", "rows": left_out}
     if newest.newest and {k: newest.newest.note.get(k) for k in note} == note:
         return
-    nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr("CAST(NULL AS STRING) AS id", "'id is null' AS reason")
-    again = lake.read(keys_table.name, version).where("rows > 1").selectExpr(
-        "id",
-        "CASE WHEN differs THEN concat(rows - 1, ' more rows with this id; the one with the smallest hash was taken') "
-        "ELSE concat(rows - 1, ' more rows with this id and the same content') END AS reason",
+    nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr(
+        "CAST(NULL AS STRING) AS id", "'id is null' AS reason"
+    )
+    again = (
+        lake.read(keys_table.name, version)
+        .where("rows > 1")
+        .selectExpr(
+            "id",
+            "CASE WHEN differs THEN concat(rows - 1, ' more rows with this id; the one with the smallest hash was taken') "
+            "ELSE concat(rows - 1, ' more rows with this id and the same content') END AS reason",
+        )
     )
     lake.overwrite(table, nulls.unionByName(again), note, int(newest.version or 0))

@@ -25,7 +25,9 @@ def open_target(lake: Lake, documents: Documents, name: str) -> tuple[DataFrame,
     target = documents.recipe.targets[name]
     identity = lake.identity(target.table)
     if identity.version is None:
-        raise InputError(f"target {name}: there is no table {target.table} ({identity.ref}); create it or give it a 'from:'")
+        raise InputError(
+            f"target {name}: there is no table {target.table} ({identity.ref}); create it or give it a 'from:'"
+        )
     frame = lake.read(target.table, identity.version)
     analyse(frame, target.text, f"targets.{name}.text")
     for key, sql in (("where", target.where), ("held_out", target.held_out)):
@@ -60,7 +62,10 @@ def fit_scores(lake: Lake, documents: Documents, manifest: Manifest) -> dict[str
             return fold(target_texts(opened[name][0], documents, name), f)
 
         made[label] = score.fit(one_pass)
-        fitted[fingerprint(made[label])] = made[label], [f"{n}: {opened[n][1].ref}@{opened[n][1].version}" for n in score.fits_on]
+        fitted[fingerprint(made[label])] = (
+            made[label],
+            [f"{n}: {opened[n][1].ref}@{opened[n][1].version}" for n in score.fits_on],
+        )
     if fitted:
         with manifest.step("fit", "models") as step:
             step.computed = 0
@@ -82,7 +87,10 @@ def _remember(lake: Lake, fitted: dict[str, tuple[Scorer, list[str]]], step: Any
     from pyspark.sql import types as T
 
     table = models()
-    known = {r["fingerprint"] for r in lake.read(table.name).select("fingerprint").where(F.col("fingerprint").isin(list(fitted))).collect()}
+    known = {
+        r["fingerprint"]
+        for r in lake.read(table.name).select("fingerprint").where(F.col("fingerprint").isin(list(fitted))).collect()
+    }
     new = {k: v for k, v in fitted.items() if k not in known}
     if not new:
         step.unchanged(lake.version(table.name))
@@ -104,4 +112,4 @@ def _remember(lake: Lake, fitted: dict[str, tuple[Scorer, list[str]]], step: Any
     )
     frame = lake.spark.createDataFrame(rows, schema).withColumn("fitted_at", F.current_timestamp())
     step.computed = len(new)
-    step.wrote(lake.append(table, frame, {"models": sorted(new)}))
+    step.wrote(lake.append(table, frame, {"models": sorted(new)}).version)

@@ -7,17 +7,15 @@ fingerprint of a model that is not fitted yet.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from ..udfs.scorer import Estimator, fingerprint
 from .documents import Documents
-from .ingest import sources_identity
 from .lake.manifest import Manifest
 from .lake.tables import Lake
 from .recipe import Recipe, Source, order
 from .run import last_run, stamps, standing
 from .score import keys_stamp, memo_table
-from .sources import files
+from .sources import files, sources_identity
 from .text_table import text_table
 
 UNKNOWN = "unknown until run"
@@ -34,9 +32,9 @@ def steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
         rows = [(s.step, s.table, s.outcome) for s in seen.steps]
         return text_table(("step", "table", "would be"), rows) + f"\nrun {seen.run_id} stands: a run would do nothing"
     rows = []
-    ingested = [(t.table, _ingest(lake, t.table, t.source, i)) for t, i in _sources(recipe) if t.source]
-    rows += [("ingest", table, would) for table, would in ingested]
-    fresh = all(would == UNCHANGED for table, would in ingested if table == recipe.documents.table)
+    tables = {table: _ingest(lake, table, *source) for table, source in ingested(recipe).items()}
+    rows += [("ingest", table, would) for table, would in tables.items()]
+    fresh = tables.get(recipe.documents.table, UNCHANGED) == UNCHANGED
     keys = bool(documents and fresh and _keys_stand(lake, documents))
     rows.append(("keys", f"keys_{recipe.name}", UNCHANGED if keys else "computed: one pass over the documents"))
     same, prints = keys, _fingerprints(lake, recipe)
@@ -53,8 +51,15 @@ def steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     return text_table(("step", "table", "would be"), [*rows, ("select", f"selection_{recipe.name}", would)])
 
 
-def _sources(recipe: Recipe) -> list[tuple[Any, str | None]]:
-    return [(recipe.documents, recipe.documents.id), *((t, None) for t in recipe.targets.values())]
+def ingested(recipe: Recipe) -> dict[str, tuple[Source, str | None]]:
+    """Return the tables that ingest makes: their source, and the id that a row of documents must have."""
+    made: dict[str, tuple[Source, str | None]] = {}
+    if recipe.documents.source:
+        made[recipe.documents.table] = recipe.documents.source, recipe.documents.id
+    for target in recipe.targets.values():
+        if target.source:
+            made.setdefault(target.table, (target.source, None))
+    return made
 
 
 def _ingest(lake: Lake, table: str, source: Source, id_sql: str | None) -> str:

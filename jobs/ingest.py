@@ -16,7 +16,7 @@ from ..udfs.errors import InputError, RecipeError
 from .lake.manifest import Manifest, Step
 from .lake.schemas import Col, Table, rejected_lines
 from .lake.session import cores
-from .lake.tables import Commit, Lake, deciding
+from .lake.tables import NO_DATA, Commit, Lake, deciding
 from .recipe import Recipe, Source
 from .sources import sources_identity
 from .sources.lines import Lines, read
@@ -78,9 +78,8 @@ def ingest_table(lake: Lake, table: str, source: Source, id_sql: str | None, man
 
 
 def _decide(lake: Lake, table: str, identity: str, lines: Callable[[], Lines], id_sql: str | None, step: Step) -> None:
-    base, commit = lake.version(table), lake.newest(table)
-    fresh = commit is None or commit.note.get("source") != identity
-    if commit is None or fresh:
+    base, commit = _present(lake, table)
+    if commit is None or commit.note.get("source") != identity:
         commit = _write(lake, table, identity, lines(), id_sql, base)
         step.wrote(commit.version)
         step.computed = _rows(lake, table, commit)
@@ -88,25 +87,28 @@ def _decide(lake: Lake, table: str, identity: str, lines: Callable[[], Lines], i
         step.unchanged(base)
     step.rows = int(commit.note["lines"])
     step.rejected = step.rows - _rows(lake, table, commit)
+    _write_rejected(lake, table, identity, lines, id_sql, step.rejected)
+    if step.rejected == step.rows:
+        raise InputError(
+            f"none of the {step.rows:,} lines that table {table} comes from is a row; {table}_rejected holds each with "
+            "the reason: correct the files, or documents: id"
+        )
+
+
+def _write_rejected(
+    lake: Lake, table: str, identity: str, lines: Callable[[], Lines], id_sql: str | None, count: int
+) -> None:
     side = rejected_lines(table)
-    beside = lake.newest(side.name)
-    if (beside.note.get("source") if beside else None) == (identity if beside or step.rejected else None):
+    base, commit = _present(lake, side.name)
+    if (commit is None and count == 0) or (commit is not None and commit.note.get("source") == identity):
         return
     lake.create(side)
     bad = _split(lines(), id_sql, table)[1].coalesce(1)
-    lake.overwrite(side, bad, {"source": identity}, lake.version(side.name) or 0)
+    lake.overwrite(side, bad, {"source": identity}, lake.version(side.name) or 0 if base is None else base)
 
 
 def _write(lake: Lake, table: str, identity: str, lines: Lines, id_sql: str | None, base: int | None) -> Commit:
-    from pyspark.sql import functions as F
-
-    good, bad = _split(lines, id_sql, table)
-    if not good.select(F.lit(1)).limit(1).collect():
-        first = bad.limit(1).collect()[0]
-        raise InputError(
-            f"none of the {lines.count:,} lines of {lines.what} is a row: {first['reason']}, as in "
-            f"{(first['raw'] or '')[:80]!r}; check the format"
-        )
+    good, _ = _split(lines, id_sql, table)
     declared = tuple(Col(f.name, _type(f.dataType), "source column") for f in good.schema)
     made = Table(table, "rows of the source files", declared)
     if base is None:
@@ -114,8 +116,15 @@ def _write(lake: Lake, table: str, identity: str, lines: Lines, id_sql: str | No
         base = lake.version(table) or 0
     many = max(2 * cores(lake.spark), math.ceil(lines.size / FILE_BYTES))
     spread = good.coalesce(1) if lines.count < SMALL_ROWS and lines.size < SMALL_BYTES else good.repartition(many)
-    version = lake.overwrite(made, spread, {"source": identity, "lines": lines.count}, base)
-    return next(c for c in lake.history(table, 20) if c.version == version)
+    return lake.overwrite(made, spread, {"source": identity, "lines": lines.count}, base)
+
+
+def _present(lake: Lake, table: str) -> tuple[int | None, Commit | None]:
+    """Return the present version and the newest commit that changed data: mostly the same, then one query."""
+    latest = lake.history(table, 1)
+    if not latest:
+        return None, None
+    return latest[0].version, lake.newest(table) if latest[0].operation in NO_DATA else latest[0]
 
 
 def _rows(lake: Lake, table: str, commit: Commit) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,8 +20,8 @@ from .text_table import text_table
 
 log = logging.getLogger("lakesift")
 
-#: Compacted are tables with more files than this (a memo: per fingerprint) that hold less than this on average.
-MANY_FILES, SMALL_BYTES = 8, 32_000_000
+#: Compacted are tables with this many files beyond one (a memo: one per fingerprint), smaller than this on average.
+MANY_FILES, SMALL_BYTES = 6, 32_000_000
 #: Memos that were written within these days stay: a run that was cut short goes on with its finished units.
 RECENT = timedelta(days=7)
 
@@ -50,10 +51,12 @@ def maintain(lake: Lake, dry_run: bool = False) -> str:
         If other runs kept committing to a memo that has rows to drop.
     """
     with lake.lock("maintain"):
-        histories = {name: _history(lake, name) for name in lake.tables()}
-        ours = {n: commits for n, commits in histories.items() if any("attempt" in c.note for c in commits)}
-        named = _named(lake, ours)
-        done = [_maintain(lake, name, commits, named, dry_run) for name, commits in ours.items()]
+        names = lake.tables()
+        with ThreadPoolExecutor(4) as pool:
+            histories = dict(zip(names, pool.map(lambda n: _history(lake, n), names), strict=True))
+            ours = {n: commits for n, commits in histories.items() if any("attempt" in c.note for c in commits)}
+            named = _named(lake, ours)
+            done = list(pool.map(lambda n: _maintain(lake, n, ours[n], named, dry_run), ours))
     if dry_run:
         rows = [(k.name, k.before, k.dropped, k.does) for k in done]
         return text_table(("table", "files", "rows to drop", "would"), rows) + "\n(dry run: nothing was changed)"
@@ -90,11 +93,11 @@ def _maintain(lake: Lake, name: str, commits: list[Commit], named: set[str], dry
     if name.startswith("memo_"):
         counts = _fingerprints(lake, name)
         dead = _dead(counts, commits, named)
-        kept.dropped, parts = sum(dead.values()), len(counts) - len(dead)
+        kept.dropped, parts = sum(dead.values()), len(counts)
     size = _detail(lake, name)["sizeInBytes"]
     # Files of an ingested table are many on purpose: each is a task of the next scan.
     ingested = any("source" in c.note for c in commits)
-    crowded = not ingested and kept.before > MANY_FILES * max(1, parts) and size < SMALL_BYTES * kept.before
+    crowded = not ingested and kept.before - parts >= MANY_FILES and size < SMALL_BYTES * kept.before
     if dry_run:
         gone = lake.spark.sql(f"VACUUM {lake.ref(name)} DRY RUN").count()
         steps = [("drop rows", bool(dead)), ("compact", crowded), (f"remove {gone} files", gone > 0)]

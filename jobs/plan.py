@@ -17,7 +17,7 @@ from ..udfs.errors import InputError
 from ..udfs.scorer import parameters
 from .documents import Documents, open_documents
 from .fit import open_target
-from .forecast import UNKNOWN, origin, steps
+from .forecast import UNKNOWN, ingested, origin, steps
 from .lake.schemas import Table, rejected_lines
 from .lake.tables import Lake
 from .recipe import Recipe
@@ -137,7 +137,7 @@ def _rows(lake: Lake, table: str, version: str) -> int | str:
 
 def _writes(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     names = [t.name for t in tables_of(recipe, documents)]
-    names += [t.table for t in (recipe.documents, *recipe.targets.values()) if t.source]
+    names += ingested(recipe)
     names += [] if documents else [f"selection_{recipe.name}"]
     made = {n: lake.version(n) for n in dict.fromkeys(names)}
     rows = [(lake.ref(n), "made by the run" if v is None else f"version {v}") for n, v in made.items()]
@@ -145,10 +145,9 @@ def _writes(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
 
 
 def _ddl(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
-    sources = [t.table for t in (recipe.documents, *recipe.targets.values()) if t.source]
-    tables: list[Table] = [*(rejected_lines(t) for t in dict.fromkeys(sources)), *tables_of(recipe, documents)]
+    tables: list[Table] = [*(rejected_lines(t) for t in ingested(recipe)), *tables_of(recipe, documents)]
     made = [f"{t.ddl(lake.ref(t.name))};" for t in tables]
-    for name in dict.fromkeys(sources):
+    for name in ingested(recipe):
         if lake.version(name) is None:
             made.append(f"-- {lake.ref(name)}: its columns are those of its files and are not known before ingest")
     if documents is None:

@@ -56,6 +56,8 @@ def quantiles(rows: DataFrame, column: Column, qs: Sequence[float]) -> list[floa
     if n == 0 or not qs:
         return [math.nan] * len(qs)
     sample, places = _sample(values, n), [place(q, n) for q in qs]
+    if len(sample) == n:
+        return [float(sample[k - 1]) for k in places]
     for margin in MARGINS:
         brackets = sorted({_bracket(sample, k * len(sample) / n, margin) for k in places})
         found = _walk(values, brackets, places)
@@ -74,7 +76,8 @@ def with_rank(rows: DataFrame, column: Column, name: str) -> DataFrame:
     splitters = np.unique(sample[:: max(1, len(sample) // CELLS)]).tolist()
     cell = _cell(F.col("value"), splitters, 0)
     counts = pull(values.groupBy(cell.alias("cell")).count()).sort_values("cell")
-    before, n = {}, 0
+    before: dict[int, int] = {}
+    n = 0
     for c, count in zip(counts["cell"], counts["count"], strict=True):
         before[int(c)], n = n, n + int(count)
     base = F.array(*(F.lit(before.get(c, 0)).cast("bigint") for c in range(len(splitters) + 1)))
@@ -119,8 +122,9 @@ def _walk(values: DataFrame, brackets: list[tuple[float, float]], places: list[i
         raise BoundError(f"a quantile needs more than {DRIVER_ROWS} distinct values on the driver: round the column")
     cells = cells.sort_values(["cell", "inside"], ascending=[True, False], ignore_index=True)
     at = np.searchsorted(cells["count"].cumsum().to_numpy(), places)
-    hit = cells.iloc[at]
-    return hit["cell"].tolist() if hit["inside"].all() else None
+    if at.max() >= len(cells) or not cells["inside"].to_numpy()[at].all():
+        return None
+    return [float(value) for value in cells["cell"].to_numpy()[at]]
 
 
 def _cell(value: Column, splitters: list[float], first: int) -> Column:

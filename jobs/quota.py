@@ -1,7 +1,8 @@
 """Quotas: how many rows each group gives, from the group sizes alone.
 
 The i-th row of group j has the key (i - u_j) / w_j, and the b smallest keys are taken (a divisor method of
-apportionment with a random offset per group): sums are exact, capacities hold, and a smaller budget is a prefix of a larger one.
+apportionment with a random offset per group): sums are exact, capacities hold, and a smaller budget is a prefix of a
+larger one.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ import numpy.typing as npt
 from ..udfs.errors import InputError
 
 
-def quota(
-    capacity: npt.ArrayLike, weight: npt.ArrayLike, offset: npt.ArrayLike, budget: int
-) -> npt.NDArray[np.int64]:
+def quota(capacity: npt.ArrayLike, weight: npt.ArrayLike, offset: npt.ArrayLike, budget: int) -> npt.NDArray[np.int64]:
     """Return how many rows each group gives: the `budget` smallest keys (i - offset) / weight, 1 <= i <= capacity.
 
     Parameters
@@ -41,9 +40,10 @@ def quota(
     w = np.where(w > 0, w, 1.0)
 
     def upto(bound: float) -> npt.NDArray[np.int64]:
-        i = np.clip(np.floor(bound * w + u), 0, most).astype(np.int64)
+        i: npt.NDArray[np.int64] = np.clip(np.floor(bound * w + u), 0, most).astype(np.int64)
         i += (i < most) & ((i + 1 - u) / w <= bound)  # rounding puts the floor off by one at most
-        return i - ((i > 0) & ((i - u) / w > bound))
+        i -= (i > 0) & ((i - u) / w > bound)
+        return i
 
     with np.errstate(over="ignore"):
         high = float(((most - u) / w).max())

@@ -28,8 +28,8 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from ..udfs.errors import BoundError, InputError
-from .sort_keys import hashed, uniform
 from .quota import quota
+from .sort_keys import hashed, uniform
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -94,7 +94,8 @@ def top_by_quota(
     chosen = _first(keyed, groups)
     code = chosen["code"].to_numpy()
     turn = (chosen["place"].to_numpy() - groups["offset"].to_numpy()[code]) / groups["weight"].to_numpy()[code]
-    return chosen.iloc[np.lexsort((code, turn))][["id", "key"]].reset_index(drop=True)
+    order = np.lexsort((code, turn))
+    return chosen.loc[order, ["id", "key"]].reset_index(drop=True)
 
 
 def _keyed(rows: DataFrame, key: Column, seed: int, group: Column | None) -> DataFrame:
@@ -133,7 +134,8 @@ def _first(keyed: DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
         found = np.bincount(code, minlength=len(groups))
         if (found >= need).all():
             ordered["place"] = np.arange(len(code)) - (np.cumsum(found) - found)[code] + 1
-            return ordered[ordered["place"].to_numpy() <= need[code]].reset_index(drop=True)
+            first: pd.DataFrame = ordered[ordered["place"].to_numpy() <= need[code]]
+            return first.reset_index(drop=True)
     short = int(np.flatnonzero(found < need)[0])
     raise InputError(
         f"the rows changed while they were ranked: {need[short]} were counted, {found[short]} are left; "

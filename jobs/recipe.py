@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -130,7 +130,10 @@ def load(recipe: str, settings: tuple[str, ...] = (), read_uri: Callable[[str], 
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise RecipeError(f"--set {key}: {part!r} is not a block of the recipe")
-        place[key.split(".")[-1]] = yaml.safe_load(value)
+        try:
+            place[key.split(".")[-1]] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise RecipeError(f"--set {key}: {value!r} is not a YAML value; put it in quotes") from None
     return parse(raw)
 
 
@@ -179,6 +182,10 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
     options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
     for option in options:
         base = get_origin(option) or option
+        if base is Literal:
+            if value in get_args(option):
+                return value
+            raise RecipeError(f"{where} is {value!r}; {nearest(str(value), map(str, get_args(option)))}")
         if base is Any or (base is float and isinstance(value, int) and not isinstance(value, bool)):
             return value
         if base is tuple and isinstance(value, list | tuple):
@@ -216,7 +223,9 @@ def _source(raw: Any, where: str) -> Source | None:
         from .samples import SAMPLES
 
         if block["sample"] not in SAMPLES:
-            raise RecipeError(f"{where}: there is no sample {block['sample']!r}; {nearest(str(block['sample']), SAMPLES)}")
+            raise RecipeError(
+                f"{where}: there is no sample {block['sample']!r}; {nearest(str(block['sample']), SAMPLES)}"
+            )
         return Source(sample=block["sample"])
     files = block.get("files")
     files = (files,) if isinstance(files, str) else tuple(files or ())
@@ -236,7 +245,9 @@ def _table(raw: Any, where: str, cls: type[T], needed: tuple[str, ...]) -> T:
         if not isinstance(value, str):
             raise RecipeError(f"{where}: {key} is {value!r}; a SQL expression or name in quotes is needed")
     if source and not re.fullmatch(r"\w+", block["table"]):
-        raise RecipeError(f"{where}: table {block['table']!r} has a 'from:'; ingest writes names of letters, digits and _ only")
+        raise RecipeError(
+            f"{where}: table {block['table']!r} has a 'from:'; ingest writes names of letters, digits and _ only"
+        )
     return cls(source=source, **block)
 
 
@@ -352,7 +363,9 @@ def _check(recipe: Recipe) -> None:
     if recipe.budget.count and recipe.budget.count not in labels:
         raise RecipeError(f"budget: count is {recipe.budget.count!r}; {nearest(recipe.budget.count, labels)}")
     if recipe.budget.tokens and not recipe.selector.nested:
-        raise RecipeError(f"budget: tokens needs a ranking whose prefixes are selections; {recipe.selector.kind} has none")
+        raise RecipeError(
+            f"budget: tokens needs a ranking whose prefixes are selections; {recipe.selector.kind} has none"
+        )
     order(recipe)
 
 

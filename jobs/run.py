@@ -53,7 +53,9 @@ def run(lake: Lake, recipe: Recipe, until: str = "select") -> Manifest:
         if documents.identity.version is None:
             manifest.notes.append(f"{recipe.documents.table} has no versions: not pinned, its digest is recorded")
         version, summary = write_keys(lake, documents, manifest)
-        manifest.inputs["documents"] |= {k: summary[k] for k in ("digest", "rows", "null_ids", "duplicates", "conflicts")}
+        manifest.inputs["documents"] |= {
+            k: summary[k] for k in ("digest", "rows", "null_ids", "duplicates", "conflicts")
+        }
         documents = replace(documents, repeated=bool(summary["duplicates"]))
         at = (f"keys_{recipe.name}", version)
         scored, published = score(lake, documents, at, manifest)
@@ -70,7 +72,11 @@ def tables_of(recipe: Recipe, documents: Documents | None) -> list[Table]:
     made = [keys(recipe.name, [hash_name(s) for s in input_sets(recipe)]), rejected(recipe.name), runs()]
     if recipe.targets:
         made.append(models())
-    written = declared(recipe, documents, list(labels.columns[2:])) if documents else [controls(recipe.name, recipe.keep_versions)]
+    written = (
+        declared(recipe, documents, list(labels.columns[2:]))
+        if documents
+        else [controls(recipe.name, recipe.keep_versions)]
+    )
     return [*made, *memos, labels, *written]
 
 
@@ -108,7 +114,9 @@ def last_run(lake: Lake, recipe: str) -> Row | None:
     from pyspark.sql import functions as F
 
     mine = lake.read("runs").where(F.col("recipe") == recipe)
-    newest = mine.agg(F.max_by(F.struct("run_id", "selection_version", "rows", "manifest"), "finished_at").alias("r")).collect()
+    newest = mine.agg(
+        F.max_by(F.struct("run_id", "selection_version", "rows", "manifest"), "finished_at").alias("r")
+    ).collect()
     return newest[0]["r"] if newest else None
 
 
@@ -118,7 +126,11 @@ def standing(lake: Lake, recipe: Recipe, manifest: Manifest) -> bool:
     if last is None:
         return False
     body: dict[str, Any] = json.loads(last["manifest"])
-    if body["recipe_hash"] != manifest.recipe_hash or None in (now := stamps(lake, recipe)).values() or body["stamps"] != now:
+    if (
+        body["recipe_hash"] != manifest.recipe_hash
+        or None in (now := stamps(lake, recipe)).values()
+        or body["stamps"] != now
+    ):
         return False
     manifest.noop, manifest.run_id, manifest.rows = True, last["run_id"], last["rows"]
     manifest.selection_version, manifest.stamps = last["selection_version"], now
@@ -139,9 +151,19 @@ def _record(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
 
     def decide() -> None:
         last = last_run(lake, recipe.name)
-        if last is not None and json.loads(last["manifest"])["stamps"] == manifest.stamps and last["run_id"] == manifest.run_id:
+        if (
+            last is not None
+            and json.loads(last["manifest"])["stamps"] == manifest.stamps
+            and last["run_id"] == manifest.run_id
+        ):
             return
-        row = (manifest.run_id, recipe.name, int(manifest.selection_version or 0), int(manifest.rows), manifest.to_json())
+        row = (
+            manifest.run_id,
+            recipe.name,
+            int(manifest.selection_version or 0),
+            int(manifest.rows),
+            manifest.to_json(),
+        )
         schema = "run_id string, recipe string, selection_version bigint, rows bigint, manifest string"
         frame = lake.spark.createDataFrame([row], schema).withColumn("finished_at", F.current_timestamp())
         lake.append(runs(), frame, {"run_id": manifest.run_id, "recipe": recipe.name})

@@ -135,7 +135,9 @@ def _compute(
         rate = step.computed / (time.monotonic() - start)
         log.info("  %s: %s of %s rows, %s rows/s", item.label, f"{step.computed:,}", f"{pending:,}", f"{rate:,.0f}")
         per_bucket = max(time.monotonic() - began, 0.001) / (high - low)
-        wanted = max(math.ceil(BUCKETS * rows / pending), int(UNIT_SECONDS / per_bucket)) if rows >= UNIT_ROWS else width
+        wanted = (
+            max(math.ceil(BUCKETS * rows / pending), int(UNIT_SECONDS / per_bucket)) if rows >= UNIT_ROWS else width
+        )
         width = min(max(wanted, 1), max(1, BUCKETS * UNIT_LIMIT // pending))
         low = high
     step.wrote(version if version is not None else 0)
@@ -154,8 +156,8 @@ def _unit(
     made = apply(rows, item.scorer).withColumn("fingerprint", F.lit(item.fingerprint))
     if documents.repeated:
         made = made.dropDuplicates(["id", "content_hash"])
-    version = lake.append(item.table, made, {"recipe": documents.recipe.name, "fingerprint": item.fingerprint})
-    return version, int(next(c.rows or 0 for c in lake.history(item.table.name, 20) if c.version == version))
+    commit = lake.append(item.table, made, {"recipe": documents.recipe.name, "fingerprint": item.fingerprint})
+    return commit.version, commit.rows or 0
 
 
 @contextmanager
@@ -165,7 +167,13 @@ def heartbeat(what: str, done: int, total: int, every: float = 15.0) -> Iterator
 
     def beat() -> None:
         while not over.wait(every):
-            log.info("  %s: %s of %s rows, unit running for %.0f s", what, f"{done:,}", f"{total:,}", time.monotonic() - start)
+            log.info(
+                "  %s: %s of %s rows, unit running for %.0f s",
+                what,
+                f"{done:,}",
+                f"{total:,}",
+                time.monotonic() - start,
+            )
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -187,7 +195,9 @@ def publish(lake: Lake, recipe: Recipe, keys: tuple[str, int], items: list[Score
     with manifest.step("publish", table.name) as step:
         version = int(deciding("publish", lambda: _publish(lake, table, keys, items, step)))
         undefined = {i.label: f"count(*) - count(`{i.label}`) AS `{i.label}`" for i in items}
-        counts = lake.read(table.name, version).selectExpr("count(*) AS rows_in", *undefined.values()).collect()[0].asDict()
+        counts = (
+            lake.read(table.name, version).selectExpr("count(*) AS rows_in", *undefined.values()).collect()[0].asDict()
+        )
         step.rows = counts.pop("rows_in")
     for other in manifest.steps:
         if other.step.startswith("score "):
@@ -213,7 +223,7 @@ def _publish(lake: Lake, table: Table, keys: tuple[str, int], items: list[Scored
         frame = frame.join(part, ["id", item.key], "left")
         columns.append(f"value_{number} AS `{item.label}`")
     note["memos"] = {i.label: f"{memo_stamp(lake, i)}/{keys[1]}" for i in items}
-    version = lake.overwrite(table, frame.selectExpr(*columns), note, int(present.version or 0))
+    version = lake.overwrite(table, frame.selectExpr(*columns), note, int(present.version or 0)).version
     step.wrote(version)
     return version
 

@@ -38,7 +38,11 @@ def selection_table(recipe: Recipe, documents: Documents, labels: list[Col]) -> 
     """Return the declared selection: fixed columns, labels, kept source columns."""
     frame = documents.frame
     kept = [
-        Col(name, frame.selectExpr(f"{sql} AS c").schema["c"].dataType.simpleString(), f"source column {sql}".replace("`", ""))
+        Col(
+            name,
+            frame.selectExpr(f"{sql} AS c").schema["c"].dataType.simpleString(),
+            f"source column {sql}".replace("`", ""),
+        )
         for name, sql in documents.keep.items()
     ]
     fixed = (*FIXED, TOKENS_USED) if recipe.budget.tokens else FIXED
@@ -47,7 +51,13 @@ def selection_table(recipe: Recipe, documents: Documents, labels: list[Col]) -> 
 
 
 def select(
-    lake: Lake, documents: Documents, keys: tuple[str, int], summary: dict[str, Any], scored: list[Scored], published: int, manifest: Manifest
+    lake: Lake,
+    documents: Documents,
+    keys: tuple[str, int],
+    summary: dict[str, Any],
+    scored: list[Scored],
+    published: int,
+    manifest: Manifest,
 ) -> int:
     """Make `selection_<recipe>` and `controls_<recipe>` current; returns the version of the selection."""
     recipe = documents.recipe
@@ -65,7 +75,9 @@ def select(
             log.warning("no row was selected")
     if recipe.controls:
         with manifest.step("controls", side.name) as step:
-            step.computed = int(deciding("controls", lambda: _write_controls(lake, side, table.name, version, chosen, step)))
+            step.computed = int(
+                deciding("controls", lambda: _write_controls(lake, side, table.name, version, chosen, step))
+            )
     return version
 
 
@@ -79,7 +91,13 @@ class Choice:
     """What is chosen in this run; computed at most once, and only if something must be written."""
 
     def __init__(
-        self, lake: Lake, documents: Documents, keys: tuple[str, int], summary: dict[str, Any], published: int, manifest: Manifest
+        self,
+        lake: Lake,
+        documents: Documents,
+        keys: tuple[str, int],
+        summary: dict[str, Any],
+        published: int,
+        manifest: Manifest,
     ) -> None:
         self.lake, self.documents, self.recipe = lake, documents, documents.recipe
         self.keys, self.summary, self.published, self.manifest = keys, summary, published, manifest
@@ -95,8 +113,12 @@ class Choice:
         scores = self.scores()
         if self.documents.named:
             named = {"id", "row_hash", *self.documents.named}
-            source = one_row_an_id(self.lake, self.documents, self.keys, self.documents.frame.select(*joined_columns(self.documents)))
-            scores = scores.join(source.select(*(f"`{c}`" for c in source.columns if c in named)).drop("row_hash"), "id", "inner")
+            source = one_row_an_id(
+                self.lake, self.documents, self.keys, self.documents.frame.select(*joined_columns(self.documents))
+            )
+            scores = scores.join(
+                source.select(*(f"`{c}`" for c in source.columns if c in named)).drop("row_hash"), "id", "inner"
+            )
         return scores.where(self.recipe.where) if self.recipe.where else scores
 
     def choose(self) -> pd.DataFrame:
@@ -132,7 +154,9 @@ def cut(selector: Selector, rows: DataFrame, budget: Budget, documents: int, ran
     wanted = budget.rows if budget.rows else max(1, int(documents * (budget.fraction or 0) + 0.5))
     if not budget.tokens:
         if wanted > DRIVER_ROWS:
-            raise BoundError(f"the budget is {wanted:,} rows; the driver holds at most {DRIVER_ROWS:,}: select fewer, or in parts by where:")
+            raise BoundError(
+                f"the budget is {wanted:,} rows; the driver holds at most {DRIVER_ROWS:,}: select fewer, or in parts by where:"
+            )
         return selector.select(rows, wanted, seed)
     from pyspark.sql import functions as F
 
@@ -148,7 +172,9 @@ def cut(selector: Selector, rows: DataFrame, budget: Budget, documents: int, ran
         if fits < len(picks) or len(picks) < size or size >= ranked:
             break
         if size == DRIVER_ROWS:
-            raise BoundError(f"{budget.tokens:,} tokens are more than {DRIVER_ROWS:,} rows, which the driver holds at most; lower the budget")
+            raise BoundError(
+                f"{budget.tokens:,} tokens are more than {DRIVER_ROWS:,} rows, which the driver holds at most; lower the budget"
+            )
         size *= 2
     keep = picks.iloc[:fits].assign(tokens_used=tokens[:fits])
     left = budget.tokens - (int(total[fits - 1]) if fits else 0)
@@ -164,7 +190,11 @@ def _tokens(rows: DataFrame, picks: pd.DataFrame, count: str) -> pd.DataFrame:
     from pyspark.sql import functions as F
 
     ids = rows.sparkSession.createDataFrame(picks[["id"]])
-    return rows.join(F.broadcast(ids), "id", "left_semi").select("id", F.col(count).cast("bigint").alias("tokens")).toPandas()
+    return (
+        rows.join(F.broadcast(ids), "id", "left_semi")
+        .select("id", F.col(count).cast("bigint").alias("tokens"))
+        .toPandas()
+    )
 
 
 def one_row_an_id(lake: Lake, documents: Documents, keys: tuple[str, int], source: DataFrame) -> DataFrame:
@@ -194,13 +224,20 @@ def _write_selection(lake: Lake, table: Table, choice: Choice, step: Step) -> in
     labels = [c for c in choice.recipe.scores if c not in choice.recipe.hidden]
     scores = choice.scores().select("id", *(f"`{c}`" for c in labels)).join(F.broadcast(chosen), "id", "inner")
     kept = [F.expr(sql).alias(name) for name, sql in documents.keep.items()]
-    source = documents.frame.select(F.expr(documents.id).alias("id"), F.expr(documents.row_hash()).alias("row_hash"), *kept)
+    source = documents.frame.select(
+        F.expr(documents.id).alias("id"), F.expr(documents.row_hash()).alias("row_hash"), *kept
+    )
     source = source.join(F.broadcast(chosen.select("id")), "id", "left_semi")
     source = one_row_an_id(lake, documents, choice.keys, source).drop("row_hash")
     files = 1 + len(picks) // 500_000
     frame = source.join(F.broadcast(scores), "id", "inner").repartition(files, "id").sortWithinPartitions("rank")
-    note = {"run_id": choice.manifest.run_id, "recipe": choice.recipe.name, "counts": choice.counts, **_evidence(choice)}
-    version = lake.overwrite(table, frame, note, int(present.version or 0))
+    note = {
+        "run_id": choice.manifest.run_id,
+        "recipe": choice.recipe.name,
+        "counts": choice.counts,
+        **_evidence(choice),
+    }
+    version = lake.overwrite(table, frame, note, int(present.version or 0)).version
     step.wrote(version)
     return version
 
@@ -208,7 +245,12 @@ def _write_selection(lake: Lake, table: Table, choice: Choice, step: Step) -> in
 def _evidence(choice: Choice) -> dict[str, Any]:
     """Return what a reader of DESCRIBE HISTORY wants to know of a selection."""
     prints = choice.manifest.fingerprints
-    return {"inputs": choice.manifest.inputs, "fingerprints": prints, "seed": choice.recipe.seed, "scores": choice.published}
+    return {
+        "inputs": choice.manifest.inputs,
+        "fingerprints": prints,
+        "seed": choice.recipe.seed,
+        "scores": choice.published,
+    }
 
 
 def control_seed(seed: int, name: str) -> int:
@@ -232,7 +274,7 @@ def _write_controls(lake: Lake, table: Table, selected: str, version: int, choic
         made = control.select(rows, len(picks), control_seed(choice.recipe.seed, name), picks)
         parts.append(made[["id", "rank"]].assign(control=name))
     frame = lake.spark.createDataFrame(pd.concat(parts, ignore_index=True)).repartition(1)
-    made_version = lake.overwrite(table, frame, note, int(present.version or 0))
+    made_version = lake.overwrite(table, frame, note, int(present.version or 0)).version
     step.wrote(made_version)
     return sum(len(p) for p in parts)
 

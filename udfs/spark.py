@@ -115,7 +115,9 @@ def _inputs(arrays: list[pa.Array]) -> list[Any]:
     return made
 
 
-def score_batch(scorer: Scorer, arrays: list[pa.Array], ids: pa.Array | None = None) -> pa.Array:
+def score_batch(
+    scorer: Scorer, arrays: list[pa.Array], ids: pa.Array | None = None, kernel: Kernel | None = None
+) -> pa.Array:
     """Score one Arrow batch: the whole path of a row except Spark's transport.
 
     Parameters
@@ -124,6 +126,8 @@ def score_batch(scorer: Scorer, arrays: list[pa.Array], ids: pa.Array | None = N
         One per `scorer.inputs`; equal lengths; may hold nulls.
     ids : pyarrow.Array, optional
         Named in errors.
+    kernel : callable, optional
+        The scorer's, where the caller holds it already.
 
     Returns
     -------
@@ -144,14 +148,18 @@ def score_batch(scorer: Scorer, arrays: list[pa.Array], ids: pa.Array | None = N
         return pa.nulls(rows, kind)
     if len(position) < rows:
         arrays = [array.take(pa.array(position)) for array in arrays]
-    values = _kernel(scorer)(*_inputs(arrays))
+    values = (kernel or _kernel(scorer))(*_inputs(arrays))
     first = next(iter(values.values())) if isinstance(values, dict) else values
     if len(first) != len(position):
-        raise ScoreError(f"score {scorer.kind!r} returned {len(first)} values for {len(position)} rows; one each is needed")
+        raise ScoreError(
+            f"score {scorer.kind!r} returned {len(first)} values for {len(position)} rows; one each is needed"
+        )
 
     def where(i: int) -> str:
         row = int(position[i])
-        return f"score {scorer.kind!r} of " + (f"id {ids[row].as_py()!r}" if ids is not None else f"row {row} of a batch")
+        return f"score {scorer.kind!r} of " + (
+            f"id {ids[row].as_py()!r}" if ids is not None else f"row {row} of a batch"
+        )
 
     made = _to_arrow(values, kind, where)
     if len(position) == rows:
@@ -167,9 +175,10 @@ def _column_of(batch: pa.RecordBatch, i: int) -> pa.Array:
 
 
 def _apply_batches(scorer: Scorer, keep: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    kernel = _kernel(scorer)
     for batch in batches:
         columns = [_column_of(batch, i) for i in range(batch.num_columns)]
-        value = score_batch(scorer, columns[keep:], columns[0])
+        value = score_batch(scorer, columns[keep:], columns[0], kernel)
         yield pa.RecordBatch.from_arrays([*columns[:keep], value], [*batch.schema.names[:keep], "value"])
 
 
@@ -185,7 +194,9 @@ def apply(frame: DataFrame, scorer: Scorer, keep: tuple[str, ...] = ("id", "cont
     """
     size = len(pickle.dumps(scorer))
     if size > CLOSURE_BYTES:
-        raise BoundError(f"the fitted state of {scorer.kind!r} has {size:,} bytes; at most {CLOSURE_BYTES:,} travel with a task")
+        raise BoundError(
+            f"the fitted state of {scorer.kind!r} has {size:,} bytes; at most {CLOSURE_BYTES:,} travel with a task"
+        )
     rows = frame.select(*keep, *scorer.inputs)
     kept = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in rows.schema.fields[: len(keep)])
     return rows.mapInArrow(partial(_apply_batches, scorer, len(keep)), f"{kept}, value {scorer.value}")
@@ -198,7 +209,8 @@ def _to_pandas(value: pa.Array) -> Any:
     return value.to_pandas(integer_object_nulls=True)
 
 
-def _score_series(scorer: Scorer, series: tuple[pd.Series[Any], ...]) -> Any:
+def _score_series(scorer: Scorer, batch: pd.Series[Any] | tuple[pd.Series[Any], ...]) -> Any:
+    series = batch if isinstance(batch, tuple) else (batch,)  # Spark sends a single argument bare, whatever the hint
     return _to_pandas(score_batch(scorer, [pa.Array.from_pandas(s) for s in _typed(series)]))
 
 

@@ -86,7 +86,11 @@ class Interval(Selector):
         return tuple(self.bounds)
 
     def select(
-        self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None
+        self,
+        rows: DataFrame,
+        budget: int,
+        seed: int,
+        selected: pd.DataFrame | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """Return the picks among the rows inside."""
         values = [number(rows, label) for label in self.bounds]
@@ -143,11 +147,11 @@ def _checked(label: str, pair: object) -> tuple[Bound, Bound]:
         number_like = isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end)
         if end is not None and not number_like and _quantile(end) is None:
             raise RecipeError(wrong)
-    low, high = pair
-    comparable = (_quantile(low), _quantile(high)) if isinstance(low, str) and isinstance(high, str) else (low, high)
-    if all(isinstance(e, int | float) for e in comparable) and comparable[0] > comparable[1]:
+    low, high = (_quantile(end) if isinstance(end, str) else end for end in pair)
+    alike = isinstance(pair[0], str) == isinstance(pair[1], str)
+    if alike and low is not None and high is not None and low > high:
         raise RecipeError(f"interval: bounds of {label!r} are {pair!r}, low above high; swap them")
-    return low, high
+    return pair[0], pair[1]
 
 
 def _distance(value: Column, low: float, high: float) -> Column:

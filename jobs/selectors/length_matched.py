@@ -13,9 +13,9 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
-from ..sort_keys import draw, number, stratum
 from ..quantiles import quantiles
 from ..ranking import pull, top_by_quota
+from ..sort_keys import draw, number, stratum
 from .selector import Selector, picks
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ class LengthMatched(Selector):
         """The length."""
         return (self.length,)
 
-    def select(
-        self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None
-    ) -> pd.DataFrame:
+    def select(self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return min(budget, len(selected)) picks; `gain` is null.
 
         Raises

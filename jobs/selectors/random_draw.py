@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
-from ..sort_keys import draw, number
 from ..ranking import pull, top
+from ..sort_keys import draw, number
 from .selector import Selector, picks
 
 if TYPE_CHECKING:
@@ -47,7 +47,11 @@ class Random(Selector):
         return (self.by,) if self.by else ()
 
     def select(
-        self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None
+        self,
+        rows: DataFrame,
+        budget: int,
+        seed: int,
+        selected: pd.DataFrame | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """Return the picks; `gain` is null.
 

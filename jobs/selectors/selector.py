@@ -37,9 +37,7 @@ class Selector(ABC):
         """Labels of scores and source columns that every row must have computed beforehand."""
 
     @abstractmethod
-    def select(
-        self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None
-    ) -> pd.DataFrame:
+    def select(self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the picks. `selected` is the selection a control is compared with (None for the selection itself)."""
 
 

@@ -73,7 +73,11 @@ class Stratified(Selector):
         return (self.column, self.by) if self.by else (self.column,)
 
     def select(
-        self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None
+        self,
+        rows: DataFrame,
+        budget: int,
+        seed: int,
+        selected: pd.DataFrame | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """Return the picks; `gain` is the score, null for draws.
 

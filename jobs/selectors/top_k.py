@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ...udfs.errors import RecipeError, nearest
-from ..sort_keys import number
 from ..ranking import top
+from ..sort_keys import number
 from .selector import Selector, picks
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ class TopK(Selector):
         return (self.by,)
 
     def select(
-        self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None
+        self,
+        rows: DataFrame,
+        budget: int,
+        seed: int,
+        selected: pd.DataFrame | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """Return the picks; the seed decides ties only."""
         chosen = top(rows, number(rows, self.by) * ORDERS[self.order], budget, seed)

@@ -39,7 +39,7 @@ PARSED = "reason string, raw string, file string"
 class Lines:
     """`parsed`: row (a struct), reason (null for a row), raw (text, or base64 of what is not UTF-8), file.
 
-    `count` is the number of lines that are not blank, `size` that of the files' bytes, `what` names the source.
+    `count` is the number of lines that are not blank, `size` that of the files' bytes; `what` names the source.
     """
 
     parsed: DataFrame
@@ -56,8 +56,6 @@ def read(spark: SparkSession, source: Source, notes: list[str]) -> Lines:
     InputError
         If there is no file or no line, a file is broken, or a column cannot stand in a table.
     """
-    from pyspark.sql import functions as F
-
     if source.sample:
         return _sample(spark, source.sample)
     found = files(spark, source)
@@ -66,13 +64,13 @@ def read(spark: SparkSession, source: Source, notes: list[str]) -> Lines:
         parsed, count = parquet_rows(spark, source, found, notes)
     else:
         units = _units(spark, source.format, found)
-        shape, count, rejected = _learn(units, source.format, what)
-        wanted = columns(shape, what) if count > rejected else (("text", "string"),)
+        shape, count = _learn(units, source.format, what)
+        wanted = columns(shape, what) if count else ()
         row = f"row {ddl(('struct', wanted))}, {PARSED}"
         parsed = units.mapInArrow(partial(_parse, source.format, ("struct", wanted)), row)
     if count == 0:
         raise InputError(f"{what} hold no row; give files with rows in 'from: files:'")
-    return Lines(parsed.select("row", *(F.col(c) for c in ("reason", "raw", "file"))), count, size, what)
+    return Lines(parsed, count, size, what)
 
 
 def _sample(spark: SparkSession, name: str) -> Lines:
@@ -107,8 +105,8 @@ def _units(spark: SparkSession, form: str, found: list[File]) -> DataFrame:
     return whole.select(F.col("content").alias("raw"), F.expr(READ_FROM).alias("file"))
 
 
-def _learn(units: DataFrame, form: str, what: str) -> tuple[Shape, int, int]:
-    """Return the shape of all rows, the number of lines and of those that are no row, in one pass."""
+def _learn(units: DataFrame, form: str, what: str) -> tuple[Shape, int]:
+    """Return the shape of all rows and the number of lines, in one pass; raises InputError if no line is a row."""
     shape: Shape = {}
     try:
         for task in units.mapInArrow(partial(_observe, form), "shape string").collect():
@@ -121,7 +119,12 @@ def _learn(units: DataFrame, form: str, what: str) -> tuple[Shape, int, int]:
         raise InputError(
             f"{what} hold more distinct fields than {SHAPE_BYTES:,} bytes can name; write mappings as text"
         )
-    return shape.get("rows", {}), shape.get("lines", 0), shape.get("rejected", 0)
+    reasons = sorted(shape.get("broken", {}).items(), key=lambda item: (-item[1], item[0]))
+    count, broken = shape.get("lines", 0), sum(n for _, n in reasons)
+    if count and count == broken:
+        shown = "; ".join(f"{reason} ({n:,})" for reason, n in reasons[:3])
+        raise InputError(f"none of the {count:,} lines of {what} is a row: {shown}; check the files and 'format:'")
+    return shape.get("rows", {}), count
 
 
 def _found(form: str, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Record, str]]:
@@ -132,11 +135,11 @@ def _found(form: str, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Recor
 
 
 def _observe(form: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    shape: Shape = {"rows": {}, "lines": 0, "rejected": 0}
+    shape: Shape = {"rows": {}, "lines": 0, "broken": {}}
     for record, _ in _found(form, batches):
         shape["lines"] += 1
         if record.row is None:
-            shape["rejected"] += 1
+            shape["broken"][record.reason] = shape["broken"].get(record.reason, 0) + 1
         else:
             observe(shape["rows"], record.row)
     text = json.dumps(shape)

@@ -131,7 +131,8 @@ def _below(folder: Path, form: str) -> list[Path]:
 def _remote(spark: SparkSession, entry: str, form: str) -> list[File]:
     try:
         listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(entry)
-        rows = listing.select("path", "length", "modificationTime").collect()  # names only: some hundred bytes a file
+        when = "unix_micros(modificationTime) AS modified"
+        rows = listing.selectExpr("path", "length", when).collect()  # no content: some hundred bytes a file
     except Exception as error:
         if "PATH_NOT_FOUND" not in str(error):
             raise
@@ -139,4 +140,4 @@ def _remote(spark: SparkSession, entry: str, form: str) -> list[File]:
     shown = [r for r in rows if _looks_like(r["path"], form)] or rows
     if not shown:
         raise InputError(f"no file matches {entry!r}; check the URI and this machine's access to it")
-    return [File(r["path"], r["path"], r["length"], r["modificationTime"].isoformat()) for r in shown]
+    return [File(r["path"], r["path"], r["length"], str(r["modified"])) for r in shown]

@@ -175,6 +175,7 @@ def fit(value: Any, kind: Kind, name: str = "row") -> Any:
         return [fit(item, kind[1], f"{name}[]") for item in value]
     if found == kind[0] == "struct":
         return {k: fit(value.get(k), t, k if name == "row" else f"{name}.{k}") for k, t in kind[1]}
+    if isinstance(value, int) and not isinstance(value, bool):
+        found = "a number beyond 64 bits" if found == "string" else f"the whole number {value}"
     wanted = kind if isinstance(kind, str) else kind[0]
-    found = "a number beyond 64 bits" if isinstance(value, int) and found == "string" else found
     raise ValueError(f"{name} is {found}; most values are {wanted}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lakesift.jobs.recipe import Documents, Recipe, Source, Target
+from lakesift.jobs.recipe import Budget, Documents, Recipe, Source, Target
 from lakesift.jobs.sources.records import csv_records, json_line
 from lakesift.jobs.sources.shapes import columns, fit, merge, observe, settle
 from lakesift.udfs.errors import InputError, RecipeError
@@ -133,7 +133,7 @@ def test_csv_equals_an_independent_reader() -> None:
     text = io.StringIO()
     csv.writer(text).writerows([["id", "text", "tail"], *rows])
     content = text.getvalue().encode()
-    theirs = polars.read_csv(content, infer_schema=False, missing_utf8_is_empty_string=False).to_dicts()
+    theirs = polars.read_csv(content, infer_schema=False).to_dicts()
     assert [r.row for r in csv_records(b"\xef\xbb\xbf" + content)] == theirs
 
 
@@ -300,6 +300,33 @@ def test_parquet(place: Place) -> None:
     assert "at has no time zone and is taken as UTC" in notes[0]
 
 
+def test_folders_named_column_equals_value_become_columns(place: Place) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for lang in ("en", "de"):
+        (place.folder / f"q/lang={lang}").mkdir(parents=True)
+        pq.write_table(pa.table({"id": [lang + "1"]}), place.folder / f"q/lang={lang}/0.parquet")
+    place.ingest("langs", Source((str(place.folder / "q"),), "parquet"))
+    assert by_id(place.rows("langs")) == {k: {"id": k, "lang": k[:2]} for k in ("en1", "de1")}
+
+
+def test_identity_of_files_behind_a_uri_changes_with_them(place: Place) -> None:
+    from lakesift.jobs.sources.listing import _remote
+
+    place.write("r/a.jsonl", b"{}\n")
+    place.write("r/deep/b.jsonl", b"{}\n")
+    place.write("r/_hidden.jsonl", b"{}\n")
+    place.write("r/notes.md", b"x")
+    uri = f"file:{place.folder}/r"
+    found = _remote(place.lake.spark, uri, "jsonl")
+    assert sorted((f.path.rsplit("/r/")[1], f.size) for f in found) == [("a.jsonl", 3), ("deep/b.jsonl", 3)]
+    place.write("r/a.jsonl", b"{}\n\n")
+    assert _remote(place.lake.spark, uri, "jsonl") != found
+    with pytest.raises(InputError, match="no file matches"):
+        _remote(place.lake.spark, uri + "/none", "jsonl")
+
+
 def _parquet(place: Place, name: str, sql: str) -> str:
     place.lake.spark.sql(sql).write.parquet(str(place.folder / name))
     return str(place.folder / name)
@@ -320,10 +347,9 @@ def _jsonl(content: bytes) -> tuple[str, Callable[[Place], str]]:
 REFUSED: dict[str, tuple[tuple[str, Callable[[Place], str]], str]] = {
     "no such file": (("jsonl", lambda p: str(p.folder / "none*.jsonl")), r"no file matches .*none.*; write in 'from: "),
     "empty file": (_jsonl(b"\n \n"), "hold no row; give files with rows"),
-    "nothing but bad lines": (_jsonl(b"a\nb\n"), r"none of the 2 lines .*'a'; check the format"),
-    "nothing but null ids": (_jsonl(b'{"id": null}'), "none of the 1 lines .*: id is null"),
+    "nothing but bad lines": (_jsonl(b"a\nb\n"), r"none of the 2 lines .* not JSON: Expecting value \(2\); check"),
     "no id": (_jsonl(b'{"key": 1}'), r"the id 'id' of table t .*\(key\); correct documents: id"),
-    "case": (_jsonl(b'{"id": 1, "Text": 1}\n{"text": 2}'), "'Text' and 'text' differ in case"),
+    "case": (_jsonl(b'{"id": 1, "Text": 1}\n{"text": 2}'), "'text' and 'Text' differ in case"),
     "space": (("csv", lambda p: p.write("s.csv", b"id,my text\n1,a\n")), "'my text' is empty or holds .*; rename it"),
     "broken gzip": (("jsonl", lambda p: _cut(p.write("g.jsonl.gz", random.Random(0).randbytes(5000)))), "to the end"),
     "no parquet": (("parquet", lambda p: p.write("f.parquet", b"PAR1 not really")), "cannot be read as Parquet"),
@@ -349,14 +375,18 @@ def test_refused_in_one_sentence_and_nothing_written(place: Place, case: str) ->
     assert not (Path(place.lake.root) / "t").exists()
 
 
-def _recipe(documents: Documents, targets: dict[str, Target]) -> Recipe:
+def test_null_ids_alone_are_kept_as_rejected_and_said(place: Place) -> None:
+    source = Source((place.write("n.jsonl", b'{"id": null, "text": "x"}'),), "jsonl")
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"none of the 1 lines .* table nulls .*; nulls_rejected holds each"):
+            place.ingest("nulls", source)
+    assert [r["reason"] for r in place.rows("nulls_rejected")] == ["id is null"]
+    assert place.lake.version("nulls") == 1
 
-    raw = {
-        "name": "x",
-        "documents": {"table": "d"},
-        "select": {"kind": "top_k", "by": "length_bytes"},
-        "budget": {"rows": 1},
-    }
+
+def _recipe(documents: Documents, targets: dict[str, Target]) -> Recipe:
+    unread: Any = None
+    return Recipe("x", documents, targets, {}, "", unread, Budget(rows=1), {}, None, 42)
 
 
 def test_one_table_from_two_sources_is_refused_before_anything_runs() -> None:

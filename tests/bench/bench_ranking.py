@@ -1,0 +1,98 @@
+"""Ranking a million rows against what one would write in Spark: wall seconds and ratios, printed, never asserted.
+
+`python -m tests.bench.bench_ranking`. Every line is the least of three runs on the same Parquet files; "naive" is
+orderBy(...).limit(b) for top_k and random, and row_number() over the stratum for quotas (equal shares).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lakesift.jobs.lake.session import session
+from lakesift.jobs.selectors.length_matched import LengthMatched
+from lakesift.jobs.selectors.random_draw import Random
+from lakesift.jobs.selectors.stratified import Stratified
+from lakesift.jobs.selectors.top_k import TopK
+from lakesift.jobs.sort_keys import hashed
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+Row = dict[str, Any]
+ROWS, BUDGET, GROUPS, SEED = 1_000_000, 50_000, 20, 7
+
+
+def pool(spark: SparkSession, folder: Path) -> DataFrame:
+    """Scores, lengths, 20 balanced strata, and 20 strata of which one holds 60 %."""
+    number, stratum = F.xxhash64("n"), F.concat(F.lit("g"), F.pmod("n", F.lit(GROUPS)))
+    rows = spark.range(ROWS, numPartitions=8).withColumnRenamed("id", "n")
+    rows.select(
+        F.concat(F.lit("row-"), "n").alias("id"),
+        (F.pmod(number, F.lit(1_000_003)) / 7.0).alias("score"),
+        (F.pmod(number, F.lit(977)) + 20).alias("length"),
+        stratum.alias("balanced"),
+        F.when(F.pmod("n", F.lit(10)) < 6, "g0").otherwise(stratum).alias("giant"),
+    ).write.parquet(str(folder / "pool"))
+    return spark.read.parquet(str(folder / "pool"))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Least wall time of three."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return round(min(times), 2)
+
+
+def naive_quota(rows: DataFrame, column: str) -> object:
+    """The per-stratum sort one would write: equal shares."""
+    order = Window.partitionBy(column).orderBy(F.desc("score"), hashed(SEED), "id")
+    ranked = rows.withColumn("place", F.row_number().over(order))
+    return ranked.where(F.col("place") <= BUDGET // GROUPS).select("id", "score").toPandas()
+
+
+def measure(rows: DataFrame) -> dict[str, float]:
+    """Seconds by name."""
+    best = rows.orderBy(F.desc("score"), hashed(SEED), "id").limit(BUDGET).select("id", "score")
+    chosen = TopK("score").select(rows, BUDGET, SEED)  # also the warm-up
+    found = {
+        "top_k": seconds(lambda: TopK("score").select(rows, BUDGET, SEED)),
+        "top_k naive": seconds(best.toPandas),
+        "random": seconds(lambda: Random().select(rows, BUDGET, SEED)),
+        "length_matched": seconds(lambda: LengthMatched("length").select(rows, BUDGET, SEED, chosen)),
+    }
+    for column in ("balanced", "giant"):
+        for quota in ("equal", "proportional"):
+            stratified = Stratified(column, quota=quota, by="score")
+            found[f"stratified {column} {quota}"] = seconds(lambda s=stratified: s.select(rows, BUDGET, SEED))
+        found[f"stratified {column} naive"] = seconds(lambda c=column: naive_quota(rows, c))
+    return found
+
+
+def main() -> list[Row]:
+    """Print one line a case and return the rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(pool(session(), Path(folder)))
+    for name, value in found.items():
+        print(f"{name:<40} {value:8.2f} s")
+    cases = [
+        ("top_k / orderBy limit, s", "top_k", "top_k naive", 1.0),
+        ("60 % in one stratum / row_number, s", "stratified giant equal", "stratified giant naive", 1.0),
+        ("60 % in one stratum / balanced, s", "stratified giant proportional", "stratified balanced proportional", 0.5),
+    ]
+    print(f"{'name':<40} {'ours':>8} {'rival':>8} {'ratio':>6} {'bar':>5}")
+    rows = []
+    for name, ours, rival, bar in cases:
+        ratio = found[rival] / found[ours]
+        rows.append({"name": name, "ours": found[ours], "rival": found[rival], "ratio": ratio, "bar": bar})
+        print(f"{name:<40} {found[ours]:8.2f} {found[rival]:8.2f} {ratio:6.2f} {bar:5.2f}")
+    return rows
+
+
+if __name__ == "__main__":
+    main()

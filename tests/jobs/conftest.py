@@ -1,0 +1,87 @@
+"""A small pool of real text as Delta tables, and a recipe over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.recipe import Recipe, parse
+from tests.texts import functions, human_eval
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass
+class World:
+    """A lake in a folder with `docs` and `goals`, and what is needed to run recipes over it."""
+
+    spark: SparkSession
+    root: Path
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.spark, str(self.root))
+
+    def put(self, table: str, rows: list[dict[str, Any]], mode: str = "overwrite", files: int = 2) -> None:
+        frame = self.spark.createDataFrame(pd.DataFrame(rows)).repartition(files)
+        frame.write.format("delta").mode(mode).save(str(self.root / table))
+
+    def sql(self, text: str) -> list[Any]:
+        """Run SQL in which {name} stands for a table of the lake."""
+        names = {p.parent.name: f"delta.`{p.parent}`" for p in self.root.glob("*/_delta_log")}
+        return self.spark.sql(text.format(**names)).collect()
+
+    def versions(self) -> dict[str, int]:
+        """Newest version of every table, from the logs themselves."""
+        return {
+            p.name: max(int(f.stem) for f in (p / "_delta_log").glob("*.json") if f.stem.isdigit())
+            for p in self.root.iterdir()
+            if (p / "_delta_log").is_dir()
+        }
+
+    def rows(self, table: str, version: int | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a table, ordered, as plain tuples."""
+        frame = self.lake.read(table, version)
+        return sorted((tuple(r) for r in frame.select(*sorted(frame.columns)).collect()), key=repr)
+
+
+def pool(n: int) -> list[dict[str, Any]]:
+    """`n` library functions with ids, and a module column."""
+    texts = functions()[:n]
+    return [{"id": f"doc-{i:05d}", "module": f"m{i % 5}", "text": t} for i, t in enumerate(texts)]
+
+
+def recipe(name: str = "tiny", **changes: Any) -> Recipe:
+    """The recipe of these tests; `changes` replace top-level keys."""
+    raw: dict[str, Any] = {
+        "name": name,
+        "documents": {"table": "docs"},
+        "targets": {"goals": {"table": "goals", "where": "n % 2 = 0", "held_out": "n % 2 = 1"}},
+        "scores": {
+            "alignment": {"kind": "zipfit", "target": "goals"},
+            "tokens": {"kind": "length_tokens"},
+            "ratio": {"kind": "compression_ratio"},
+        },
+        "where": "tokens >= 20",
+        "select": {"kind": "top_k", "by": "alignment"},
+        "budget": {"rows": 40},
+        "controls": ["random", "length_matched"],
+        "report": {"shares": ["module"]},
+        "seed": 42,
+    }
+    return parse({**raw, **changes})
+
+
+@pytest.fixture(scope="module")
+def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """300 documents and 12 target texts, no run yet."""
+    made = World(spark, tmp_path_factory.mktemp("lake"))
+    made.put("docs", pool(300))
+    made.put("goals", [{"n": i, "text": t} for i, t in enumerate(human_eval()[:12])], files=1)
+    return made

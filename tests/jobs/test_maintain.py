@@ -1,0 +1,78 @@
+"""maintain: few files, dead memos gone, every kept version readable, and nothing to compute afterwards."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.maintain import maintain
+from lakesift.jobs.recipe import parse
+from lakesift.jobs.run import run
+from lakesift.jobs.score import memo_table
+from lakesift.udfs.scorer import fingerprint
+
+if TYPE_CHECKING:
+    import pytest
+    from pyspark.sql import SparkSession
+
+RAW: dict[str, Any] = {
+    "name": "kept",
+    "documents": {"table": "docs"},
+    "scores": {"bytes": {"kind": "length_bytes"}},
+    "select": {"kind": "top_k", "by": "bytes"},
+    "budget": {"rows": 5},
+}
+
+
+def row_of(text: str, table: str) -> list[str]:
+    """Return the words of a table's line."""
+    return next(line.split() for line in text.splitlines() if line.startswith(table))
+
+
+def test_maintain_compacts_drops_vacuums_and_changes_no_result(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, recipe = Lake(spark, str(tmp_path / "lake")), parse(RAW)
+    memo = memo_table(recipe.scores["bytes"])
+    live = fingerprint(recipe.scores["bytes"])  # type: ignore[arg-type]
+    texts = spark.range(40).selectExpr("concat('d', id) AS id", "repeat('a', CAST(id AS INT)) AS text")
+    texts.write.format("delta").save(lake.path("docs"))
+    first = run(lake, recipe)
+    rows = lake.read("selection_kept").collect()
+    spark.sql(f"INSERT INTO {lake.ref('docs')} VALUES ('new', repeat('a', 100))")
+    run(lake, recipe)
+    # What an old scorer left, and what a run that was cut short has just made.
+    for name, note in (("dead", {}), ("fresh", {"fingerprint": "fresh"})):
+        row = f"SELECT 'x' AS id, 1L AS content_hash, '{name}' AS fingerprint, 2L AS value"
+        lake.append(memo, spark.sql(row), note)
+    orphan = tmp_path / "lake" / memo.name / f"fingerprint={live}" / "part-orphan.parquet"
+    orphan.write_bytes(b"left by a crash")
+    os.utime(orphan, (time.time() - 30 * 86_400,) * 2)
+    versions = {name: lake.version(name) for name in lake.tables()}
+
+    dry = maintain(lake, dry_run=True)
+    assert row_of(dry, memo.name)[2:] == ["1", "drop", "rows,", "compact,", "remove", "1", "files"]
+    assert row_of(dry, "selection_kept")[2:] == ["0", "nothing"]
+    assert {name: lake.version(name) for name in lake.tables()} == versions
+    assert orphan.exists()
+    with monkeypatch.context() as later:
+        later.setattr("lakesift.jobs.maintain.RECENT", timedelta(0))
+        assert row_of(maintain(lake, dry_run=True), memo.name)[2] == "2", "recent memos stay, old ones do not"
+
+    done = row_of(maintain(lake), memo.name)
+    assert int(done[1]) > 8
+    assert done[2:] == ["2", "1"], "one file for the live fingerprint, one for the fresh; one row dropped"
+    assert not orphan.exists()
+    counts = {r["fingerprint"]: r["count"] for r in lake.read(memo.name).groupBy("fingerprint").count().collect()}
+    assert counts == {live: 41, "fresh": 1}
+    assert lake.version("docs") == versions["docs"], "the user's table is left alone"
+    assert lake.read("selection_kept", first.selection_version).collect() == rows
+
+    again = run(lake, recipe)
+    assert [s.step for s in again.steps if s.outcome.startswith("wrote")] in ([], ["record"])
+    assert sum(s.computed or 0 for s in again.steps if s.step.startswith("score")) == 0
+    assert run(lake, recipe).noop

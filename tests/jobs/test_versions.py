@@ -1,0 +1,185 @@
+"""plan, history, diff, export and sql over one small lake whose selection was made twice: d<i> has i + 2 tokens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.plan import plan, warnings
+from lakesift.jobs.query import SHOWN_ROWS
+from lakesift.jobs.recipe import Recipe, parse
+from lakesift.jobs.run import run
+from lakesift.jobs.versions import diff, export, history, query
+from lakesift.udfs.errors import InputError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+RAW: dict[str, Any] = {
+    "name": "longest",
+    "documents": {"table": "docs"},
+    "scores": {"tokens": {"kind": "length_tokens"}},
+    "where": "module <> 'test'",
+    "select": {"kind": "top_k", "by": "tokens"},
+    "budget": {"rows": 5},
+}
+
+
+@dataclass
+class Made:
+    """The lake after two runs, and what `plan` said before the first and after the second."""
+
+    lake: Lake
+    recipe: Recipe
+    before: str
+    ddl: str
+    tables_after_plan: list[str]
+    after: str
+
+
+@pytest.fixture(scope="module")
+def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    lake, recipe = Lake(spark, str(tmp_path_factory.mktemp("lake"))), parse(RAW)
+    docs = lake.ref("docs")
+    spark.range(20).selectExpr(
+        "concat('d', id) AS id", "repeat('wört ', CAST(id + 2 AS INT)) AS text", "'os' AS module",
+        "named_struct('year', id, 'tags', array(id, NULL)) AS meta",
+    ).coalesce(1).write.format("delta").save(lake.path("docs"))  # fmt: skip
+    before, ddl, tables = plan(lake, recipe), plan(lake, recipe, ddl=True), lake.tables()
+    run(lake, recipe)
+    spark.sql(f"DELETE FROM {docs} WHERE id = 'd17'")
+    spark.sql(
+        f"UPDATE {docs} SET text = CASE id WHEN 'd19' THEN 'short' ELSE text END, "
+        "module = CASE id WHEN 'd18' THEN 'test' ELSE module END WHERE id IN ('d18', 'd19')"
+    )
+    spark.sql(f"INSERT INTO {docs} SELECT 'new', repeat('wört ', 40), 'os', NULL")
+    run(lake, recipe)
+    return Made(lake, recipe, before, ddl, tables, plan(lake, recipe))
+
+
+def lines(text: str) -> list[list[str]]:
+    """Return the words of each line."""
+    return [line.split() for line in text.splitlines()]
+
+
+def test_plan_says_what_would_happen_and_makes_nothing(made: Made) -> None:
+    assert made.tables_after_plan == ["docs"]
+    said = lines(made.before)
+    assert ["documents", made.lake.ref("docs"), "0", "20"] in said
+    assert any(w[:2] == ["score", "tokens"] and "all documents" in " ".join(w) for w in said)
+    assert sum(w[-4:] == ["made", "by", "the", "run"] for w in said) == 7
+    assert "order: desc" in made.before, "defaults are written out"
+    assert made.ddl.count("CREATE TABLE IF NOT EXISTS") == 7
+    assert "`meta` struct<year:bigint,tags:array<bigint>>" in made.ddl
+
+
+def test_plan_of_what_stands_edited_and_not_there_yet(made: Made) -> None:
+    assert "stands: a run would do nothing" in made.after
+    other = lines(plan(made.lake, parse({**RAW, "budget": {"rows": 6}})))
+    assert [w[-1] for w in other if w[:1] in (["keys"], ["score"], ["publish"])] == ["unchanged"] * 3
+    assert ["select", "selection_longest", "written"] in other
+    absent = parse({**RAW, "name": "fresh", "documents": {"table": "corpus", "from": {"sample": "human_eval"}}})
+    assert "sample human_eval" in plan(made.lake, absent)
+    ddl = plan(made.lake, absent, ddl=True)
+    assert "corpus_rejected" in ddl
+    assert "plan again after ingest" in ddl
+    with pytest.raises(InputError, match="there is no table nowhere"):
+        plan(made.lake, parse({**RAW, "documents": {"table": "nowhere"}}))
+
+
+def test_an_object_store_is_for_one_driver(made: Made) -> None:
+    bucket = object.__new__(Lake)  # a lake in a bucket cannot be opened here
+    bucket.spark, bucket.root = made.lake.spark, "s3a://bucket/lake"
+    assert "one driver at a time" in warnings(bucket, made.recipe, None)[0]
+    assert warnings(made.lake, made.recipe, None) == []
+
+
+def test_history_says_what_changed(made: Made) -> None:
+    rows = lines(history(made.lake, made.recipe))[2:]
+    assert [(r[0], r[4]) for r in rows[:2]] == [("2", "5"), ("1", "5")]
+    assert rows[0][-5:] == ["documents:", "version", "0", "to", "3"]
+    assert rows[0][3] != rows[1][3], "another run id"
+    assert " ".join(rows[1]).endswith("WRITE first run")
+    with pytest.raises(InputError, match=r"no selection_other in .*; make it: lakesift run other"):
+        history(made.lake, parse({**RAW, "name": "other"}))
+
+
+def test_diff_names_the_score_that_moved_each_row(made: Made) -> None:
+    told = diff(made.lake, made.recipe, [])
+    assert "version 1 to 2: 3 rows went, 3 came, 2 stayed, 2 of these at another rank" in told
+    rows = {w[0]: " ".join(w[1:]) for w in lines(told) if w and w[0][0] in "dn"}
+    assert rows == {
+        "d19": "1 21 1 its score changed",
+        "d18": "2 20 20 not eligible any more",
+        "d17": "3 19 not in the documents any more",
+        "new": "1 40 new in the documents",
+        "d14": "4 16 16 others made room",
+        "d13": "5 15 15 others made room",
+    }
+    back = {w[0]: " ".join(w[1:]) for w in lines(diff(made.lake, made.recipe, [2, 1])) if w}
+    assert (back["d18"], back["d14"]) == ("2 20 20 eligible now", "4 16 16 others rank better")
+
+
+def test_diff_of_wrong_versions(made: Made) -> None:
+    for versions, said in (([9], "no version 9; it has 0 to 2"), ([0, 1, 2], "3 versions were given")):
+        with pytest.raises(InputError, match=said):
+            diff(made.lake, made.recipe, versions)
+
+
+def test_export_to_one_file_keeps_order_types_and_what_is_there(made: Made, tmp_path: Path) -> None:
+    out = tmp_path / "a folder" / "chosen.jsonl"
+    said = export(made.lake, made.recipe, "jsonl", str(out))
+    assert said == f"wrote 5 rows of selection_longest, version 2, to {out}"
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [(r["id"], r["rank"]) for r in rows] == [("new", 1), ("d16", 2), ("d15", 3), ("d14", 4), ("d13", 5)]
+    assert rows[0]["meta"] is None
+    assert rows[1]["meta"] == {"year": 16, "tags": [16, None]}
+    assert rows[0]["text"] == "wört " * 40
+    assert [p.name for p in out.parent.iterdir()] == ["chosen.jsonl"], "no parts are left"
+    content = out.read_bytes()
+    with pytest.raises(InputError, match="is there already; nothing is overwritten"):
+        export(made.lake, made.recipe, "jsonl", str(out))
+    assert out.read_bytes() == content
+
+
+def test_export_of_an_old_version_to_a_folder(made: Made, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    export(made.lake, made.recipe, "parquet", str(tmp_path / "old"), 1)
+    assert pq.read_table(tmp_path / "old")["id"].to_pylist() == ["d19", "d18", "d17", "d16", "d15"]
+    for to, out, version, said in (
+        ("parquet", "x.jsonl", None, "make them agree"),
+        ("jsonl", "s3://b/x.jsonl", None, "only folders are written there"),
+        ("jsonl", "x", 7, "no version 7; it has 0 to 2"),
+        ("jsonl", "x", 0, "version 0 of selection_longest has no rows"),
+    ):
+        with pytest.raises(InputError, match=said):
+            export(made.lake, made.recipe, to, out, version)
+
+
+def test_query_joins_tables_by_name_with_scorers_as_functions(made: Made) -> None:
+    sql = (
+        "select d.*, s.tokens, length_bytes(d.text) as bytes, d.id from docs d join scores_longest s using (id) "
+        "where s.tokens >= 17 order by tokens desc"
+    )
+    head, _, first, *_, count = query(made.lake, sql).splitlines()
+    assert head.split() == ["id", "text", "module", "meta", "tokens", "bytes", "id"]
+    assert first.startswith("new  " + ("wört " * 16)[:79] + "…")
+    assert first.split()[-4:] == ["NULL", "40", "240", "new"]
+    assert count == "(4 rows)"
+    assert "there are more" in query(made.lake, f"select id from range({SHOWN_ROWS + 1})")
+    assert "there are more" not in query(made.lake, f"select id from range({SHOWN_ROWS})")
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [("select * from corpus", "`corpus`.*tables of the lake: .*docs"), ("selec 1", "selec"), ("select 1/0", "ZERO")],
+)
+def test_a_wrong_query_is_one_sentence(made: Made, sql: str, said: str) -> None:
+    with pytest.raises(InputError, match=f"the query fails: .*{said}") as caught:
+        query(made.lake, sql)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,52 @@
+"""A small pool with everything that makes ranking hard, and an independent reading of the hash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+
+N = 600
+
+
+def pool() -> pd.DataFrame:
+    """Rows with ties, nulls, two zeros, denormals and huge values; 60 % of them in one module, some in none."""
+    rng = np.random.default_rng(11)
+    score = rng.normal(size=N).round(1) + 0.0
+    score[::17] = rng.choice([-0.0, 0.0, 5e-324, -5e-324, 1e-310, 1e308, -1e308], len(score[::17]))
+    module = rng.choice(["os", "re", "é", "json", ""], N, p=[0.6, 0.2, 0.1, 0.07, 0.03]).astype(object)
+    module[5::40] = None
+    frame = pd.DataFrame(
+        {
+            "id": [f"rów-{i}" for i in range(N)],
+            "alignment": pd.array(score, dtype="Float64"),
+            "entropy": pd.array(rng.random(N), dtype="Float64"),
+            "nll": pd.array(rng.integers(0, 9, N) / 4, dtype="Float64"),
+            "tokens": pd.array(rng.geometric(0.05, N), dtype="Int64"),
+            "module": module,
+            "quality": pd.array(rng.random(N).round(2) * (rng.random(N) < 0.5), dtype="Float64"),
+        }
+    )
+    for column, start in (("alignment", 3), ("entropy", 7), ("tokens", 11), ("quality", 13)):
+        frame.loc[start::29, column] = None
+    return frame
+
+
+def as_rows(spark: SparkSession, frame: pd.DataFrame, partitions: int, folder: Path) -> DataFrame:
+    """The pool as a Spark frame: shuffled by another seed for every number of partitions."""
+    path = folder / f"{partitions}.parquet"
+    frame.sample(frac=1, random_state=partitions).astype({"nll": "Float32"}).to_parquet(path, index=False)
+    return spark.read.parquet(str(path)).repartition(partitions)
+
+
+def hashes(spark: SparkSession, frame: pd.DataFrame, seed: int) -> pd.Series:
+    """h = xxhash64(id, seed) by id, as SQL gives it."""
+    sql = f"xxhash64(id, CAST({seed} AS BIGINT)) AS h"
+    return spark.createDataFrame(frame[["id"]]).selectExpr("id", sql).toPandas().set_index("id")["h"]
+
+
+def uniform(h: np.ndarray) -> np.ndarray:
+    """The twin of sort_keys.uniform."""
+    return ((np.asarray(h, np.int64).view(np.uint64) >> np.uint64(11)).astype(float) + 0.5) * 2.0**-53

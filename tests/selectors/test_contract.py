@@ -1,0 +1,116 @@
+"""The laws of every selector that is found (design, section 4), and the plans of all that is collected."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from lakesift.jobs import ranking
+from lakesift.jobs.selectors import selectors
+from lakesift.jobs.selectors.interval import Interval
+from lakesift.jobs.selectors.length_matched import LengthMatched
+from lakesift.jobs.selectors.random_draw import Random
+from lakesift.jobs.selectors.selector import PICKS, Selector
+from lakesift.jobs.selectors.stratified import Stratified
+from lakesift.jobs.selectors.top_k import TopK
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from .plans import offences
+from .pool import as_rows, pool
+
+POOL = pool()
+SELECTED = POOL[POOL["tokens"].notna()].nlargest(200, "tokens")[["id"]]
+#: kind -> examples: a selector, its number of eligible rows, whether the seed decides more than ties.
+DEFINED = POOL.notna()
+LISTED = {"os": 40, "json": 500, None: 3}
+CASES: dict[str, list[tuple[Selector, int, bool]]] = {
+    "top_k": [(TopK("alignment"), DEFINED["alignment"].sum(), False), (TopK("nll", order="asc"), len(POOL), False)],
+    "random": [(Random(), len(POOL), True), (Random("quality"), DEFINED["quality"].sum(), True)],
+    "interval": [
+        (Interval({"tokens": [5, 40], "nll": [None, 1.5]}), POOL.eval("5 <= tokens <= 40 and nll <= 1.5").sum(), True),
+        (
+            Interval({"entropy": ["q0.2", "q0.9"]}, within="middle"),
+            math.ceil(0.9 * DEFINED["entropy"].sum()) - math.ceil(0.2 * DEFINED["entropy"].sum()) + 1,
+            False,
+        ),
+    ],
+    "stratified": [
+        (Stratified("module", by="alignment"), DEFINED["alignment"].sum(), True),  # the seed rounds the shares
+        (Stratified("module", quota="equal"), len(POOL), True),
+        (
+            Stratified("module", quota=LISTED),
+            sum(min(n, (POOL["module"].isna() if m is None else POOL["module"] == m).sum()) for m, n in LISTED.items()),
+            True,
+        ),
+    ],
+    "length_matched": [(LengthMatched("tokens"), len(SELECTED), True)],
+}
+BUDGET = 90
+
+
+@pytest.fixture(scope="module")
+def layouts(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[int, DataFrame]:
+    """The same rows in 1, 7 and 50 partitions, shuffled differently."""
+    folder = tmp_path_factory.mktemp("pool")
+    return {n: as_rows(spark, POOL, n, folder) for n in (1, 7, 50)}
+
+
+def test_every_selector_has_an_example() -> None:
+    assert set(selectors()) == set(CASES), "give the new selector an example in CASES"
+
+
+@pytest.mark.parametrize("case", [c for cs in CASES.values() for c in cs], ids=lambda c: str(c[0])[:60])
+def test_laws(case: tuple[Selector, int, bool], layouts: dict[int, DataFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+    selector, eligible, random = case
+    collected: list[DataFrame] = []
+    actual = ranking.pull
+    for module in ("ranking", "quantiles", "selectors.random_draw", "selectors.length_matched"):
+        monkeypatch.setattr(f"lakesift.jobs.{module}.pull", lambda f: collected.append(f) or actual(f))
+    if selector == Stratified("module", by="alignment"):
+        monkeypatch.setattr(ranking, "SPARE", -(10**9))  # groups cut on the executors
+
+    def pick(partitions: int, budget: int, seed: int) -> pd.DataFrame:
+        return selector.select(layouts[partitions], budget, seed, SELECTED)
+
+    picks = pick(7, BUDGET, 3)
+    assert collected
+    assert [o for frame in collected for o in offences(frame)] == []
+    assert tuple(picks.columns) == PICKS
+    assert len(picks) == picks["id"].nunique() == min(BUDGET, eligible)
+    assert picks["rank"].tolist() == list(range(1, len(picks) + 1))
+    assert set(picks["weight"]) == {1.0}
+    assert set(picks["copies"]) == {1}
+    ranked = picks["gain"].notna().all()
+    assert ranked or picks["gain"].isna().all()
+    if ranked and not isinstance(selector, Stratified):
+        assert picks["gain"].is_monotonic_decreasing
+    pd.testing.assert_frame_equal(pick(50, BUDGET, 3), picks)
+    if selector.nested:
+        pd.testing.assert_frame_equal(pick(1, 31, 3), picks.head(31))
+    every = pick(7, 10**7, 3)
+    assert len(every) == eligible
+    assert POOL.set_index("id").loc[every["id"], [n for n in selector.needs if n != "module"]].notna().all(axis=None)
+    other = pick(7, BUDGET, 2**62)
+    if random:
+        assert set(other["id"]) != set(picks["id"])
+    else:
+        np.testing.assert_array_equal(np.sort(other["gain"]), np.sort(picks["gain"]))
+
+
+def test_offences_are_seen(layouts: dict[int, DataFrame]) -> None:
+    """The plan check itself: it must fail where rows are gathered, and pass a global aggregate."""
+    rows: Any = layouts[7]
+    for bad in (
+        rows.orderBy("alignment"),
+        rows.orderBy("alignment").limit(3),
+        rows.limit(3),
+        rows.repartition(1),
+        rows.withColumn("n", F.row_number().over(Window.orderBy("alignment"))),
+    ):
+        assert offences(bad), bad._jdf.queryExecution().executedPlan().toString()
+    for good in (rows.agg(F.count("id")), rows.groupBy("module").count().limit(3), rows.select("id")):
+        assert offences(good) == []

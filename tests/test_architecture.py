@@ -1,0 +1,175 @@
+"""The rules of the house as a reader of syntax trees: who imports whom, who touches Spark, Delta and the terminal.
+
+Nothing is imported from the code except to compare what is discovered with the files that are there.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lakesift.jobs.selectors import selectors
+from lakesift.udfs.discovery import scorers
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = sorted(p.relative_to(ROOT).as_posix() for top in ("udfs", "jobs") for p in (ROOT / top).rglob("*.py"))
+FILE_LINES, FUNCTION_LINES = 250, 60
+#: Files above the limit that wait to be split, with the lines they have at most: a list to be shortened.
+LONG = {
+    "jobs/documents.py": 330,
+    "jobs/lake/tables.py": 330,
+    "jobs/recipe.py": 385,
+    "jobs/select.py": 290,
+    "udfs/spark.py": 325,
+}
+#: Spark's classic-only and unreproducible parts, and the Python API of Delta (it fails on Spark Connect).
+FORBIDDEN = {
+    *("rdd", "sparkContext", "_jvm", "_jsc", "_jdf", "cache", "persist", "insertInto", "DeltaTable"),
+    *("rand", "randn", "monotonically_increasing_id", "sample", "randomSplit"),
+}
+FORBIDDEN_SQL = re.compile(r"\b(rand|randn|uuid|monotonically_increasing_id)\(", re.I)
+WRITING_SQL = re.compile(
+    r"^\s*(INSERT |MERGE INTO|DELETE FROM|UPDATE \S+ SET|CREATE (OR REPLACE )?TABLE|RESTORE |OPTIMIZE |VACUUM )", re.I
+)
+#: What only these files may do.
+ONLY = {
+    "edge": {"udfs/spark.py"},
+    "session": {"jobs/lake/session.py"},
+    "delta": {"jobs/lake/tables.py"},
+    "files": {"jobs/lake/tables.py", "jobs/versions.py"},  # versions.py exports JSON and Parquet
+    "statements": {"jobs/lake/tables.py", "jobs/lake/schemas.py", "jobs/maintain.py"},  # DDL; DELETE, OPTIMIZE, VACUUM
+    "print": {"jobs/cli.py"},
+}
+
+
+def _imports(file: str, tree: ast.AST) -> Iterator[tuple[str, bool]]:
+    """Yield the dotted name of what is imported, relative imports resolved, and whether it was relative."""
+    package = ("lakesift", *Path(file).parent.parts)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, False) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*above, *filter(None, [node.module])))
+            yield from ((f"{module}.{alias.name}", bool(node.level)) for alias in node.names)
+
+
+def _import_faults(file: str, tree: ast.AST) -> Iterator[str]:
+    for name, relative in _imports(file, tree):
+        top = name.split(".")[0]
+        if top in ("udfs", "jobs", "conf", "lakesift") and not relative:
+            yield f"imports {name} by an absolute name"
+        if top in ("pyspark", "delta") and name.rsplit(".", 1)[-1] in FORBIDDEN:
+            yield f"imports {name}"
+        if file.startswith("udfs/"):
+            if name.startswith("lakesift.jobs"):
+                yield f"udfs imports jobs: {name}"
+            if top in ("pyspark", "pandas", "pyarrow", "delta") and file not in ONLY["edge"]:
+                yield f"imports {name} outside the Spark edge"
+
+
+def _docstrings(tree: ast.AST) -> set[int]:
+    owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    bodies = [n.body for n in ast.walk(tree) if isinstance(n, owners) and n.body]
+    return {id(b[0].value) for b in bodies if isinstance(b[0], ast.Expr)}
+
+
+def _use_faults(file: str, tree: ast.AST) -> Iterator[str]:
+    docstrings = _docstrings(tree)
+    for node in ast.walk(tree):
+        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        of = node.value.id if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) else ""
+        if name in FORBIDDEN and isinstance(node, ast.Attribute) and of != "source":  # a recipe's Source has a sample
+            yield f"uses {name}"
+        if name == "builder" and of == "SparkSession" and file not in ONLY["session"]:
+            yield "builds a session"
+        if name in ("saveAsTable", "writeTo") and file not in ONLY["delta"]:
+            yield f"writes a table by {name}"
+        if name == "write" and of not in ("file", "sys") and _is_frame_write(tree, node) and file not in ONLY["files"]:
+            yield "writes a frame"
+        if name == "print" and file not in ONLY["print"]:
+            yield "prints"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield from _text_faults(file, node.value)
+
+
+def _is_frame_write(tree: ast.AST, node: ast.AST) -> bool:
+    """Tell `frame.write.mode(...)` from `file.write(text)`: the latter is called."""
+    return not any(isinstance(n, ast.Call) and n.func is node for n in ast.walk(tree))
+
+
+def _text_faults(file: str, text: str) -> Iterator[str]:
+    if FORBIDDEN_SQL.search(text):
+        yield f"has unreproducible SQL: {text!r}"
+    if WRITING_SQL.search(text) and file not in ONLY["statements"]:
+        yield f"has a writing statement: {text!r}"
+    if text == "delta" and file not in ONLY["delta"]:
+        yield "names the format delta"
+
+
+def _size_faults(file: str, source: str, tree: ast.AST) -> Iterator[str]:
+    lines, limit = len(source.splitlines()), LONG.get(file, FILE_LINES)
+    if lines > limit:
+        yield f"has {lines} lines; at most {limit}"
+    if file in LONG and lines <= FILE_LINES:
+        yield "is short by now: take it off the list LONG"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and (long := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES:
+            yield f"{node.name} has {long} lines; at most {FUNCTION_LINES}"
+
+
+def faults(file: str, source: str) -> list[str]:
+    """Return everything that is wrong with one source file."""
+    tree = ast.parse(source)
+    named = (
+        [f"is called {Path(file).name}"] if Path(file).stem in ("utils", "util", "helpers", "base", "common") else []
+    )
+    return [*named, *_import_faults(file, tree), *_use_faults(file, tree), *_size_faults(file, source, tree)]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_rules_hold(file: str) -> None:
+    assert faults(file, (ROOT / file).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("udfs/scores/x.py", "from ...jobs.recipe import load"),
+        ("udfs/x.py", "from ..jobs import recipe"),
+        ("udfs/x.py", "import pandas as pd"),
+        ("udfs/kernels/x.py", "def f():\n    from pyarrow import array"),
+        ("jobs/x.py", "from lakesift.udfs.scorer import Scorer"),
+        ("jobs/x.py", "def f(df): return df.rdd"),
+        ("jobs/x.py", "def f(spark): return spark.sparkContext"),
+        ("jobs/x.py", "def f(df): return df.cache()"),
+        ("jobs/x.py", "def f(F): return F.rand(1)"),
+        ("jobs/x.py", "Q = 'SELECT monotonically_increasing_id()'"),
+        ("jobs/x.py", "from delta.tables import DeltaTable"),
+        ("jobs/x.py", "from pyspark.sql.functions import rand"),
+        ("jobs/x.py", "def f(df): df.write.format('delta').save('p')"),
+        ("jobs/x.py", "def f(df): df.write.mode('error').json('p')"),
+        ("jobs/x.py", "def f(spark, t): spark.sql(f'DELETE FROM {t}')"),
+        ("jobs/x.py", "S = SparkSession.builder.getOrCreate()"),
+        ("jobs/x.py", "print(1)"),
+        ("udfs/helpers.py", ""),
+        ("jobs/x.py", "\n" * 251),
+        ("jobs/x.py", "def f():\n" + "    a = 1\n" * 60),
+    ],
+)
+def test_each_rule_can_fail(file: str, source: str) -> None:
+    assert faults(file, source) != []
+
+
+@pytest.mark.parametrize(
+    ("folder", "found", "frame"),
+    [("udfs/scores", scorers(), set()), ("jobs/selectors", selectors(), {"selector"})],
+)
+def test_every_scorer_and_selector_file_is_found(folder: str, found: dict[str, type], frame: set[str]) -> None:
+    files = {p.stem for p in (ROOT / folder).glob("*.py") if not p.stem.startswith("_")} - frame
+    package = f"lakesift.{folder.replace('/', '.')}"
+    homes = [c.__module__ for c in found.values() if c.__module__.startswith(package)]
+    assert {home.rsplit(".", 1)[1] for home in homes} == files

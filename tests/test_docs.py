@@ -1,0 +1,243 @@
+"""What a newcomer reads is true: commands parse, recipes parse, tables are complete, links lead somewhere, code runs.
+
+The deployment files are checked as text only: neither Docker nor a Databricks or EMR account is at hand.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from deltalake import write_deltalake
+from lakesift.jobs.cli import COMMANDS, parser
+from lakesift.jobs.lake.session import DELTA, read_conf
+from lakesift.jobs.recipe import KEYS, parse, shipped
+from lakesift.jobs.selectors import selectors
+from lakesift.udfs import discovery
+from lakesift.udfs.scorer import Scorer
+
+from tests.repack import repack
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's fenced blocks of a language, with the indentation of the fence taken off."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", README, re.M | re.S)
+    return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in found]
+
+
+def commands() -> list[str]:
+    """Return every `lakesift ...` of the README: lines of shell blocks and code spans."""
+    lines = [line.strip() for block in blocks("sh") for line in block.splitlines()]
+    return [c for c in [*lines, *re.findall(r"`(lakesift [^`]+)`", README)] if c.startswith("lakesift ")]
+
+
+def table(first: str) -> list[str]:
+    """Return the names in the first column of the README's table whose first heading is `first`."""
+    body = re.search(rf"^\| {first} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", README, re.M)
+    assert body is not None
+    return re.findall(r"^\| `([^`]+)`", body[1], re.M)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_parse(command: str) -> None:
+    args = parser().parse_args(shlex.split(command)[1:])
+    assert args.command in COMMANDS
+
+
+def test_every_command_is_in_the_table() -> None:
+    assert {row.split()[1] for row in table("command")} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("block", [b for b in blocks("yaml") if b.startswith("name:")])
+def test_recipes_parse(block: str) -> None:
+    recipe = parse(yaml.safe_load(block))
+    assert recipe.name in ("mine", "chats")
+
+
+def test_tables_are_complete() -> None:
+    assert set(table("score")) == {k for k, c in discovery.scorers().items() if c.__module__.startswith("lakesift.")}
+    assert set(table("selector")) == set(selectors())
+    assert set(table("key")) - {"from"} == set(KEYS)
+    for name in shipped():
+        assert name in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_and_paths_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    named += re.findall(r"(?<![\w/.{])((?:udfs|jobs|conf|docs|docker|tests|notebooks)/[\w/.-]*[\w/])", text)
+    assert named or page.name == "CHANGELOG.md"
+    for link in named:
+        assert (page.parent / link).exists() or (ROOT / link).exists(), link
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = {t for page in PAGES for t in re.findall(r"`make ([\w-]+)`", page.read_text(encoding="utf-8"))}
+    assert {"demo", "test", "zip", "wheel"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 250
+
+
+def test_the_scorer_of_the_readme_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = (b for b in blocks("python") if "class " in b)
+    package = tmp_path / "readme_scores"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "digit_share.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(discovery._registered, "lakesift.scores", ["readme_scores"])
+    cls = discovery.scorers()["digit_share"]
+    assert issubclass(cls, Scorer)
+    np.testing.assert_array_equal(cls().kernel()(["a1b2", "", "xyz"]), [0.5, np.nan, 0.0])
+
+
+def test_chat_rows_become_text(spark: SparkSession) -> None:
+    (chats,) = (yaml.safe_load(b) for b in blocks("yaml") if b.startswith("name: chats"))
+    messages = "array<struct<role:string,content:string>>"
+    rows = [
+        ("a", [("user", "Hi: you?"), ("assistant", "naïve\nyes")]),
+        ("b", []),
+        ("c", None),
+        ("d", [("user", "q"), ("assistant", None)]),
+    ]
+    frame = spark.createDataFrame(rows, f"conversation_id string, messages {messages}")
+    made = {
+        r["id"]: r["text"]
+        for r in frame.selectExpr("conversation_id AS id", f"{chats['documents']['text']} AS text").collect()
+    }
+    # An empty list is an empty text, no list is no text; a message without content is left out.
+    assert made == {"a": "user: Hi: you?\nassistant: naïve\nyes", "b": "", "c": None, "d": "user: q"}
+
+
+def test_the_query_of_the_readme_runs(spark: SparkSession) -> None:
+    (query,) = (shlex.split(c)[2] for c in commands() if c.startswith('lakesift sql "'))
+    spark.createDataFrame([("a", "x"), ("b", "y")], "id string, text string").createOrReplaceTempView("corpus")
+    scores = spark.createDataFrame([("a", 0.1), ("b", 0.2)], "id string, alignment double")
+    scores.createOrReplaceTempView("scores_zipfit_code")
+    assert [tuple(r) for r in spark.sql(query).collect()] == [("b", "y", 0.2), ("a", "x", 0.1)]
+
+
+def test_the_readers_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = (b for b in blocks("python") if "read_delta" in b)
+    path = str(tmp_path / "lake" / "selection_zipfit_code")
+    for rank in (1, 2, 3):
+        write_deltalake(path, pl.DataFrame({"id": ["a"], "rank": [rank]}).to_arrow(), mode="overwrite")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert (names["selection"]["rank"].item(), names["first"]["rank"].item()) == (3, 2)
+    assert [commit["version"] for commit in names["history"]] == [2, 1, 0]
+
+
+# -- packaging and deployment files ------------------------------------------------------------------------------------
+
+
+def _bare(archive: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter without site-packages and environment, with the archive on sys.path."""
+    line = f"import sys; sys.path.insert(0, {str(archive)!r}); {code}"
+    return subprocess.run([sys.executable, "-I", "-S", "-c", line], capture_output=True, text=True, check=False)
+
+
+def test_the_zip_imports_and_the_wheel_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Any] = {}
+    monkeypatch.setattr("setuptools.setup", made.update)
+    runpy.run_path(str(ROOT / "setup.py"))
+    wheel = tmp_path / "lakesift-0.1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:  # as pip lays it out: files only
+        for package, folder in made["package_dir"].items():
+            patterns = ["*.py", *made["package_data"].get(package, [])]
+            for file in (f for p in patterns for f in (ROOT / folder).glob(p)):
+                archive.write(file, f"{package.replace('.', '/')}/{file.relative_to(ROOT / folder).as_posix()}")
+    check = (
+        "import lakesift.jobs.text_table, lakesift.udfs.errors; from importlib import resources; "
+        "print(*sorted(p.name for p in (resources.files('lakesift.conf') / 'runs').iterdir()))"
+    )
+    assert "No module named 'lakesift'" in _bare(wheel, check).stderr
+    good = _bare(repack(wheel, tmp_path / "lakesift.zip"), check)
+    assert good.stdout.split() == [f"{name}.yaml" for name in shipped()], good.stderr
+    first = (tmp_path / "lakesift.zip").read_bytes()
+    assert repack(wheel, tmp_path / "again.zip").read_bytes() == first
+
+
+def test_the_wheel_task_names_the_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Any] = {}
+    monkeypatch.setattr("setuptools.setup", made.update)
+    runpy.run_path(str(ROOT / "setup.py"))
+    scripts = dict(line.split("=", 1) for line in made["entry_points"]["console_scripts"])
+    job = yaml.safe_load((ROOT / "conf/databricks/resources/select.job.yml").read_text())
+    (work,) = job["resources"]["jobs"].values()
+    snippet = next(yaml.safe_load(b) for b in blocks("yaml") if b.startswith("python_wheel_task"))
+    for task in (work["tasks"][0]["python_wheel_task"], snippet["python_wheel_task"]):
+        assert task["package_name"] == made["name"]
+        module, function = scripts[task["entry_point"]].split(":")
+        assert callable(getattr(importlib.import_module(module), function))
+        assert parser().parse_args([str(p) for p in task["parameters"]]).command == "run"
+    bundle = yaml.safe_load((ROOT / "conf/databricks/databricks.yml").read_text())
+    variables = set(re.findall(r"\$\{var\.(\w+)\}", json.dumps(job)))
+    assert variables == set(bundle["variables"])
+    assert work["tasks"][0]["environment_key"] in {e["environment_key"] for e in work["environments"]}
+
+
+def test_spark_submit_arguments_parse() -> None:
+    submit = json.loads((ROOT / "conf/emr/serverless.json").read_text())["sparkSubmit"]
+    (line,) = (x for b in blocks("sh") for x in b.splitlines() if x.startswith("spark-submit "))
+    for arguments in (submit["entryPointArguments"], shlex.split(line.split("submit.py ")[1])):
+        assert parser().parse_args(arguments).command == "run"
+    for path in re.findall(r"conf/\S+", line):
+        assert (ROOT / path).is_file()
+    given = dict(re.findall(r"--conf (\S+?)=(\S+)", submit["sparkSubmitParameters"]))
+    for key in ("spark.sql.extensions", "spark.sql.catalog.spark_catalog"):
+        assert given[key] == read_conf("cluster")[key]
+
+
+def test_docker_files_agree() -> None:
+    folder = ROOT / "docker"
+    text = (folder / "compose.yaml").read_text()
+    compose, image = yaml.safe_load(text), (folder / "Dockerfile").read_text()
+    pins = dict(
+        line.split("=", 1) for line in (folder / ".env").read_text().splitlines() if "=" in line and line[0] != "#"
+    )
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(pins)
+    assert pins["SPARK_IMAGE"] in image
+    assert set(compose["services"]) == {"master", "worker", "history", "runner"}
+    for name, service in compose["services"].items():
+        assert service["build"]["dockerfile"] == "docker/Dockerfile", name
+        assert (folder / service["build"]["context"] / "docker/Dockerfile").is_file()
+        assert {v.split(":")[0] for v in service["volumes"] if v[0] != "."} <= set(compose["volumes"])
+        assert set(service.get("depends_on", {})) <= set(compose["services"])
+    spark = ".".join(re.findall(r"\d+", pins["SPARK_IMAGE"])[:2])
+    assert re.findall(r"^[0-9a-f]{64} (delta-\S+)-\$\{DELTA\}\.jar", re.sub(r"^ +", "", image, flags=re.M), re.M) == [
+        DELTA[spark],
+        "delta-storage",
+    ]
+    assert re.findall(r"^USER (\w+)", image, re.M)[-1] == "spark"
+    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", image, re.M):
+        assert all((ROOT / part).exists() for part in source.split())
+    conf = read_conf(str(folder / "spark-defaults.conf"))
+    assert conf["spark.sql.extensions"] == read_conf("cluster")["spark.sql.extensions"]
+    assert conf["spark.master"].split(":")[1].strip("/") in compose["services"]

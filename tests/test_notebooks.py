@@ -1,0 +1,97 @@
+"""Notebooks run from top to bottom on a lake that is written here without a JVM, and show what stands in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import polars as pl
+import pytest
+from deltalake import CommitProperties, write_deltalake
+from lakesift.jobs.lake import schemas
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+ROWS = 40
+
+
+def _write(lake: Path, name: str, frame: pl.DataFrame, note: dict[str, object] | None = None) -> None:
+    properties = CommitProperties(custom_metadata={"userMetadata": json.dumps(note)}) if note else None
+    write_deltalake(str(lake / name), frame.to_arrow(), mode="overwrite", commit_properties=properties)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A lake with the tables of one recipe; the ten rows of the best score are selected."""
+    ids = [f"row-{i:02d}" for i in range(ROWS)]
+    documents = pl.DataFrame({"id": ids, "kind": ["function", "topic"] * (ROWS // 2), "text": ids})
+    scores = pl.DataFrame(
+        {
+            "id": ids,
+            "content_hash": range(ROWS),
+            "alignment": [i / ROWS if i % 9 else None for i in range(ROWS)],
+            "tokens": range(ROWS),
+        }
+    )
+    best = scores.drop_nulls().sort("alignment", descending=True).head(10)
+    ones = pl.DataFrame({"weight": [1.0] * 10, "copies": [1] * 10})
+    selection = pl.concat(
+        [
+            best.select("id", pl.int_range(1, 11).alias("rank"), pl.col("alignment").alias("gain")),
+            ones,
+            best.select("alignment", "tokens"),
+        ],
+        how="horizontal",
+    )
+    controls = pl.DataFrame({"control": ["random"] * 10, "id": ids[:10], "rank": range(1, 11)})
+    step = {"step": "select", "rows": ROWS, "computed": 10, "outcome": "wrote version 1", "seconds": 0.5}
+    manifest = json.dumps({"steps": [step]})
+    runs = pl.DataFrame({"run_id": ["feed"], "recipe": ["zipfit_code"], "selection_version": [1], "rows": [10]})
+    runs = runs.with_columns(pl.datetime(2026, 11, 22, time_zone="UTC").alias("finished_at"), manifest=pl.lit(manifest))
+    _write(tmp_path, "corpus", documents)
+    _write(tmp_path, "scores_zipfit_code", scores)
+    _write(tmp_path, "selection_zipfit_code", selection.head(0))
+    _write(tmp_path, "selection_zipfit_code", selection, {"run_id": "feed", "counts": {"selected": 10}})
+    _write(tmp_path, "controls_zipfit_code", controls)
+    _write(tmp_path, "runs", runs)
+    assert {c.name for c in schemas.FIXED} <= set(selection.columns)
+    assert [c.name for c in schemas.controls("x", 1).columns] == controls.columns
+    assert {c.name for c in schemas.runs().columns} == set(runs.columns)
+    return tmp_path
+
+
+def _shown(notebook: nbformat.NotebookNode) -> list[str]:
+    """Return, for each code cell, what its last output says as text, and "image" for a plot."""
+    made = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            parts = [out.get("data", {"text/plain": out.get("text", "")}) for out in cell.outputs]
+            made.append(" ".join(["image" if "image/png" in p else p.get("text/plain", "") for p in parts]))
+    return made
+
+
+def test_explore(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKESIFT_LAKE", str(lake))
+    monkeypatch.setenv("POLARS_FMT_MAX_ROWS", "20")
+    notebook = nbformat.read(FOLDER / "explore.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(lake)}}).execute()
+    _, head, scatter, medians, shares, versions, steps = _shown(notebook)
+    assert head.index("row-39") < head.index("row-38") < head.index("row-37")
+    assert "row-36" not in head  # its score is null
+    assert "image" in scatter
+    # Hand-computed: rows 39 38 37 35 34 33 32 31 30 29, whose odd ones are topics; the median is 33.5 / 40.
+    assert "0.8375" in medians
+    assert "image" in shares
+    assert [line.split()[1::2] for line in shares.splitlines() if "function" in line or "topic" in line] == [
+        ["function", "0.5", "0.4", "0.5"],
+        ["topic", "0.5", "0.6", "0.5"],
+    ]
+    assert "feed" in versions
+    assert "wrote version 1" in steps
+
+
+def test_notebooks_are_kept_without_outputs() -> None:
+    for path in FOLDER.glob("*.ipynb"):
+        cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+        assert all(not c.outputs and c.execution_count is None for c in cells), path.name
