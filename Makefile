@@ -7,8 +7,7 @@ LAKE ?= lake
 .PHONY: demo test test-all check bench wheel zip clean
 
 demo: $(VENV)/local
-	$(BIN)/lakesift run zipfit_code --lake $(LAKE)
-	$(BIN)/lakesift report zipfit_code --lake $(LAKE)
+	$(BIN)/lakesift run zipfit_code --lake $(LAKE) --report
 
 test: $(VENV)/dev check
 	$(BIN)/python -m pytest -m "not long"

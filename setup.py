@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import setup
 
 ROOT = Path(__file__).parent
-#: The folders are installed as lakesift.udfs, lakesift.jobs and lakesift.conf: bare names would collide with users' own.
+#: The folders are installed as lakesift.udfs, lakesift.jobs, lakesift.conf: bare names would collide with users' own.
 CODE = [
     p.parent.relative_to(ROOT) for top in ("udfs", "jobs", "conf") for p in sorted((ROOT / top).rglob("__init__.py"))
 ]

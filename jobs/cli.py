@@ -48,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
     def add(name: str, text: str, parent: argparse.ArgumentParser = recipe) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=[parent])
 
-    add("run", "ingest, score and select: bring everything a recipe derives up to date")
+    run = add("run", "ingest, score and select: bring everything a recipe derives up to date")
+    run.add_argument("--report", action="store_true", help="end on the report, in the same session")
     add("ingest", "take source files into their tables, and stop")
     add("score", "compute what is missing and publish scores_<recipe>, and stop")
     add("select", "the same as run: selecting needs current scores")
@@ -90,8 +91,13 @@ def _run(args: argparse.Namespace) -> str:
     if until == "select":
         state = "nothing has changed since" if manifest.noop else "run"
         lines.append(
-            f"{state} {manifest.run_id}: {manifest.rows:,} rows in selection_{recipe.name}, version {manifest.selection_version}"
+            f"{state} {manifest.run_id}: {manifest.rows:,} rows in selection_{recipe.name}, "
+            f"version {manifest.selection_version}"
         )
+    if getattr(args, "report", False):
+        from .report import report
+
+        lines += ["", report(lake, recipe)]
     return "\n".join(lines)
 
 

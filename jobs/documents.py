@@ -117,25 +117,27 @@ def _kept(recipe: Recipe, frame: DataFrame) -> dict[str, str]:
 def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
     taken = {
         "id": "the column id",
-        **{n: "a fixed column of the selection" for n in ("rank", "gain", "weight", "copies", "tokens_used")},
+        **dict.fromkeys(("rank", "gain", "weight", "copies", "tokens_used"), "a fixed column of the selection"),
     }
     taken |= {label.lower(): f"the score {label!r}" for label in recipe.scores}
     for name, sql in keep.items():
         analyse(frame, sql, f"keep: {name}")
-        hint = f"leave it out with keep: [...] or rename it, keep: {{source_{re.sub('[^a-z0-9]+', '_', name.lower())}: '{sql}'}}"
+        other = "source_" + re.sub("[^a-z0-9]+", "_", name.lower())
+        hint = f"leave it out with keep: [...] or rename it, keep: {{{other}: '{sql}'}}"
         if name.lower() in taken:
             raise RecipeError(f"the source column {name!r} collides with {taken[name.lower()]}; {hint}")
         taken[name.lower()] = "another kept column"
         if re.search(r"[ ,;{}()\n\t=]", name):
             raise RecipeError(
-                f"the source column {name!r} has a character that Delta tables refuse (one of space ,;{{}}()= tab); {hint}"
+                f"the source column {name!r} has a character that Delta refuses (one of space ,;{{}}()= tab); {hint}"
             )
         made = frame.selectExpr(f"{sql} AS c").schema["c"].dataType.simpleString()
         for word in RESERVED_TYPES:
             if re.search(rf"\b{word}\b", made):
+                cast = "TIMESTAMP" if "timestamp" in word else "STRING"
                 raise RecipeError(
-                    f"the source column {name!r} is {made}, which tables of reader version 1 cannot hold; leave it out with "
-                    f"keep: [...] or cast it, keep: {{{name}: 'CAST({sql} AS {'TIMESTAMP' if 'timestamp' in word else 'STRING'})'}}"
+                    f"the source column {name!r} is {made}, which tables of reader version 1 cannot hold; leave it out "
+                    f"with keep: [...] or cast it, keep: {{{name}: 'CAST({sql} AS {cast})'}}"
                 )
 
 
@@ -294,8 +296,8 @@ def _refuse_conflicts(lake: Lake, table: Table, version: int, documents: Documen
         rows = lake.read(table.name, version).where("differs").select("id").limit(20).collect()
         ids = ", ".join(repr(r["id"]) for r in rows)
         raise InputError(
-            f"{summary['conflicts']} ids of {documents.recipe.documents.table} occur more than once with different content "
-            f"({ids}); make ids unique, or set documents.duplicates: first_by_hash"
+            f"{summary['conflicts']} ids of {documents.recipe.documents.table} occur more than once with different "
+            f"content ({ids}); make ids unique, or set documents.duplicates: first_by_hash"
         )
 
 
@@ -317,7 +319,8 @@ def _write_rejected(lake: Lake, keys_table: Table, version: int, documents: Docu
         .where("rows > 1")
         .selectExpr(
             "id",
-            "CASE WHEN differs THEN concat(rows - 1, ' more rows with this id; the one with the smallest hash was taken') "
+            "CASE WHEN differs THEN "
+            "concat(rows - 1, ' more rows with this id; the one with the smallest hash was taken') "
             "ELSE concat(rows - 1, ' more rows with this id and the same content') END AS reason",
         )
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,6 @@ from .recipe import Recipe
 from .text_table import text_table
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pyspark.sql import DataFrame
 
 #: Rows of one set whose scores are described, and texts that a model is fitted on; chosen by id hash.
@@ -54,6 +53,9 @@ def report(lake: Lake, recipe: Recipe) -> str:
     documents = open_documents(lake, recipe)
     members = _members(lake, recipe)
     sets = ["pool", "selection", *recipe.controls]
+    described = _scores(lake, recipe, members)
+    judged = [name for name, t in recipe.targets.items() if t.held_out]
+    texts = _texts(documents, members, sets, described["rows"]) if judged else {}
     body: dict[str, Any] = {
         "recipe": recipe.name,
         "run_id": newest.note.get("run_id"),
@@ -61,10 +63,8 @@ def report(lake: Lake, recipe: Recipe) -> str:
         "counts": newest.note.get("counts", {}),
         "sets": sets,
         "shares": {c: _shares(documents, members, c) for c in recipe.shares},
-        **_scores(lake, recipe, members),
-        "held_out_bits_per_byte": {
-            name: _evidence(lake, documents, members, name, sets) for name, t in recipe.targets.items() if t.held_out
-        },
+        **described,
+        "held_out_bits_per_byte": {name: _evidence(lake, documents, name, texts) for name in judged},
     }
     folder = Path(lake.root) if lake.local else Path()
     path = folder / f"report_{recipe.name}.json"
@@ -103,63 +103,59 @@ def _shares(documents: Documents, members: DataFrame, column: str) -> dict[str, 
     return {s: {v: n / sum(counts.values()) for v, n in counts.items()} for s, counts in made.items()}
 
 
+def _sampled(salt: str, most: int, count: int) -> str:
+    """Return SQL that about `most` of `count` ids pass: a threshold on a hash, not an order over all rows."""
+    return f"pmod(xxhash64(id, '{salt}'), 1000000) < {math.ceil(1e6 * min(1.0, most / max(1, count)))}"
+
+
 def _scores(lake: Lake, recipe: Recipe, members: DataFrame) -> dict[str, Any]:
-    """Return quantiles of every numeric score in every set, and the rank correlation of each with length in the pool."""
+    """Return quantiles of every numeric score in every set, and each one's rank correlation with length in the pool."""
     from pyspark.sql import functions as F
 
     scores = lake.read(f"scores_{recipe.name}")
-    labels = [
-        f.name for f in scores.schema.fields[2:] if f.dataType.simpleString() in ("double", "float", "bigint", "int")
-    ]
+    numeric = ("double", "float", "bigint", "int")
+    labels = [f.name for f in scores.schema.fields[2:] if f.dataType.simpleString() in numeric]
+    columns = [F.col(f"`{c}`").cast("double").alias(c) for c in labels]
+    sizes = {r["set"]: r["count"] for r in members.groupBy("set").count().collect()}
     total = scores.count()
-    sampled = f"pmod(xxhash64(id, 'report'), 1000000) < {math.ceil(1e6 * min(1.0, SCORE_ROWS / max(1, total)))}"
-    pool = scores.where(sampled).select(*(F.col(f"`{c}`").cast("double").alias(c) for c in labels)).toPandas()
-    frames = {"pool": pool}
-    inside = scores.join(F.broadcast(members), "id", "inner")
-    picked = inside.select("set", *(F.col(f"`{c}`").cast("double").alias(c) for c in labels)).toPandas()
-    frames |= dict(iter(picked.groupby("set")))
+    pool = scores.where(_sampled("report", SCORE_ROWS, total)).select(*columns).toPandas()
+    some = [members.where(F.col("set") == s).where(_sampled("report", SCORE_ROWS, n)) for s, n in sizes.items()]
+    inside = scores.join(F.broadcast(reduce(lambda a, b: a.unionByName(b), some)), "id", "inner")
+    picked = inside.select("set", *columns).toPandas()
+    frames = {"pool": pool, **{s: picked[picked["set"] == s] for s in sizes}}
     length = recipe.length_label()
-    described = {
-        label: {s: [_number(v) for v in quantiles(f[label].to_numpy(), QUANTILES)] for s, f in frames.items()}
-        for label in labels
-    }
-    against = {label: _number(spearman(pool[label], pool[length])) for label in labels if label != length}
     return {
-        "rows": {"pool": total, **{s: len(f) for s, f in frames.items() if s != "pool"}},
-        "quantiles": described,
-        "correlation_with_length": against,
+        "rows": {"pool": total, **sizes},
+        "quantiles": {
+            label: {s: [_number(v) for v in quantiles(f[label].to_numpy(), QUANTILES)] for s, f in frames.items()}
+            for label in labels
+        },
+        "correlation_with_length": {c: _number(spearman(pool[c], pool[length])) for c in labels if c != length},
         "length": length,
         "pool_sample": len(pool),
     }
 
 
-def _texts(documents: Documents, members: DataFrame, sets: Iterable[str]) -> dict[str, list[str]]:
-    """Return at most TEXT_ROWS texts of each set, in order of their id hash."""
+def _texts(documents: Documents, members: DataFrame, sets: list[str], rows: dict[str, int]) -> dict[str, list[str]]:
+    """Return about TEXT_ROWS texts of each set at most, in order of their id hash: two passes for all sets."""
     from pyspark.sql import functions as F
 
-    text = F.substring(F.expr(documents.inputs(("text",))[0].removesuffix(" AS text")), 1, TEXT_CHARS).alias("text")
-    rows = documents.frame.select(F.expr(documents.id).alias("id"), text).where("id IS NOT NULL AND text IS NOT NULL")
-    rows = rows.withColumn("h", F.xxhash64("id", F.lit("text")))
-    made: dict[str, list[str]] = {}
-    for name in sets:
-        ids = members.where(F.col("set") == name).select("id")
-        part = rows.join(F.broadcast(ids), "id", "left_semi") if name != "pool" else rows
-        made[name] = _first(part)
+    text = F.substring(F.expr(f"CAST(({documents.recipe.documents.text}) AS STRING)"), 1, TEXT_CHARS).alias("text")
+    source = documents.frame.select(F.expr(documents.id).alias("id"), text).where("id IS NOT NULL AND text IS NOT NULL")
+    most = TEXT_ROWS * 6 // 5
+    some = [members.where(F.col("set") == s).where(_sampled("text", most, rows.get(s, 0))) for s in sets[1:]]
+    picked = source.join(F.broadcast(reduce(lambda a, b: a.unionByName(b), some)), "id", "inner")
+    pool = source.where(_sampled("text", most, rows["pool"])).withColumn("set", F.lit("pool"))
+    made: dict[str, list[str]] = {s: [] for s in sets}
+    for frame in (pool, picked):
+        table = frame.select("set", F.xxhash64("id", F.lit("text")).alias("h"), "id", "text").toPandas()
+        table = table.drop_duplicates(["set", "id"]).sort_values(["h", "id"])
+        for name in table["set"].unique():
+            made[str(name)] = [str(t) for t in table["text"][table["set"] == name].head(TEXT_ROWS)]
     return made
 
 
-def _first(rows: DataFrame) -> list[str]:
-    # A threshold on the hash instead of an order over all rows: about TEXT_ROWS pass.
-    from pyspark.sql import functions as F
-
-    total = rows.count()
-    share = min(1.0, 1.2 * TEXT_ROWS / max(1, total))
-    passed = rows.where(F.expr(f"pmod(h, 1000000) < {math.ceil(1e6 * share)}")).select("h", "id", "text").toPandas()
-    frame: pd.DataFrame = passed.drop_duplicates("id").sort_values(["h", "id"])
-    return [str(t) for t in frame["text"].head(TEXT_ROWS)]
-
-
-def _evidence(lake: Lake, documents: Documents, members: DataFrame, target: str, sets: list[str]) -> dict[str, Any]:
+def _evidence(lake: Lake, documents: Documents, target: str, texts: dict[str, list[str]]) -> dict[str, Any]:
     """Return held-out bits per byte of a byte 5-gram model fitted on each set at equal bytes."""
     frame, _ = open_target(lake, documents, target)
     held_out = [
@@ -167,9 +163,8 @@ def _evidence(lake: Lake, documents: Documents, members: DataFrame, target: str,
     ]
     if not held_out:
         raise InputError(
-            f"targets.{target}.held_out leaves no row of {documents.recipe.targets[target].table}; loosen it or leave it out"
+            f"targets.{target}.held_out leaves no row of {documents.recipe.targets[target].table}; loosen it"
         )
-    texts = _texts(documents, members, sets)
     size = min(FIT_BYTES, *(sum(len(t.encode("utf-8", "replace")) for t in part) for part in texts.values()))
     return {
         "bytes": size,
@@ -184,7 +179,8 @@ def _text(recipe: Recipe, body: dict[str, Any]) -> str:
     parts = [
         f"report of {recipe.name}, selection version {body['selection_version']}, run {body['run_id']}",
         f"{counts.get('documents', 0):,} documents, {counts.get('ineligible', 0):,} ineligible, "
-        f"{counts.get('unranked', 0):,} without the score, {counts.get('selected', 0):,} selected; one draw of each control",
+        f"{counts.get('unranked', 0):,} without the score, {counts.get('selected', 0):,} selected; "
+        "one draw of each control",
     ]
     for column, made in body["shares"].items():
         top = sorted({v for s in made.values() for v in s}, key=lambda v: (-made.get("selection", {}).get(v, 0), v))
@@ -199,8 +195,8 @@ def _text(recipe: Recipe, body: dict[str, Any]) -> str:
     for target, made in body["held_out_bits_per_byte"].items():
         parts += [
             "",
-            f"held-out bits per byte on {made['held_out_rows']:,} held-out rows of {target}, byte 5-gram model fitted on "
-            f"{made['bytes']:,} bytes of each set (lower = closer)",
+            f"held-out bits per byte on {made['held_out_rows']:,} held-out rows of {target}, byte 5-gram model fitted "
+            f"on {made['bytes']:,} bytes of each set (lower = closer)",
             text_table(("set", "bits per byte"), [(s, made["bits"].get(s)) for s in sets]),
         ]
     return "\n".join(parts)

@@ -67,7 +67,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select") -> Manifest:
 
 
 def tables_of(recipe: Recipe, documents: Documents | None) -> list[Table]:
-    """Return every table that the recipe needs beside its inputs; without documents the selection's columns are unknown."""
+    """Return every table the recipe needs beside its inputs; without documents the selection's columns are unknown."""
     labels, memos = label_tables(recipe)
     made = [keys(recipe.name, [hash_name(s) for s in input_sets(recipe)]), rejected(recipe.name), runs()]
     if recipe.targets:
@@ -101,9 +101,10 @@ def stamps(lake: Lake, recipe: Recipe) -> dict[str, str | None]:
     with ThreadPoolExecutor(4) as pool:
         names = sorted(tables)
         made = dict(zip(names, pool.map(stamp, names), strict=True))
-    for table in (recipe.documents, *recipe.targets.values()):
-        if table.source:
-            made[f"files of {table.table}"] = sources_identity(lake.spark, table.source)
+    sources = {recipe.documents.table: recipe.documents.source} | {t.table: t.source for t in recipe.targets.values()}
+    for name, source in sources.items():
+        if source:
+            made[f"files of {name}"] = sources_identity(lake.spark, source)
     return made
 
 

@@ -88,12 +88,12 @@ def _pending(lake: Lake, keys: tuple[str, int], item: Scored) -> DataFrame:
 
 
 def _source(lake: Lake, documents: Documents, item: Scored, done: dict[str, Scored], bucket: str) -> DataFrame:
-    """Return id, content_hash and the scorer's inputs for one slice: from the documents, or from memos of other scores."""
+    """Return id, content_hash and the scorer's inputs for one slice: from the documents or from memos."""
     if all(name in DOCUMENT_INPUTS for name in item.scorer.inputs):
-        frame = lake.spread(documents.recipe.documents.table, documents.frame, cores(lake.spark))
+        spread = lake.spread(documents.recipe.documents.table, documents.frame, cores(lake.spark))
         sql = [f"{documents.id} AS id", f"{documents.hashes()[item.key]} AS content_hash"]
-        return frame.where(bucket.format(id=documents.id)).selectExpr(*sql, *documents.inputs(item.scorer.inputs))
-    frame = None
+        return spread.where(bucket.format(id=documents.id)).selectExpr(*sql, *documents.inputs(item.scorer.inputs))
+    frame: DataFrame | None = None
     for name in item.scorer.inputs:
         other = done[name]
         values = lake.read(other.table.name).where(f"fingerprint = '{other.fingerprint}'").where(bucket.format(id="id"))

@@ -155,7 +155,7 @@ def cut(selector: Selector, rows: DataFrame, budget: Budget, documents: int, ran
     if not budget.tokens:
         if wanted > DRIVER_ROWS:
             raise BoundError(
-                f"the budget is {wanted:,} rows; the driver holds at most {DRIVER_ROWS:,}: select fewer, or in parts by where:"
+                f"the budget is {wanted:,} rows; the driver holds at most {DRIVER_ROWS:,}: select fewer, or in parts"
             )
         return selector.select(rows, wanted, seed)
     from pyspark.sql import functions as F
@@ -173,7 +173,7 @@ def cut(selector: Selector, rows: DataFrame, budget: Budget, documents: int, ran
             break
         if size == DRIVER_ROWS:
             raise BoundError(
-                f"{budget.tokens:,} tokens are more than {DRIVER_ROWS:,} rows, which the driver holds at most; lower the budget"
+                f"{budget.tokens:,} tokens are more than the {DRIVER_ROWS:,} rows the driver holds; lower the budget"
             )
         size *= 2
     keep = picks.iloc[:fits].assign(tokens_used=tokens[:fits])
@@ -217,8 +217,9 @@ def _write_selection(lake: Lake, table: Table, choice: Choice, step: Step) -> in
     documents, spark = choice.documents, lake.spark
     if picks.empty:
         raise InputError(
-            f"no row of {choice.summary['documents']:,} can be selected: {choice.counts['ineligible']:,} are ineligible by where:, "
-            f"{choice.counts['unranked']:,} lack a score; loosen where: or look at scores_{choice.recipe.name}"
+            f"no row of {choice.summary['documents']:,} can be selected: {choice.counts['ineligible']:,} are "
+            f"ineligible by where:, {choice.counts['unranked']:,} lack a score; loosen where: or look at "
+            f"scores_{choice.recipe.name}"
         )
     chosen = spark.createDataFrame(picks)
     labels = [c for c in choice.recipe.scores if c not in choice.recipe.hidden]

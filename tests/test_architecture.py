@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from lakesift.jobs.selectors import selectors
 from lakesift.udfs.discovery import scorers
 

@@ -21,13 +21,13 @@ import polars as pl
 import pytest
 import yaml
 from deltalake import write_deltalake
+
 from lakesift.jobs.cli import COMMANDS, parser
 from lakesift.jobs.lake.session import DELTA, read_conf
 from lakesift.jobs.recipe import KEYS, parse, shipped
 from lakesift.jobs.selectors import selectors
 from lakesift.udfs import discovery
 from lakesift.udfs.scorer import Scorer
-
 from tests.repack import repack
 
 if TYPE_CHECKING:

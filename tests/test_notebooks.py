@@ -9,8 +9,9 @@ import nbformat
 import polars as pl
 import pytest
 from deltalake import CommitProperties, write_deltalake
-from lakesift.jobs.lake import schemas
 from nbclient import NotebookClient
+
+from lakesift.jobs.lake import schemas
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 ROWS = 40

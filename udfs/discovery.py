@@ -36,7 +36,7 @@ def _modules(package: str) -> list[ModuleType]:
 
 
 def discover(package: str, group: str, bases: tuple[type, ...]) -> dict[str, type]:
-    """Return kind -> class for every subclass of `bases` in those packages that has a `kind` and is not marked `fitted`.
+    """Return kind -> class for every subclass of `bases` there that has a `kind` and is not marked `fitted`.
 
     Raises
     ------

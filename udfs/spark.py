@@ -231,13 +231,13 @@ def column(scorer: Scorer) -> Callable[..., Column]:
 
     if scorer.value.startswith("struct<"):
 
-        def frames(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:  # type: ignore[type-arg]
+        def frames(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
             for batch in batches:
                 yield _score_series(scorer, batch)
 
         return pandas_udf(frames, scorer.value)  # type: ignore[call-overload, no-any-return]
 
-    def series(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.Series]:  # type: ignore[type-arg]
+    def series(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.Series]:
         for batch in batches:
             yield _score_series(scorer, batch)
 

@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from lakesift.udfs.kernels import entropy, tokens
 from lakesift.udfs.kernels.compression import alignment, ratio
-
 from tests.texts import human_eval, stitched
 
 Row = dict[str, Any]

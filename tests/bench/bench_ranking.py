@@ -12,14 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
 from lakesift.jobs.lake.session import session
 from lakesift.jobs.selectors.length_matched import LengthMatched
 from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
 from lakesift.jobs.sort_keys import hashed
-from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
 
 Row = dict[str, Any]
 ROWS, BUDGET, GROUPS, SEED = 1_000_000, 50_000, 20, 7

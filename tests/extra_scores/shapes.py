@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from lakesift.udfs.scorer import Kernel, Scorer
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from lakesift.udfs.scorer import Kernel, Scorer
 from numpy.typing import NDArray
+
+from lakesift.udfs.scorer import Kernel, Scorer
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from lakesift.jobs.recipe import Budget, Documents, Recipe, Source, Target
 from lakesift.jobs.sources.records import csv_records, json_line
 from lakesift.jobs.sources.shapes import columns, fit, merge, observe, settle
 from lakesift.udfs.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from lakesift.jobs.lake.manifest import Step
     from lakesift.jobs.lake.tables import Lake
-    from pyspark.sql import SparkSession
 
 # -- parsing: no Spark -----------------------------------------------------------------------------------------------
 

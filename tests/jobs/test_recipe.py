@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lakesift.jobs.catalog import catalog
 from lakesift.jobs.recipe import load, order, parse, shipped
 from lakesift.udfs.errors import RecipeError

@@ -1,4 +1,4 @@
-"""One lake lives through first run, nothing new, increments, edits, damage: each test goes on where the last one ended."""
+"""One lake lives through first run, nothing new, increments, edits, damage: each test goes on from the last."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def test_tables_open_elsewhere_and_speak(world: World, first: Manifest) -> None:
     assert sorted(json.loads(stored)) == sorted(human_eval()[:12:2])
 
 
-def test_increment_computes_only_what_changed(world: World, first: Manifest) -> None:
+@pytest.mark.usefixtures("first")
+def test_increment_computes_only_what_changed(world: World) -> None:
     new = [{"id": f"new-{i}", "module": "m9", "text": human_eval()[i]} for i in range(3)]
     world.put("docs", new, mode="append", files=1)
     top = world.sql("SELECT id FROM {selection_tiny} WHERE rank = 1")[0]["id"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from lakesift.jobs.samples import ANSWER_FORMAT, FAMILIES, SAMPLES, functions
 from lakesift.udfs.errors import PlatformError
 

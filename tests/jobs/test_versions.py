@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.plan import plan, warnings
 from lakesift.jobs.query import SHOWN_ROWS

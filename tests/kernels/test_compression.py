@@ -9,8 +9,8 @@ import zlib
 
 import numpy as np
 import pytest
-from lakesift.udfs.kernels.compression import COPY_FROM, _gzip_after, _parts, alignment, ratio
 
+from lakesift.udfs.kernels.compression import COPY_FROM, _gzip_after, _parts, alignment, ratio
 from tests.texts import ODD, functions, human_eval, stitched
 
 

@@ -8,9 +8,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from lakesift.udfs.kernels.entropy import NORMALISATIONS, UNITS, whole_entropy, window_entropy
 from scipy.stats import entropy as scipy_entropy
 
+from lakesift.udfs.kernels.entropy import NORMALISATIONS, UNITS, whole_entropy, window_entropy
 from tests.texts import ODD, functions, human_eval
 
 TEXTS = [*ODD, *functions(80), *human_eval(5), "the cat sat on the mat " * 3000]

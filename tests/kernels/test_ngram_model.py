@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+
 from lakesift.udfs.errors import InputError, LakeSiftError
 from lakesift.udfs.kernels.ngram_model import bits_per_byte, cut, fit, held_out_bits_per_byte, probabilities
 

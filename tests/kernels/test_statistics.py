@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
+
 from lakesift.udfs.errors import LakeSiftError
 from lakesift.udfs.kernels.statistics import quantile_position, quantiles, shares, spearman
-from scipy.stats import spearmanr
 
 NAN = float("nan")
 

@@ -7,8 +7,8 @@ import random
 import re
 
 import pytest
-from lakesift.udfs.kernels import tokens
 
+from lakesift.udfs.kernels import tokens
 from tests.texts import ODD, functions
 
 SLOW = re.compile(r"\w+|[^\w\s]+")

@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 from lakesift.udfs.scorer import DOCUMENT_INPUTS, Estimator, Fold, Scorer
-
 from tests.texts import ODD, functions, human_eval
 
 #: Name of the target in `made`, for estimators that need one.

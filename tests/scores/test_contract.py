@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
+
 from lakesift.udfs import discovery
 from lakesift.udfs.errors import LakeSiftError
 from lakesift.udfs.scorer import Estimator, Fold, Scorer, fingerprint
-
 from tests.scores.conftest import TARGET, contract_columns, contract_tables, declared, fit_locally, made
 
 EXTRA = discovery.discover("tests.extra_scores", "lakesift.scores", (Scorer, Estimator))

@@ -6,11 +6,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from lakesift.udfs.errors import RecipeError, ScoreError
 from lakesift.udfs.scores.compression_ratio import CompressionRatio
 from lakesift.udfs.scores.information_entropy import InformationEntropy
 from lakesift.udfs.scores.length import LengthBytes, LengthTokens
-
 from tests.texts import functions
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from lakesift.udfs.errors import BoundError, InputError, PlatformError, RecipeError, ScoreError
 from lakesift.udfs.scores.zipfit import Texts, ZipFit, ZipFitScorer
-
 from tests.scores.conftest import TARGET, fit_locally
 from tests.texts import ODD, functions, human_eval
 

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
 from lakesift.jobs import ranking
 from lakesift.jobs.selectors import selectors
 from lakesift.jobs.selectors.interval import Interval
@@ -16,8 +19,6 @@ from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.selector import PICKS, Selector
 from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
-from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
 
 from .plans import offences
 from .pool import as_rows, pool

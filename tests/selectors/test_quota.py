@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from lakesift.jobs.quota import quota
 from lakesift.udfs.errors import InputError
 

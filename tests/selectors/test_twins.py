@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from scipy.stats import rankdata
+
 from lakesift.jobs import quantiles as q
 from lakesift.jobs import ranking
 from lakesift.jobs.selectors.interval import Interval
@@ -16,9 +20,6 @@ from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
 from lakesift.udfs.errors import BoundError, InputError, RecipeError
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from scipy.stats import rankdata
 
 from .plans import offences
 from .pool import as_rows, hashes, pool, uniform

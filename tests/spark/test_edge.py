@@ -127,7 +127,7 @@ def test_scorers_are_sql_functions(spark: SparkSession, frame: DataFrame) -> Non
 
 
 def test_infinity_names_id_and_score(frame: DataFrame) -> None:
-    with pytest.raises(Exception, match="score 'mortal' of id 'd44' is infinite; a score must be finite"):
+    with pytest.raises(Exception, match=r"score 'mortal' of id 'd44' is infinite; a score must be finite"):
         apply(frame, Mortal(poison="aaaa ")).collect()
 
 
@@ -170,7 +170,7 @@ class Everything(Lengths):
 
     limit_bytes = 100
 
-    def add(self, state: dict[int, int], *columns: Any) -> dict[int, int]:
+    def zero(self) -> dict[int, int]:
         return {i: i for i in range(100)}
 
 
@@ -179,6 +179,6 @@ def test_a_fold_gives_the_same_bytes_for_any_partitioning(frame: DataFrame) -> N
     states = [fold(texts.repartition(n), Lengths()) for n in (1, 5)]
     assert pickle.dumps(states[0]) == pickle.dumps(states[1])
     assert states[0] == Lengths().add({}, [t for t in TEXTS if t is not None])
-    with pytest.raises(Exception, match="Everything holds .* bytes; at most 100 reach the driver"):
+    with pytest.raises(Exception, match=r"Everything holds .* bytes; at most 100 reach the driver"):
         fold(texts, Everything())
     assert issubclass(BoundError, Exception)

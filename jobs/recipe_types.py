@@ -1,0 +1,103 @@
+"""What a recipe is made of: plain frozen data, checked and built by recipe.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ..udfs.errors import RecipeError
+from ..udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, digest, parameters
+from .selectors.selector import Selector
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where ingest takes a table from: files of a format, or a sample that a package ships."""
+
+    files: tuple[str, ...] = ()
+    format: str = ""
+    sample: str = ""
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The rows to select from: a table and SQL expressions over its columns."""
+
+    table: str
+    id: str = "id"
+    text: str = "text"
+    prompt: str = ""
+    completion: str = ""
+    source: Source | None = None
+    duplicates: str = "error"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Examples of what is wanted; `held_out` is SQL for the rows that only the report sees."""
+
+    table: str
+    text: str = "text"
+    where: str = ""
+    held_out: str = ""
+    source: Source | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Rows, a fraction of the documents, or tokens counted by a label."""
+
+    rows: int | None = None
+    fraction: float | None = None
+    tokens: int | None = None
+    count: str = ""
+    truncate_last: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A parsed recipe; `keep` maps output names to SQL (None: all source columns)."""
+
+    name: str
+    documents: Documents
+    targets: dict[str, Target]
+    scores: dict[str, Scorer | Estimator]
+    where: str
+    selector: Selector
+    budget: Budget
+    controls: dict[str, Selector]
+    keep: dict[str, str] | None
+    seed: int
+    shares: tuple[str, ...] = ()
+    keep_versions: int = 365
+    hidden: tuple[str, ...] = field(default=())  # labels added for controls, not asked for
+
+    def identity(self) -> str:
+        """Return the hash of everything that decides the result."""
+        objects = {k: [v.kind, v.revision, type(v).__name__, parameters(v)] for k, v in self.scores.items()}
+        picks = {k: [v.kind, _fields(v)] for k, v in {"": self.selector, **self.controls}.items()}
+        plain = [_fields(self.documents), {k: _fields(t) for k, t in self.targets.items()}, _fields(self.budget)]
+        return digest([self.name, plain, objects, self.where, picks, self.keep, self.seed, self.keep_versions])
+
+    def length_label(self) -> str:
+        """Return the label that measures length: what reports and length-matched controls use."""
+        return next(k for k, v in self.scores.items() if v.kind in ("length_tokens", "length_bytes"))
+
+
+def _fields(item: Any) -> dict[str, Any]:
+    made = {f.name: getattr(item, f.name) for f in fields(item)}
+    return {k: _fields(v) if isinstance(v, Source) else v for k, v in made.items()}
+
+
+def order(recipe: Recipe) -> list[str]:
+    """Return labels such that a score comes after those it reads; raises RecipeError on a cycle."""
+    done: list[str] = []
+    left = dict(recipe.scores)
+    while left:
+        ready = [k for k, v in left.items() if all(i in DOCUMENT_INPUTS or i in done for i in v.inputs)]
+        if not ready:
+            raise RecipeError(f"scores {', '.join(left)} read each other in a circle; let one of them read text")
+        done += ready
+        for label in ready:
+            del left[label]
+    return done
