@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import InputError
 from .documents import joined_columns, open_documents
-from .lake.tables import NO_DATA, Commit, Lake
+from .lake.commits import NO_DATA, Commit
+from .lake.tables import Lake
 from .recipe import Recipe
 from .text_table import text_table
 

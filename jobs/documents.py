@@ -1,8 +1,4 @@
-"""The documents of a recipe as frames: checked expressions, kept columns, and one key pass a run.
-
-The key pass reads every document once and writes `keys_<recipe>`: one row per distinct id with a content hash per
-distinct set of score inputs and the hash of everything else the recipe uses. All later decisions read keys, not text.
-"""
+"""The documents of a recipe as a pinned frame: checked expressions, hashes, kept columns. No job starts here."""
 
 from __future__ import annotations
 
@@ -12,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import InputError, RecipeError
 from ..udfs.scorer import DOCUMENT_INPUTS, digest
-from .lake.manifest import Manifest
-from .lake.schemas import RESERVED_TYPES, Table, keys, rejected
-from .lake.tables import Identity, Lake, deciding
+from .lake.commits import Identity
+from .lake.schemas import RESERVED_TYPES
+from .lake.tables import Lake, refusal
 from .recipe import Recipe
+from .sort_keys import number
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 #: A slice of documents is a range of these buckets of the id hash.
 BUCKETS = 65_536
+#: Characters that Delta refuses in names.
+_REFUSED = re.compile(r"[ ,;{}()\n\t=]")
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Documents:
 
     def inputs(self, names: tuple[str, ...]) -> list[str]:
         """Return SQL for document inputs, aliased by their names."""
-        return [f"CAST(({getattr(self.recipe.documents, n)}) AS STRING) AS {n}" for n in names]
+        return [f"{text_of(getattr(self.recipe.documents, n))} AS {n}" for n in names]
 
     def hashes(self) -> dict[str, str]:
         """Return, per distinct set of document inputs, the name and SQL of its content hash."""
@@ -96,14 +95,29 @@ def analyse(frame: DataFrame, sql: str, where: str) -> None:
     from pyspark.sql import functions as F
 
     try:
-        frame.select(F.expr(sql)).schema  # noqa: B018 - analysis is the effect
+        # As a filter: an aggregate, a window or explode() is not a value of one row, and is refused there.
+        frame.where(F.expr(f"({sql}) IS NOT NULL")).schema  # noqa: B018 - analysis is the effect
     except Exception as error:
-        if not type(error).__name__.endswith(("AnalysisException", "ParseException")):
+        reason = refusal(error)
+        if reason is None:
             raise
-        reason = " ".join(re.sub(r"SQLSTATE.*|;\s*'Project.*", "", str(error), flags=re.S).split())
         raise RecipeError(
             f"{where}: {sql!r} does not fit its table, whose columns are {', '.join(frame.columns)}: {reason}"
         ) from error
+
+
+def analyse_condition(frame: DataFrame, sql: str, where: str) -> None:
+    """Check a condition against a frame without running anything; raises RecipeError."""
+    analyse(frame, sql, where)
+    kind = frame.selectExpr(f"({sql}) AS c").schema["c"].dataType.simpleString()
+    if kind != "boolean":
+        raise RecipeError(f"{where}: {sql!r} is {kind}; a condition (boolean) is needed")
+
+
+def text_of(sql: str) -> str:
+    """Return SQL of a text; null where its bytes are not UTF-8, which no scorer could read."""
+    text = f"CAST(({sql}) AS STRING)"
+    return f"IF(CAST({text} AS BINARY) = encode({text}, 'UTF-8'), {text}, NULL)"
 
 
 def _kept(recipe: Recipe, frame: DataFrame) -> dict[str, str]:
@@ -127,18 +141,30 @@ def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
         if name.lower() in taken:
             raise RecipeError(f"the source column {name!r} collides with {taken[name.lower()]}; {hint}")
         taken[name.lower()] = "another kept column"
-        if re.search(r"[ ,;{}()\n\t=]", name):
+        if _REFUSED.search(name):
             raise RecipeError(
                 f"the source column {name!r} has a character that Delta refuses (one of space ,;{{}}()= tab); {hint}"
             )
-        made = frame.selectExpr(f"{sql} AS c").schema["c"].dataType.simpleString()
-        for word in RESERVED_TYPES:
-            if re.search(rf"\b{word}\b", made):
-                cast = "TIMESTAMP" if "timestamp" in word else "STRING"
+        made = frame.selectExpr(f"{sql} AS c").schema["c"].dataType
+        for leaf, kind in _leaves(name, made):
+            if _REFUSED.search(leaf):
                 raise RecipeError(
-                    f"the source column {name!r} is {made}, which tables of reader version 1 cannot hold; leave it out "
-                    f"with keep: [...] or cast it, keep: {{{name}: 'CAST({sql} AS {cast})'}}"
+                    f"the source column {name!r} has the field {leaf!r}, with a character that Delta refuses (one of "
+                    f"space ,;{{}}()= tab); leave it out with keep: [...]"
                 )
+            if kind.startswith(RESERVED_TYPES):
+                cast = "TIMESTAMP" if made.simpleString() == "timestamp_ntz" else "STRING"
+                raise RecipeError(
+                    f"the source column {name!r} is {made.simpleString()}, which tables of reader version 1 cannot "
+                    f"hold; leave it out with keep: [...] or cast it, keep: {{{name}: 'CAST({sql} AS {cast})'}}"
+                )
+
+
+def _leaves(name: str, kind: Any) -> list[tuple[str, str]]:
+    """Return dotted name and type of everything inside a type that holds no other type itself."""
+    inner = [(f"{name}.{f.name}", f.dataType) for f in getattr(kind, "fields", ())]
+    inner += [(name, getattr(kind, n)) for n in ("elementType", "keyType", "valueType") if hasattr(kind, n)]
+    return [leaf for n, k in inner for leaf in _leaves(n, k)] if inner else [(name, kind.simpleString())]
 
 
 def _named(recipe: Recipe, frame: DataFrame) -> tuple[str, ...]:
@@ -151,20 +177,23 @@ def _named(recipe: Recipe, frame: DataFrame) -> tuple[str, ...]:
     return tuple(c for c in frame.columns if c.lower() in words - labels)
 
 
-def open_documents(lake: Lake, recipe: Recipe) -> Documents:
-    """Pin the documents table and check every expression over it, before any Spark job starts."""
-    table = recipe.documents.table
+def open_input(lake: Lake, table: str, use: str) -> tuple[DataFrame, Identity]:
+    """Return a table pinned at its version; one without versions (a view, Parquet) as it is, with no version."""
     try:
         identity = lake.identity(table)
     except InputError:
-        identity = Identity(lake.ref(table), None, None, None)
-        frame = lake.read(table)
-    else:
-        if identity.version is None:
-            raise InputError(
-                f"there is no table {table} ({identity.ref}); create it, or give documents a 'from:' to ingest it"
-            )
-        frame = lake.read(table, identity.version)
+        return lake.read(table), Identity(lake.ref(table), None, None, None)
+    if identity.version is None:
+        raise InputError(
+            f"{use}: there is no table {table} ({identity.ref}); create it, or give it a 'from:' to ingest it"
+        )
+    return lake.read(table, identity.version), identity
+
+
+def open_documents(lake: Lake, recipe: Recipe) -> Documents:
+    """Pin the documents table and check every expression over it, before any Spark job starts."""
+    table = recipe.documents.table
+    frame, identity = open_input(lake, table, "documents")
     lower = [c.lower() for c in frame.columns]
     for c in frame.columns:
         if lower.count(c.lower()) > 1:
@@ -200,128 +229,18 @@ def check_where(documents: Documents) -> None:
     empty = documents.frame.limit(0).select(*joined_columns(documents)).drop("row_hash")
     both = empty.crossJoin(spark.sql(f"SELECT {labels} LIMIT 0"))
     if recipe.where:
-        analyse(both, recipe.where, "where")
-        kind = both.selectExpr(f"({recipe.where}) AS c").schema["c"].dataType.simpleString()
-        if kind != "boolean":
-            raise RecipeError(f"where: {recipe.where!r} is {kind}; a condition (boolean) is needed")
+        analyse_condition(both, recipe.where, "where")
     for name, chooser in {
         "select": recipe.selector,
         **{f"controls: {k}": v for k, v in recipe.controls.items()},
     }.items():
         for need in chooser.needs:
             analyse(both, need if "." in need else f"`{need}`", name)
-
-
-def write_keys(lake: Lake, documents: Documents, manifest: Manifest) -> tuple[int, dict[str, Any]]:
-    """Make `keys_<recipe>` current; returns its version and the summary of the pool.
-
-    The summary: rows, documents (distinct ids), null_ids, duplicates, conflicts, digest, names of the hash columns.
-    """
-    table = keys(documents.recipe.name, [hash_name(s) for s in input_sets(documents.recipe)])
-    with manifest.step("keys", table.name) as step:
-        version = deciding("keys", lambda: _write_keys(lake, table, documents, step))
-        summary = summarise(lake, table, version, documents)
-        step.rows = summary["rows"]
-        step.rejected = summary["null_ids"] + (summary["duplicates"] if summary["conflicts"] else 0)
-        _refuse_conflicts(lake, table, version, documents, summary)
-        _write_rejected(lake, table, version, documents, summary)
-    return version, summary
-
-
-def _write_keys(lake: Lake, table: Table, documents: Documents, step: Any) -> int:
-    newest = lake.identity(table.name)
-    stamp = documents.identity.stamp or _scan_stamp(documents)
-    note = {"documents": stamp, "expressions": documents.expressions()}
-    if newest.newest and {k: newest.newest.note.get(k) for k in note} == note:
-        step.unchanged(newest.version)
-        return int(newest.version or 0)
-    from pyspark.sql import functions as F
-
-    hashes = documents.hashes()
-    base = documents.frame.select(
-        F.expr(documents.id).alias("id"),
-        F.expr(documents.row_hash()).alias("row_hash"),
-        *(F.expr(sql).alias(name) for name, sql in hashes.items()),
-    ).where("id IS NOT NULL")
-    frame = base.groupBy("id").agg(
-        F.count("*").alias("rows"),
-        (F.min("row_hash") != F.max("row_hash")).alias("differs"),
-        F.min("row_hash").alias("row_hash"),
-        *(F.min_by(name, "row_hash").alias(name) for name in hashes),
-    )
-    version = lake.overwrite(table, frame, note, int(newest.version or 0)).version
-    step.wrote(version)
-    return version
-
-
-def _scan_stamp(documents: Documents) -> str:
-    """Return the digest of an input that has no versions: one more scan, and the note "not pinned"."""
-    made = documents.frame.selectExpr("count(*) AS n", f"bit_xor({documents.row_hash()}) AS x").collect()[0]
-    return f"not pinned:{made['n']}:{made['x']}"
-
-
-def summarise(lake: Lake, table: Table, version: int, documents: Documents) -> dict[str, Any]:
-    """Aggregate the keys: counts and the two digests of the pool."""
-    hashes = list(documents.hashes())
-    made = (
-        lake.read(table.name, version)
-        .selectExpr(
-            "count(*) AS documents",
-            "coalesce(sum(rows), 0) AS counted",
-            "coalesce(sum(CASE WHEN differs THEN 1 ELSE 0 END), 0) AS conflicts",
-            "coalesce(bit_xor(row_hash), 0) AS row_digest",
-            *(f"coalesce(bit_xor(xxhash64(id, {h})), 0) AS digest_{h}" for h in hashes),
+        if by := getattr(chooser, "by", None):
+            number(both, by)
+    count = recipe.budget.count
+    if count and recipe.scores[count].value not in ("int", "bigint"):
+        raise RecipeError(
+            f"budget: count is {count!r}, which is {recipe.scores[count].value}; a label that counts tokens is needed, "
+            "such as one of kind length_tokens"
         )
-        .collect()[0]
-        .asDict()
-    )
-    rows = documents.frame.count()
-    return {
-        "rows": rows,
-        "documents": made["documents"],
-        "null_ids": rows - made["counted"],
-        "duplicates": made["counted"] - made["documents"],
-        "conflicts": made["conflicts"],
-        "digest": f"{made['documents']}:{made['row_digest']}",
-        "inputs": {h: f"{made['documents']}:{made['digest_' + h]}" for h in hashes},
-    }
-
-
-def _refuse_conflicts(lake: Lake, table: Table, version: int, documents: Documents, summary: dict[str, Any]) -> None:
-    if summary["documents"] == 0:
-        raise InputError(
-            f"table {documents.recipe.documents.table} has no row with an id; nothing can be selected from it"
-        )
-    if summary["conflicts"] and documents.recipe.documents.duplicates == "error":
-        rows = lake.read(table.name, version).where("differs").select("id").limit(20).collect()
-        ids = ", ".join(repr(r["id"]) for r in rows)
-        raise InputError(
-            f"{summary['conflicts']} ids of {documents.recipe.documents.table} occur more than once with different "
-            f"content ({ids}); make ids unique, or set documents.duplicates: first_by_hash"
-        )
-
-
-def _write_rejected(lake: Lake, keys_table: Table, version: int, documents: Documents, summary: dict[str, Any]) -> None:
-    """Write the rows that were left out, with reasons; nothing is written while there are none."""
-    table = rejected(documents.recipe.name)
-    left_out = summary["null_ids"] + summary["duplicates"]
-    newest = lake.identity(table.name)
-    if not left_out and (newest.newest is None or newest.newest.note.get("rows") == 0):
-        return
-    note = {"keys": f"{version}:{summary['digest']}", "rows": left_out}
-    if newest.newest and {k: newest.newest.note.get(k) for k in note} == note:
-        return
-    nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr(
-        "CAST(NULL AS STRING) AS id", "'id is null' AS reason"
-    )
-    again = (
-        lake.read(keys_table.name, version)
-        .where("rows > 1")
-        .selectExpr(
-            "id",
-            "CASE WHEN differs THEN "
-            "concat(rows - 1, ' more rows with this id; the one with the smallest hash was taken') "
-            "ELSE concat(rows - 1, ' more rows with this id and the same content') END AS reason",
-        )
-    )
-    lake.overwrite(table, nulls.unionByName(again), note, int(newest.version or 0))

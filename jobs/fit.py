@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..udfs.errors import InputError
 from ..udfs.scorer import Fold, Scorer, fingerprint, parameters
 from ..udfs.spark import fold
-from .documents import Documents, analyse
+from .documents import Documents, analyse, analyse_condition, open_input, text_of
+from .lake.commits import Identity
 from .lake.manifest import Manifest
 from .lake.schemas import models
-from .lake.tables import Identity, Lake, deciding
+from .lake.tables import Lake, deciding
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -23,16 +23,11 @@ if TYPE_CHECKING:
 def open_target(lake: Lake, documents: Documents, name: str) -> tuple[DataFrame, Identity]:
     """Return the pinned target table, with its expressions checked; raises InputError or RecipeError."""
     target = documents.recipe.targets[name]
-    identity = lake.identity(target.table)
-    if identity.version is None:
-        raise InputError(
-            f"target {name}: there is no table {target.table} ({identity.ref}); create it or give it a 'from:'"
-        )
-    frame = lake.read(target.table, identity.version)
+    frame, identity = open_input(lake, target.table, f"targets.{name}")
     analyse(frame, target.text, f"targets.{name}.text")
     for key, sql in (("where", target.where), ("held_out", target.held_out)):
         if sql:
-            analyse(frame, sql, f"targets.{name}.{key}")
+            analyse_condition(frame, sql, f"targets.{name}.{key}")
     return frame, identity
 
 
@@ -41,7 +36,7 @@ def target_texts(frame: DataFrame, documents: Documents, name: str, held_out: bo
     target = documents.recipe.targets[name]
     condition = target.held_out if held_out else target.where
     rows = frame.where(condition) if condition else frame
-    return rows.selectExpr(f"CAST(({target.text}) AS STRING) AS text")
+    return rows.selectExpr(f"{text_of(target.text)} AS text")
 
 
 def fit_scores(lake: Lake, documents: Documents, manifest: Manifest) -> dict[str, Scorer]:
@@ -111,5 +106,11 @@ def _remember(lake: Lake, fitted: dict[str, tuple[Scorer, list[str]]], step: Any
         ]
     )
     frame = lake.spark.createDataFrame(rows, schema).withColumn("fitted_at", F.current_timestamp())
-    step.computed = len(new)
-    step.wrote(lake.append(table, frame, {"models": sorted(new)}).version)
+    # Read in the append's own plan: of two runs that learnt the same, one commits and the other finds it there.
+    there = lake.read(table.name).select("fingerprint")
+    commit = lake.append(table, frame.join(there, "fingerprint", "left_anti"), {"models": sorted(new)})
+    if commit is None:
+        step.unchanged(lake.version(table.name))
+        return
+    step.computed = commit.rows
+    step.wrote(commit.version)

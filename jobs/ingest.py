@@ -13,10 +13,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import InputError, RecipeError
+from .lake.commits import NO_DATA, Commit
 from .lake.manifest import Manifest, Step
 from .lake.schemas import Col, Table, rejected_lines
 from .lake.session import cores
-from .lake.tables import NO_DATA, Commit, Lake, deciding
+from .lake.tables import Lake, deciding
 from .recipe import Recipe, Source
 from .sources import sources_identity
 from .sources.lines import Lines, read

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from .lake.tables import Commit, Conflict, Lake, deciding, is_conflict
+from .lake.commits import Commit, Conflict, is_conflict
+from .lake.tables import Lake, deciding
 from .run import last_run
 from .text_table import text_table
 

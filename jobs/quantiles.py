@@ -1,8 +1,9 @@
 """Exact quantiles and average ranks of a column on Spark, without a sort in one partition.
 
-A quantile is bracketed by two values of a hash sample; one aggregate counts the rows by value inside the brackets and
-in lumps between them, and the driver walks the counts (a missed bracket is seen there and widened). Ranks: sampled
-splitters cut the values into cells, a window per cell runs over its *distinct* values, so masses of ties stay small.
+One job counts the rows and takes a hash sample. A quantile is bracketed by two sampled values; one aggregate counts the
+rows by value inside the brackets and in lumps between them, and the driver walks the counts (a missed bracket is seen
+there and widened). Ranks: sampled splitters cut the values into cells, a window per cell runs over its *distinct*
+values, so masses of ties stay small.
 
 Left out: interpolation between values, approximations.
 """
@@ -20,7 +21,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from ..udfs.errors import BoundError, InputError
-from .ranking import DRIVER_ROWS, MARGINS, SAMPLE, pull
+from .ranking import DRIVER_ROWS, MARGINS, RATES, SURVEY_ROWS, pull
 from .sort_keys import uniform
 
 if TYPE_CHECKING:
@@ -52,12 +53,10 @@ def quantiles(rows: DataFrame, column: Column, qs: Sequence[float]) -> list[floa
         If more than DRIVER_ROWS distinct values lie inside the brackets.
     """
     values = _values(rows, column)
-    n = values.count()
+    n, sample = _survey(values)
     if n == 0 or not qs:
         return [math.nan] * len(qs)
-    sample, places = _sample(values, n), [place(q, n) for q in qs]
-    if len(sample) == n:
-        return [float(sample[k - 1]) for k in places]
+    places = [place(q, n) for q in qs]
     for margin in MARGINS:
         brackets = sorted({_bracket(sample, k * len(sample) / n, margin) for k in places})
         found = _walk(values, brackets, places)
@@ -69,10 +68,10 @@ def quantiles(rows: DataFrame, column: Column, qs: Sequence[float]) -> list[floa
 def with_rank(rows: DataFrame, column: Column, name: str) -> DataFrame:
     """Return the rows whose value is not null with their average rank / n, in (0, 1], as a new column `name`.
 
-    Equal values share the mean of their places. Two or three jobs run at once, the rest when the result is read.
+    Equal values share the mean of their places. Two jobs run at once, the rest when the result is read.
     """
     values = _values(rows, column)
-    sample = _sample(values, values.count())
+    _, sample = _survey(values)
     splitters = np.unique(sample[:: max(1, len(sample) // CELLS)]).tolist()
     cell = _cell(F.col("value"), splitters, 0)
     counts = pull(values.groupBy(cell.alias("cell")).count()).sort_values("cell")
@@ -93,10 +92,16 @@ def _values(rows: DataFrame, column: Column) -> DataFrame:
     return rows.select("id", (column + F.lit(0.0)).alias("value")).where(F.col("value").isNotNull())
 
 
-def _sample(values: DataFrame, n: int) -> npt.NDArray[np.float64]:
-    """Return about SAMPLE values by id hash, ascending."""
-    drawn = values.where(uniform(F.xxhash64("id", F.lit("sample"))) < F.lit(SAMPLE / max(1, n)))
-    return np.sort(pull(drawn.select("value"))["value"].to_numpy(dtype=float))
+def _survey(values: DataFrame) -> tuple[int, npt.NDArray[np.float64]]:
+    """Return the number of values and a sample of them by id hash, ascending, in one job."""
+    for rate in RATES:
+        drawn = uniform(F.xxhash64("id", F.lit("sample"))) < F.lit(rate)
+        cells = values.groupBy(F.when(drawn, F.col("value")).alias("value")).agg(F.count(F.lit(1)).alias("size"))
+        found = pull(cells.limit(SURVEY_ROWS + 1))
+        if len(found) <= SURVEY_ROWS:
+            break
+    few = found[found["value"].notna()].sort_values("value")
+    return int(found["size"].sum()), np.repeat(few["value"].to_numpy(dtype=float), few["size"].to_numpy(dtype=int))
 
 
 def _bracket(sample: npt.NDArray[np.float64], mean: float, margin: float) -> tuple[float, float]:

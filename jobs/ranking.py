@@ -6,8 +6,8 @@ id. `top` takes the b smallest keys. `top_by_quota` gives the i-th row of group 
 smaller budget is a prefix, and each group's share follows on the driver from the group sizes alone.
 
 How the b-th key is found (selection by sampling: Floyd and Rivest, Expected time bounds for selection, CACM 18(3),
-1975): one job counts the groups, one takes a hash sample of (key, h) pairs, one pulls the rows up to a sampled pair
-that lies safely beyond the b-th; the driver sorts these and checks that they suffice, else it pulls again with a wider
+1975): one job counts the groups and takes a hash sample of (key, h) pairs, one pulls the rows up to a sampled pair that
+lies safely beyond the b-th; the driver sorts these and checks that they suffice, else it pulls again with a wider
 margin. The sample decides what is read, never what is chosen. Keys are only compared, so outliers, denormals,
 infinities and masses of ties need no rule; radix digits were rejected because Spark SQL has no bit view of a double.
 No plan sorts or exchanges unselected rows in one partition, and a giant group is one more bound, not one task.
@@ -34,12 +34,16 @@ from .sort_keys import hashed, uniform
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+Sample = dict[str, npt.NDArray[Any]]
+
 #: Most rows a selection may have: id, key and hash of each are held by the driver (some 150 bytes a row).
 DRIVER_ROWS = 5_000_000
 #: Most groups of a quota.
 GROUPS = 100_000
-#: Rows in the sample that places the bounds; smaller inputs are pulled whole.
-SAMPLE = 50_000
+#: Share of the rows in the sample that places the bounds; the next one is tried if a survey outgrows SURVEY_ROWS.
+RATES = (2.0**-8, 2.0**-16)
+#: Most rows of a survey: its sample and one row a group.
+SURVEY_ROWS = 5_000_000
 #: Rows pulled beyond twice the wanted ones before the groups are cut on the executors instead of the driver.
 SPARE = 1_000_000
 #: Margins tried in turn, in standard deviations of the sample; the last one bounds nothing.
@@ -60,9 +64,9 @@ def top(rows: DataFrame, key: Column, budget: int, seed: int) -> pd.DataFrame:
         If more than DRIVER_ROWS would be selected.
     """
     keyed = _keyed(rows, key, seed, None)
-    groups = _sizes(keyed, seed)
+    groups, sample = _survey(keyed, seed)
     groups["need"] = np.minimum(groups["size"], budget)
-    return _first(keyed, groups)[["id", "key"]]
+    return _first(keyed, groups, sample)[["id", "key"]]
 
 
 def top_by_quota(
@@ -89,9 +93,10 @@ def top_by_quota(
         If there are more than GROUPS groups or more than DRIVER_ROWS would be selected.
     """
     keyed = _keyed(rows, key, seed, group)
-    groups = plan(_sizes(keyed, seed))
+    groups, sample = _survey(keyed, seed)
+    groups = plan(groups)
     groups["need"] = quota(groups["capacity"], groups["weight"], groups["offset"], budget)
-    chosen = _first(keyed, groups)
+    chosen = _first(keyed, groups, sample)
     code = chosen["code"].to_numpy()
     turn = (chosen["place"].to_numpy() - groups["offset"].to_numpy()[code]) / groups["weight"].to_numpy()[code]
     order = np.lexsort((code, turn))
@@ -107,17 +112,33 @@ def _keyed(rows: DataFrame, key: Column, seed: int, group: Column | None) -> Dat
     return shaped.where(F.col("key").isNotNull())
 
 
-def _sizes(keyed: DataFrame, seed: int) -> pd.DataFrame:
-    """Return one row per group in order of its tag: group, size, offset (u_j)."""
+def _survey(keyed: DataFrame, seed: int) -> tuple[pd.DataFrame, Sample]:
+    """Return one row per group in order of its tag (group, size, offset u_j), and a hash sample, in one job.
+
+    Rows outside of the sample fall into one cell a group, so the aggregate is small before it is exchanged. The sample
+    is sorted by (group code, key, h) and closed by a last row that bounds nothing.
+    """
     offset = uniform(F.xxhash64("group", F.lit(seed).cast("bigint"))).alias("offset")
-    counted = keyed.groupBy("group").agg(F.count(F.lit(1)).alias("size")).select("group", "size", offset)
-    groups = pull(counted.limit(GROUPS + 1))
+    for rate in RATES:
+        drawn = uniform(F.xxhash64("h", F.lit("sample"))) < F.lit(rate)
+        # No null among the hashes: pandas would make floats of them.
+        pair = F.when(drawn, F.col("key")).alias("key"), F.when(drawn, F.col("h")).otherwise(0).alias("h")
+        cells = keyed.groupBy("group", *pair).agg(F.count(F.lit(1)).alias("size"))
+        found = pull(cells.select("*", offset).limit(SURVEY_ROWS + 1))
+        if len(found) <= SURVEY_ROWS:
+            break
+    groups = found.groupby("group", as_index=False).agg({"size": "sum", "offset": "first"})
     if len(groups) > GROUPS:
         raise BoundError(f"the quota's column has more than {GROUPS} values: bucket it or name a coarser column")
-    return groups.sort_values("group", ignore_index=True)
+    few = found[found["key"].notna()]
+    code = pd.Index(groups["group"]).get_indexer(few["group"])
+    order = np.lexsort((few["h"], few["key"], code))
+    key, h = (few[c].to_numpy()[order] for c in ("key", "h"))
+    open_end = np.int64(2**63 - 1)
+    return groups, {"code": code[order], "key": np.append(key, math.inf), "h": np.append(h.astype(np.int64), open_end)}
 
 
-def _first(keyed: DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
+def _first(keyed: DataFrame, groups: pd.DataFrame, sample: Sample) -> pd.DataFrame:
     """Return the first `need` rows of each group, sorted by (group, key, h, id): id, key, h, code, place (from 1)."""
     need, wanted = groups["need"].to_numpy(), int(groups["need"].sum())
     if wanted > DRIVER_ROWS:
@@ -126,7 +147,6 @@ def _first(keyed: DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
         )
     if not wanted:
         return pd.DataFrame({"id": [], "key": [], "h": [], "code": [], "place": []})
-    sample = _sample(keyed, groups)
     for margin in MARGINS:
         limits, expected = _limits(groups, sample, margin)
         ordered = _ordered(pull(_upto(keyed, limits, expected > SPARE + 2 * wanted)))
@@ -143,21 +163,7 @@ def _first(keyed: DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _sample(keyed: DataFrame, groups: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
-    """Return a hash sample sorted by (group code, key, h), closed by a last row that bounds nothing."""
-    rate = SAMPLE / max(1, int(groups["size"].sum()))
-    few = pd.DataFrame({"group": [], "key": [], "h": []})
-    if rate < 1 and (groups["need"] < groups["size"]).any():
-        drawn = keyed.where(uniform(F.xxhash64("h", F.lit("sample"))) < F.lit(rate))
-        few = pull(drawn.select("group", "key", "h"))
-    code = pd.Index(groups["group"]).get_indexer(few["group"])
-    order = np.lexsort((few["h"], few["key"], code))
-    key, h = (few[c].to_numpy()[order] for c in ("key", "h"))
-    open_end = np.int64(2**63 - 1)
-    return {"code": code[order], "key": np.append(key, math.inf), "h": np.append(h.astype(np.int64), open_end)}
-
-
-def _limits(groups: pd.DataFrame, sample: dict[str, npt.NDArray[Any]], margin: float) -> tuple[pd.DataFrame, float]:
+def _limits(groups: pd.DataFrame, sample: Sample, margin: float) -> tuple[pd.DataFrame, float]:
     """Return per wanted group the (key, h) up to which its rows are pulled, and how many rows that will be."""
     need, size = groups["need"].to_numpy(), groups["size"].to_numpy()
     drawn = np.bincount(sample["code"], minlength=len(groups))

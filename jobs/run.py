@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import InputError
-from .documents import Documents, hash_name, input_sets, open_documents, write_keys
+from .documents import Documents, hash_name, input_sets, open_documents
 from .fit import open_target
 from .ingest import ingest, sources_identity
+from .keys import write_keys
 from .lake.manifest import Manifest
 from .lake.schemas import Table, controls, keys, models, rejected, runs
 from .lake.tables import Lake, deciding
@@ -46,8 +47,9 @@ def run(lake: Lake, recipe: Recipe, until: str = "select") -> Manifest:
         if until == "ingest":
             return manifest
         documents = open_documents(lake, recipe)
-        for name in recipe.targets:
-            open_target(lake, documents, name)
+        for name, target in recipe.targets.items():
+            if open_target(lake, documents, name)[1].version is None:
+                manifest.notes.append(f"target {name}: {target.table} has no versions: not pinned")
         prepare(lake, recipe, documents)
         manifest.inputs["documents"] = {"table": documents.identity.ref, "version": documents.identity.version}
         if documents.identity.version is None:

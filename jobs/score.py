@@ -23,7 +23,7 @@ from .fit import fit_scores
 from .lake.manifest import Manifest, Step
 from .lake.schemas import Col, Table, memo, scores
 from .lake.session import cores
-from .lake.tables import Lake, deciding
+from .lake.tables import Commit, Lake, deciding
 from .recipe import Recipe, order
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ log = logging.getLogger("lakesift")
 #: A unit is this many rows or this many seconds of work, whichever is larger, and never more than UNIT_LIMIT rows
 #: (their ids are broadcast). `spark.lakesift.unitRows` sets the first.
 UNIT_ROWS, UNIT_SECONDS, UNIT_LIMIT = 50_000, 120.0, 1_000_000
+#: Runs that add to one fingerprint lose a unit by turns, also over different rows: of 20 in a row one is theirs.
+UNIT_TRIES = 20
+#: SQL of a row's bucket.
+BUCKET = f"pmod(xxhash64({{id}}), {BUCKETS})"
 
 
 @dataclass(frozen=True)
@@ -118,46 +122,57 @@ def _compute(
     if before.get(item.label) == f"{stamp}/{keys[1]}":
         step.unchanged(lake.version(item.table.name))
         return
-    pending = _pending(lake, keys, item).count()
-    if not pending:
-        step.unchanged(lake.version(item.table.name))
-        return
+    # What a crash left undone lies in the last buckets: units are cut from these alone.
+    pending, low, end = _span(_pending(lake, keys, item))
     rows = int(lake.spark.conf.get("spark.lakesift.unitRows", str(UNIT_ROWS)) or UNIT_ROWS)
-    low, start, version = 0, time.monotonic(), None
-    width = math.ceil(BUCKETS * min(1.0, rows / pending))
-    while low < BUCKETS:
-        high = min(BUCKETS, low + width)
+    buckets, start, version = end - low, time.monotonic(), None
+    width = math.ceil(buckets * min(1.0, rows / max(pending, 1)))
+    while low < end:
+        high = min(end, low + width)
         began = time.monotonic()
         with heartbeat(item.label, step.computed, pending):
-            unit = deciding(f"score {item.label}", lambda: _unit(lake, documents, keys, item, done, low, high))  # noqa: B023
-        version, count = unit
-        step.computed += count
+            commit = deciding(
+                f"score {item.label}",
+                lambda: _unit(lake, documents, keys, item, done, low, high),  # noqa: B023
+                tries=UNIT_TRIES,
+            )
+        if commit is not None:
+            version, step.computed = commit.version, step.computed + (commit.rows or 0)
         rate = step.computed / (time.monotonic() - start)
         log.info("  %s: %s of %s rows, %s rows/s", item.label, f"{step.computed:,}", f"{pending:,}", f"{rate:,.0f}")
         per_bucket = max(time.monotonic() - began, 0.001) / (high - low)
         wanted = (
-            max(math.ceil(BUCKETS * rows / pending), int(UNIT_SECONDS / per_bucket)) if rows >= UNIT_ROWS else width
+            max(math.ceil(buckets * rows / pending), int(UNIT_SECONDS / per_bucket)) if rows >= UNIT_ROWS else width
         )
-        width = min(max(wanted, 1), max(1, BUCKETS * UNIT_LIMIT // pending))
+        width = min(max(wanted, 1), max(1, buckets * UNIT_LIMIT // pending))
         low = high
-    step.wrote(version if version is not None else 0)
+    if version is None:
+        step.unchanged(lake.version(item.table.name))
+    else:
+        step.wrote(version)
+
+
+def _span(pending: DataFrame) -> tuple[int, int, int]:
+    """Return the number of pending rows, their first bucket and the end of their last: (0, 0, 0) without any."""
+    bucket = BUCKET.format(id="id")
+    made = pending.selectExpr("count(*) AS n", f"min({bucket}) AS low", f"max({bucket}) + 1 AS end").collect()[0]
+    return (made["n"], made["low"], made["end"]) if made["n"] else (0, 0, 0)
 
 
 def _unit(
     lake: Lake, documents: Documents, keys: tuple[str, int], item: Scored, done: dict[str, Scored], low: int, high: int
-) -> tuple[int, int]:
-    """Compute and append one slice; returns (version, rows)."""
+) -> Commit | None:
+    """Compute and append one slice; returns its commit, None if another run has computed all of it meanwhile."""
     from pyspark.sql import functions as F
 
-    bucket = f"pmod(xxhash64({{id}}), {BUCKETS}) BETWEEN {low} AND {high - 1}"
+    bucket = f"{BUCKET} BETWEEN {low} AND {high - 1}"
     pending = _pending(lake, keys, item).where(bucket.format(id="id"))
     source = _source(lake, documents, item, done, bucket)
     rows = source.join(F.broadcast(pending), ["id", "content_hash"], "left_semi")
     made = apply(rows, item.scorer).withColumn("fingerprint", F.lit(item.fingerprint))
     if documents.repeated:
         made = made.dropDuplicates(["id", "content_hash"])
-    commit = lake.append(item.table, made, {"recipe": documents.recipe.name, "fingerprint": item.fingerprint})
-    return commit.version, commit.rows or 0
+    return lake.append(item.table, made, {"recipe": documents.recipe.name, "fingerprint": item.fingerprint})
 
 
 @contextmanager

@@ -19,15 +19,14 @@ import types
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from lakesift.udfs.kernels import entropy, tokens
 from lakesift.udfs.kernels.compression import alignment, ratio
+from tests.bench.lines import Line, line, table
 from tests.texts import human_eval, stitched
 
-Row = dict[str, Any]
 PROCESSES, REPEATS = 2, 3
 #: Length of rows in characters, number of rows, gzip level, bar.
 ZIPFIT_CASES = [(430, 400, 1, 1.25), (430, 400, 9, 1.25), (6000, 100, 1, 1.6), (6000, 100, 6, 1.9)]
@@ -50,7 +49,7 @@ def cpu_seconds(*runs: Callable[[], object]) -> list[float]:
     return best
 
 
-def _theirs(rows: list[str], targets: list[str], level: int) -> None:
+def rank_with_zipfit(rows: list[str], targets: list[str], level: int) -> None:
     """Rank by the package's own function in as many processes; `datasets`, which it imports for loading, is a stub."""
     stub = types.ModuleType("datasets")
     stub.load_dataset = None
@@ -76,22 +75,18 @@ def _ours(rows: list[str], targets: list[str], level: int) -> None:
         pool.join()
 
 
-def zipfit() -> list[Row]:
+def zipfit() -> list[Line]:
     """Return CPU per pair in microseconds: ours, zip-fit's, ratio theirs / ours."""
     targets, found = human_eval(164), []
     for length, count, level, bar in ZIPFIT_CASES:
         rows = stitched(length, count)
         ours, theirs = cpu_seconds(
             lambda rows=rows, level=level: _ours(rows, targets, level),
-            lambda rows=rows, level=level: _theirs(rows, targets, level),
+            lambda rows=rows, level=level: rank_with_zipfit(rows, targets, level),
         )
         scale = 1e6 / (count * len(targets))
-        found.append(_row(f"zipfit gzip-{level} {length} chars, us/pair", ours * scale, theirs * scale, bar))
+        found.append(line(f"zipfit gzip-{level} {length} chars, us/pair", ours * scale, theirs * scale, bar))
     return found
-
-
-def _row(name: str, ours: float, rival: float, bar: float) -> Row:
-    return {"name": name, "ours": ours, "rival": rival, "ratio": rival / ours, "bar": bar}
 
 
 def _bare_entropy(text: str) -> float:
@@ -123,7 +118,7 @@ def _token_counts(texts: Sequence[str]) -> list[int]:
     return [tokens.wordpunct_count(text) for text in texts]
 
 
-def text_kernels() -> list[Row]:
+def text_kernels() -> list[Line]:
     """Return CPU per row in microseconds of 430-character rows: ours, the bare loop, ratio bare / ours."""
     rows = stitched(430, 1500)
     cases: list[tuple[str, Callable[[Sequence[str]], object], Callable[[str], object], float]] = [
@@ -137,16 +132,14 @@ def text_kernels() -> list[Row]:
     for name, ours, bare, bar in cases:
         seconds = cpu_seconds(lambda f=ours: f(rows), lambda f=bare: [f(text) for text in rows])
         scale = 1e6 / len(rows)
-        found.append(_row(f"{name}, us/row", seconds[0] * scale, seconds[1] * scale, bar))
+        found.append(line(f"{name}, us/row", seconds[0] * scale, seconds[1] * scale, bar))
     return found
 
 
-def main() -> list[Row]:
-    """Print one line a case and return the rows."""
+def main() -> list[Line]:
+    """Print one line a case and return the lines."""
     found = [*zipfit(), *text_kernels()]
-    print(f"{'name':<40} {'ours':>8} {'rival':>8} {'ratio':>6} {'bar':>5}")
-    for row in found:
-        print(f"{row['name']:<40} {row['ours']:8.2f} {row['rival']:8.2f} {row['ratio']:6.2f} {row['bar']:5.2f}")
+    print(table(found))
     return found
 
 

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -21,8 +20,8 @@ from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
 from lakesift.jobs.sort_keys import hashed
+from tests.bench.lines import Line, line, table
 
-Row = dict[str, Any]
 ROWS, BUDGET, GROUPS, SEED = 1_000_000, 50_000, 20, 7
 
 
@@ -75,24 +74,22 @@ def measure(rows: DataFrame) -> dict[str, float]:
     return found
 
 
-def main() -> list[Row]:
-    """Print one line a case and return the rows."""
+def main() -> list[Line]:
+    """Print one line a case and return the lines."""
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(pool(session(), Path(folder)))
-    for name, value in found.items():
-        print(f"{name:<40} {value:8.2f} s")
+        spark = session()
+        found = measure(pool(spark, Path(folder)))
+        spark.stop()
     cases = [
-        ("top_k / orderBy limit, s", "top_k", "top_k naive", 1.0),
-        ("60 % in one stratum / row_number, s", "stratified giant equal", "stratified giant naive", 1.0),
-        ("60 % in one stratum / balanced, s", "stratified giant proportional", "stratified balanced proportional", 0.5),
+        ("top_k / orderBy limit", "top_k", "top_k naive", 0.25),
+        ("random / orderBy limit", "random", "top_k naive", 0.25),
+        ("length_matched / orderBy limit", "length_matched", "top_k naive", 0.1),
+        ("60 % in one stratum / row_number", "stratified giant equal", "stratified giant naive", 1.0),
+        ("60 % in one stratum / balanced", "stratified giant proportional", "stratified balanced proportional", 0.5),
     ]
-    print(f"{'name':<40} {'ours':>8} {'rival':>8} {'ratio':>6} {'bar':>5}")
-    rows = []
-    for name, ours, rival, bar in cases:
-        ratio = found[rival] / found[ours]
-        rows.append({"name": name, "ours": found[ours], "rival": found[rival], "ratio": ratio, "bar": bar})
-        print(f"{name:<40} {found[ours]:8.2f} {found[rival]:8.2f} {ratio:6.2f} {bar:5.2f}")
-    return rows
+    lines = [line(f"{name}, s", found[ours], found[rival], bar) for name, ours, rival, bar in cases]
+    print(table(lines))
+    return lines
 
 
 if __name__ == "__main__":

@@ -1,0 +1,138 @@
+"""What is chosen: eligible rows, the selector's ranking, and the cut by rows, a fraction or tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..udfs.errors import BoundError
+from .documents import Documents, joined_columns
+from .lake.manifest import Manifest
+from .lake.tables import Lake
+from .recipe import Budget
+from .selectors.selector import Selector
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+#: Chosen rows that the driver holds (ids, ranks, weights: some 150 bytes each).
+DRIVER_ROWS = 5_000_000
+
+
+class Choice:
+    """What is chosen in this run; computed at most once, and only if something must be written."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        documents: Documents,
+        keys: tuple[str, int],
+        summary: dict[str, Any],
+        published: int,
+        manifest: Manifest,
+    ) -> None:
+        self.lake, self.documents, self.recipe = lake, documents, documents.recipe
+        self.keys, self.summary, self.published, self.manifest = keys, summary, published, manifest
+        self.picks: pd.DataFrame | None = None
+        self.counts: dict[str, int] = {}
+
+    def scores(self) -> DataFrame:
+        """Return the published scores, pinned."""
+        return self.lake.read(f"scores_{self.recipe.name}", self.published)
+
+    def rows(self) -> DataFrame:
+        """Return eligible rows: id, labels, and source columns where they are named."""
+        scores = self.scores()
+        if self.documents.named:
+            named = {"id", "row_hash", *self.documents.named}
+            source = one_row_an_id(
+                self.lake, self.documents, self.keys, self.documents.frame.select(*joined_columns(self.documents))
+            )
+            scores = scores.join(
+                source.select(*(f"`{c}`" for c in source.columns if c in named)).drop("row_hash"), "id", "inner"
+            )
+        return scores.where(self.recipe.where) if self.recipe.where else scores
+
+    def choose(self) -> pd.DataFrame:
+        """Rank and cut; returns picks with `tokens_used` under a token budget."""
+        if self.picks is not None:
+            return self.picks
+        recipe, rows = self.recipe, self.rows()
+        needs = [n if "." in n else f"`{n}`" for n in recipe.selector.needs]
+        ranked = " AND ".join(f"{n} IS NOT NULL" for n in needs) or "true"
+        made = rows.selectExpr("count(*) AS eligible", f"count_if({ranked}) AS ranked").collect()[0]
+        self.counts = {
+            "documents": self.summary["documents"],
+            "ineligible": self.summary["documents"] - made["eligible"],
+            "unranked": made["eligible"] - made["ranked"],
+        }
+        self.picks = cut(recipe.selector, rows, recipe.budget, self.summary["documents"], made["ranked"], recipe.seed)
+        self.counts["selected"] = len(self.picks)
+        if recipe.budget.rows and len(self.picks) < recipe.budget.rows:
+            note = (
+                f"budget is {recipe.budget.rows:,} rows, {len(self.picks):,} could be selected "
+                f"({self.counts['ineligible']:,} ineligible, {self.counts['unranked']:,} without the score)"
+            )
+            self.manifest.notes.append(note)
+        return self.picks
+
+
+def cut(selector: Selector, rows: DataFrame, budget: Budget, documents: int, ranked: int, seed: int) -> pd.DataFrame:
+    """Return the picks under a budget: rows, a fraction of the documents (rounded), or tokens.
+
+    Under a token budget the ranking's longest prefix that fits is taken, nothing is skipped; `truncate_last` keeps one
+    more row, cut to what is left. A ranking of twice the rows is asked for until the prefix ends inside it.
+    """
+    wanted = budget.rows if budget.rows else max(1, int(documents * (budget.fraction or 0) + 0.5))
+    if not budget.tokens:
+        if wanted > DRIVER_ROWS:
+            raise BoundError(
+                f"the budget is {wanted:,} rows; the driver holds at most {DRIVER_ROWS:,}: select fewer, or in parts"
+            )
+        return selector.select(rows, wanted, seed)
+    from pyspark.sql import functions as F
+
+    counted = rows.where(F.col(budget.count).isNotNull())
+    mean = counted.agg(F.avg(budget.count)).collect()[0][0] or 1.0
+    size = int(1.2 * budget.tokens / max(float(mean), 1.0)) + 100
+    while True:
+        size = min(size, DRIVER_ROWS)
+        picks = selector.select(counted, size, seed)
+        tokens = picks[["id"]].merge(_tokens(counted, picks, budget.count), on="id", how="left")["tokens"].to_numpy()
+        total = tokens.cumsum()
+        fits = int((total <= budget.tokens).sum())
+        if fits < len(picks) or len(picks) < size or size >= ranked:
+            break
+        if size == DRIVER_ROWS:
+            raise BoundError(
+                f"{budget.tokens:,} tokens are more than the {DRIVER_ROWS:,} rows the driver holds; lower the budget"
+            )
+        size *= 2
+    keep = picks.iloc[:fits].assign(tokens_used=tokens[:fits])
+    left = budget.tokens - (int(total[fits - 1]) if fits else 0)
+    if budget.truncate_last and fits < len(picks) and left > 0:
+        last = picks.iloc[fits : fits + 1].assign(tokens_used=left)
+        import pandas as pd
+
+        keep = pd.concat([keep, last], ignore_index=True)
+    return keep
+
+
+def _tokens(rows: DataFrame, picks: pd.DataFrame, count: str) -> pd.DataFrame:
+    from pyspark.sql import functions as F
+
+    ids = rows.sparkSession.createDataFrame(picks[["id"]])
+    return (
+        rows.join(F.broadcast(ids), "id", "left_semi")
+        .select("id", F.col(count).cast("bigint").alias("tokens"))
+        .toPandas()
+    )
+
+
+def one_row_an_id(lake: Lake, documents: Documents, keys: tuple[str, int], source: DataFrame) -> DataFrame:
+    """Return `source` (with id and row_hash) with one row per id: the one that the key pass took."""
+    source = source.where("id IS NOT NULL")
+    if not documents.repeated:
+        return source
+    taken = lake.read(*keys).select("id", "row_hash")
+    return source.join(taken, ["id", "row_hash"], "left_semi").dropDuplicates(["id"])

@@ -1,0 +1,51 @@
+"""`python -m tests.bench [kernels] [edge] [run] [ranking]`: ratios against rivals, printed and in build/bench.json.
+
+Every bench runs in a process of its own, one after the other (each needs its own Spark session or none). Nothing here
+fails by time: a bar that is missed is a "NO" in the table. The load of the machine stands beside the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import multiprocessing
+import os
+import platform
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from tests.bench.lines import Line, table
+
+BENCHES = ("kernels", "edge", "run", "ranking")
+OUT = Path("build") / "bench.json"
+
+
+def measure(name: str) -> list[Line]:
+    """Run one bench; called in a process of its own."""
+    lines: list[Line] = importlib.import_module(f"tests.bench.bench_{name}").main()
+    return lines
+
+
+def main() -> None:
+    """Run the benches that are named, all by default."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Ratios against rivals in one run.")
+    parser.add_argument("names", nargs="*", default=list(BENCHES), help=f"of {', '.join(BENCHES)}")
+    names = parser.parse_args().names
+    if unknown := set(names) - set(BENCHES):
+        parser.error(f"no bench is called {unknown.pop()!r}; there are {', '.join(BENCHES)}")
+    lines: list[Line] = []
+    for name in names:
+        load = os.getloadavg()[0]
+        print(f"-- {name} (load {load:.1f})", flush=True)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            lines += [{**made, "bench": name, "load": load} for made in pool.submit(measure, name).result()]
+    print(f"\n{table(lines)}")
+    OUT.parent.mkdir(exist_ok=True)
+    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+    OUT.write_text(json.dumps({"machine": machine, "lines": lines}, indent=1), encoding="utf-8")
+    print(f"written to {OUT}")
+
+
+if __name__ == "__main__":
+    main()

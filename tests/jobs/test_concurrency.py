@@ -1,0 +1,287 @@
+"""Writers at the same time: nothing is lost, nothing is there twice, in a folder lake (a lock) and in a catalog (Delta's conflicts)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from lakesift.jobs import score
+from lakesift.jobs.lake import tables
+from lakesift.jobs.lake.commits import Conflict
+from lakesift.jobs.lake.manifest import Manifest
+from lakesift.jobs.lake.schemas import Col, memo, scores
+from lakesift.jobs.lake.tables import Lake, deciding
+from lakesift.jobs.recipe import Recipe
+from lakesift.jobs.run import run
+from lakesift.udfs.errors import ConflictError
+
+from tests.jobs.conftest import World, pool, recipe
+from tests.texts import human_eval
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ROWS = 200
+
+
+@pytest.fixture(params=["folder", "catalog"])
+def lake(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Iterator[Lake]:
+    """An empty lake of either sort."""
+    if request.param == "folder":
+        yield Lake(spark, str(tmp_path / "lake"))
+        return
+    made = Lake(spark, "spark_catalog.together")
+    yield made
+    spark.sql(f"DROP SCHEMA {made.schema} CASCADE")
+
+
+def both(work: Callable[[str], Any]) -> dict[str, Any]:
+    """Call `work` with "left" and "right" in threads of these names; return results or exceptions by name."""
+    made: dict[str, Any] = {}
+
+    def call(name: str) -> None:
+        try:
+            made[name] = work(name)
+        except Exception as error:
+            made[name] = error
+
+    threads = [threading.Thread(target=call, args=(name,), name=name) for name in ("left", "right")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=240)
+    return made
+
+
+def meeting(frame: DataFrame, folder: Path, names: int = 2) -> DataFrame:
+    """Return the frame; its rows come only once `names` threads compute theirs: their transactions overlap."""
+    folder.mkdir(exist_ok=True)
+    mark = folder / threading.current_thread().name
+
+    def wait(batches: Iterable[Any]) -> Iterator[Any]:
+        mark.touch()
+        end = time.monotonic() + 60
+        while len(list(folder.iterdir())) < names and time.monotonic() < end:
+            time.sleep(0.01)
+        yield from batches
+
+    return frame.coalesce(1).mapInArrow(wait, frame.schema)
+
+
+def other(lake: Lake) -> Lake:
+    """The same lake in a session of its own."""
+    return Lake(lake.spark.newSession(), lake.root)
+
+
+# -- one table --------------------------------------------------------------------------------------------------
+
+
+def numbers(spark: SparkSession, start: int, end: int, label: str = "a") -> DataFrame:
+    return spark.range(start, end).selectExpr("CAST(id AS STRING) AS id", "id AS content_hash", f"id AS {label}")
+
+
+def properties(lake: Lake, name: str) -> dict[str, str]:
+    rows = lake.spark.sql(f"SHOW TBLPROPERTIES {lake.ref(name)}").collect()
+    return {r["key"]: r["value"] for r in rows}
+
+
+def test_overwrite_keeps_all_but_the_rows_and_columns(lake: Lake) -> None:
+    table, wider = scores("x", [Col("a", "BIGINT", "an a")], 30), scores("x", [Col("b", "DOUBLE", "a b")], 30)
+    lake.create(table)
+    declared = properties(lake, table.name)
+    assert declared["delta.constraints.id_is_there"] == "id IS NOT NULL"
+    assert lake.overwrite(table, numbers(lake.spark, 0, 3), {"say": 1}, 0).version == 1
+    made = lake.overwrite(wider, numbers(lake.spark, 0, 5, "b"), {"say": 2}, 1)
+    assert (made.version, made.rows, made.note["say"]) == (2, 5, 2)
+    assert properties(lake, table.name) == declared
+    columns = lake.spark.sql(f"DESCRIBE {lake.ref(table.name)}").collect()
+    assert {r["col_name"]: (r["data_type"], r["comment"]) for r in columns} == {c.name: (c.type.lower(), c.comment) for c in wider.columns}
+    nobody = numbers(lake.spark, 0, 1, "b").selectExpr("CAST(NULL AS STRING) AS id", "content_hash", "b")
+    with pytest.raises(Exception, match="id_is_there"):
+        lake.overwrite(wider, nobody, {}, 2)
+    assert [c.note.get("say") for c in lake.history(table.name)] == [2, 1, None]
+    assert (lake.read(table.name, 1).columns[2], lake.read(table.name).columns[2]) == ("a", "b")
+    assert lake.read(table.name, 1).count() == 3
+    assert lake.tables() == [table.name]
+
+
+def test_one_of_two_writers_with_the_same_base_wins(lake: Lake, tmp_path: Path) -> None:
+    table = scores("x", [Col("a", "BIGINT", "an a")], 30)
+    lake.create(table)
+    span = {"left": (0, 3), "right": (10, 15)}
+
+    def write(name: str) -> int:
+        mine = other(lake)
+        return mine.overwrite(table, meeting(numbers(mine.spark, *span[name]), tmp_path / "meet"), {}, 0).version
+
+    made = both(write)
+    winner = next(name for name, done in made.items() if done == 1)
+    loser = {"left": "right", "right": "left"}[winner]
+    assert isinstance(made[loser], Conflict), made
+    assert sorted(r["a"] for r in lake.read(table.name).collect()) == list(range(*span[winner]))
+    with pytest.raises(Conflict):  # also long after the other has committed
+        lake.overwrite(table, numbers(lake.spark, 0, 1), {}, 0)
+    assert lake.version(table.name) == 1
+
+
+def test_no_update_is_lost(lake: Lake) -> None:
+    """Two threads each add 2 rows to what they read: 4 rows, whoever came first."""
+    table = scores("x", [Col("a", "BIGINT", "an a")], 30)
+    lake.create(table)
+    start = threading.Barrier(2)
+
+    def grow(mine: Lake) -> None:
+        base = mine.version(table.name) or 0
+        size = mine.read(table.name, base).count()
+        if base == 0:
+            start.wait(60)
+        mine.overwrite(table, numbers(mine.spark, 0, size + 1), {}, base)
+
+    def twice(_: str) -> None:
+        mine = other(lake)
+        for _ in range(2):
+            deciding("grow", partial(grow, mine))
+
+    assert both(twice) == {"left": None, "right": None}
+    assert lake.read(table.name).count() == 4
+    assert lake.version(table.name) == 4
+
+
+def test_two_creators_make_one_table(lake: Lake) -> None:
+    table, start = memo("x", "bigint", "a number"), threading.Barrier(2)
+
+    def create(_: str) -> None:
+        mine = other(lake)
+        start.wait(60)
+        mine.create(table)
+
+    assert both(create) == {"left": None, "right": None}
+    assert lake.version(table.name) == 0
+    assert properties(lake, table.name)["delta.isolationLevel"] == "Serializable"
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_what_keeps_memo_rows_unique(lake: Lake, tmp_path: Path, protected: bool) -> None:
+    """An append whose plan reads the live memo conflicts; one that reads a pinned version doubles rows."""
+    table = memo("x", "bigint", "a number")
+    lake.create(table)
+
+    def add(mine: Lake, met: bool) -> Any:
+        have = mine.read(table.name, None if protected else 0).where("fingerprint = 'f'").select("id", "content_hash")
+        new = numbers(mine.spark, 0, 9, "value").join(have, ["id", "content_hash"], "left_anti")
+        rows = new.selectExpr("id", "content_hash", "'f' AS fingerprint", "value")
+        return mine.append(table, meeting(rows, tmp_path / "meet") if met else rows, {})
+
+    made = both(lambda _: add(other(lake), True))
+    assert sum(isinstance(done, Conflict) for done in made.values()) == protected, made
+    assert lake.read(table.name).count() == (9 if protected else 18)
+    if protected:
+        assert add(lake, False) is None, "nothing left to add: no commit, and no conflict either"
+        assert lake.version(table.name) == 1
+
+
+def test_deciding_goes_on_for_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables.time, "sleep", lambda _: None)
+    calls: list[int] = []
+
+    def third() -> str:
+        calls.append(1)
+        if len(calls) < 3:
+            raise Conflict("t")
+        return "done"
+
+    assert (deciding("it", third), len(calls)) == ("done", 3)
+
+    def never() -> None:
+        calls.append(1)
+        raise Conflict("t")
+
+    with pytest.raises(ConflictError, match="it: other runs committed first 4 times; run again"):
+        deciding("it", never, tries=4)
+    assert len(calls) == 7
+
+
+# -- whole runs -------------------------------------------------------------------------------------------------
+
+GOALS = [{"n": i, "text": t} for i, t in enumerate(human_eval()[:8])]
+RECIPES: dict[str, Recipe] = {
+    "left": recipe("left", budget={"rows": 20}, controls=[]),
+    "right": recipe(
+        "right",
+        scores={"near": {"kind": "zipfit", "target": "goals"}, "bytes": "length_bytes"},
+        where="bytes < 4000",
+        select={"kind": "interval", "bounds": {"near": ["q0.2", "q0.9"]}, "within": "random"},
+        budget={"rows": 30},
+        controls=["random"],
+    ),
+}
+
+
+def fill(lake: Lake) -> None:
+    import pandas as pd
+
+    for name, rows in (("docs", pool(ROWS)), ("goals", GOALS)):
+        writer = lake.spark.createDataFrame(pd.DataFrame(rows)).coalesce(1).write.format("delta")
+        writer.save(lake.path(name)) if lake.local else writer.saveAsTable(lake.ref(name))
+
+
+def results(lake: Lake) -> dict[str, list[Any]]:
+    """Every row of what both recipes made."""
+    made = {}
+    for name in ("scores_left", "scores_right", "selection_left", "selection_right", "controls_right"):
+        frame = lake.read(name)
+        made[name] = sorted((tuple(r) for r in frame.select(*sorted(frame.columns)).collect()), key=repr)
+    return made
+
+
+@pytest.fixture(scope="module")
+def undisturbed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    alone = Lake(spark, str(tmp_path_factory.mktemp("alone")))
+    fill(alone)
+    for r in RECIPES.values():
+        run(alone, r)
+    return results(alone)
+
+
+def test_two_recipes_at_once_share_a_score(
+    lake: Lake,
+    tmp_path: Path,
+    undisturbed: dict[str, list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """In the folder the second waits for the first; in the catalog both compute the same unit, and one loses it."""
+    caplog.set_level(logging.INFO, "lakesift")
+    fill(lake)
+    if not lake.local:
+        real = score.apply
+        monkeypatch.setattr(score, "apply", lambda frame, scorer: meeting(real(frame, scorer), tmp_path / "meet"))
+
+    def work(name: str) -> Manifest:
+        mine = other(lake)
+        mine.spark.conf.set("spark.lakesift.unitRows", str(ROWS // 2))
+        return run(mine, RECIPES[name])
+
+    made = both(work)
+    assert all(isinstance(m, Manifest) for m in made.values()), made
+    assert results(lake) == undisturbed
+    shared = [s.computed for m in made.values() for s in m.steps if s.table == "memo_zipfit"]
+    assert sum(shared) == ROWS
+    for table in ("memo_zipfit", "memo_length_tokens", "memo_length_bytes"):
+        rows = lake.read(table).groupBy("id", "content_hash", "fingerprint").count().collect()
+        assert len(rows) == ROWS
+        assert {r["count"] for r in rows} == {1}, table
+    assert lake.read("models").count() == 1
+    assert sorted(r["recipe"] for r in lake.read("runs").collect()) == ["left", "right"]
+    said = [r.getMessage() for r in caplog.records]
+    if lake.local:
+        assert sum("waiting for run of" in s for s in said) == 1
+        assert sorted(shared) == [0, ROWS]
+    else:
+        assert any(s.startswith("score ") and "deciding again" in s for s in said), "the race was not forced"
