@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from lakesift.jobs.cli import sentence
 from lakesift.jobs.documents import open_documents
 from lakesift.jobs.fit import fit_scores, open_target
@@ -211,7 +212,7 @@ def test_stopped_in_one_sentence(world: World, case: str) -> None:
         str(world.root / "empty")
     )
     changes, said = STOPPED[case]
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - an error in a worker is Spark's own exception
+    with pytest.raises(Exception) as caught:
         run(world.lake, recipe("small", **{**SMALL, **changes}))
     assert said in (sentence(caught.value) or repr(caught.value))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+
 from lakesift.jobs import cli
 from lakesift.jobs.lake import session
 from lakesift.jobs.lake.tables import Lake

@@ -1,0 +1,191 @@
+"""Every table of a lake: columns with comments (unit, direction), NOT NULL, CHECK, partitioning, retention.
+
+Reader-version-1 features only, so polars, deltalake, DuckDB and Spark 3.5 read every table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+#: Set explicitly, because managed runtimes switch some of them on for new tables.
+PORTABLE = {
+    "delta.enableDeletionVectors": "false",
+    "delta.enableRowTracking": "false",
+    "delta.columnMapping.mode": "none",
+    "delta.checkpointPolicy": "classic",
+}
+
+
+#: Types that need a reader above version 1, or that Delta cannot hold at all.
+RESERVED_TYPES = ("timestamp_ntz", "variant", "interval", "void", "geometry", "geography")
+
+
+@dataclass(frozen=True)
+class Col:
+    """One column: name, Spark DDL type, comment, and whether null is refused."""
+
+    name: str
+    type: str
+    comment: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: `checks` are CHECK constraints by name, `properties` are Delta's."""
+
+    name: str
+    comment: str
+    columns: tuple[Col, ...]
+    partition: tuple[str, ...] = ()
+    checks: tuple[tuple[str, str], ...] = ()
+    properties: tuple[tuple[str, str], ...] = ()
+
+    def ddl(self, ref: str) -> str:
+        """Return CREATE TABLE IF NOT EXISTS for a table reference."""
+        lines = [
+            f"  `{c.name}` {c.type}{' NOT NULL' if c.required else ''} COMMENT {_quote(c.comment)}"
+            for c in self.columns
+        ]
+        checks = {f"delta.constraints.{name}": rule for name, rule in self.checks}
+        properties = {**PORTABLE, **dict(self.properties), **checks}
+        body = ",\n".join(f"  {_quote(k)} = {_quote(v)}" for k, v in properties.items())
+        parts = f"\nPARTITIONED BY ({', '.join(self.partition)})" if self.partition else ""
+        return (
+            f"CREATE TABLE IF NOT EXISTS {ref} (\n" + ",\n".join(lines) + f"\n) USING delta{parts}\n"
+            f"COMMENT {_quote(self.comment)}\nTBLPROPERTIES (\n{body}\n)"
+        )
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def keeping(days: int) -> tuple[tuple[str, str], ...]:
+    """Return the properties that keep files *and* log, so that an old version stays readable."""
+    return (
+        ("delta.deletedFileRetentionDuration", f"interval {days} days"),
+        ("delta.logRetentionDuration", f"interval {days} days"),
+    )
+
+
+#: An append that has read what it adds to conflicts with one that got there first (managed runtimes default to less).
+SERIALIZABLE = ("delta.isolationLevel", "Serializable")
+ID = Col("id", "STRING", "id of the document", required=True)
+HASH = Col("content_hash", "BIGINT", "xxhash64 of the evaluated score inputs with null flags", required=True)
+
+
+def keys(recipe: str, inputs: list[str]) -> Table:
+    """One row per distinct id: a content hash per distinct set of score inputs, and the hash of all columns used."""
+    hashes = tuple(Col(name, "BIGINT", HASH.comment) for name in inputs)
+    columns = (
+        Col("id", ID.type, ID.comment),
+        Col("rows", "BIGINT", "rows of the documents table with this id"),
+        Col("differs", "BOOLEAN", "whether those rows differ in content"),
+        Col("row_hash", "BIGINT", "xxhash64 of id, text and every source column the recipe names or keeps"),
+        *hashes,
+    )
+    checks = (("id_is_there", "id IS NOT NULL"),)
+    return Table(f"keys_{recipe}", f"what recipe {recipe} needs to know of each document", columns, checks=checks)
+
+
+def memo(kind: str, value: str, comment: str) -> Table:
+    """Scores ever computed of one kind, by fingerprint; internal, shared by recipes, never stale."""
+    columns = (
+        ID,
+        HASH,
+        Col("fingerprint", "STRING", "what identifies the values: kind, revision, parameters, fitted state", True),
+        Col("value", value, comment),
+    )
+    checks = (("value_is_a_number", "value IS NULL OR NOT isnan(value)"),) if value in ("double", "float") else ()
+    properties = (SERIALIZABLE, ("delta.dataSkippingStatsColumns", "id,content_hash"))
+    return Table(f"memo_{kind}", f"memo of {kind} scores", columns, ("fingerprint",), checks, properties)
+
+
+def scores(recipe: str, labels: list[Col], days: int) -> Table:
+    """Exactly one row per document, one column per label: what SQL, notebooks and selectors read."""
+    # CHECKs on labels would bind an edited recipe; the memos that labels come from hold them.
+    columns = (replace(ID, required=False), replace(HASH, required=False), *labels)
+    return Table(
+        f"scores_{recipe}",
+        f"scores of recipe {recipe}, one row per document; null = undefined",
+        columns,
+        checks=(("id_is_there", "id IS NOT NULL"),),
+        properties=keeping(days),
+    )
+
+
+FIXED = (
+    Col("id", "STRING", "id of the document"),
+    Col("rank", "BIGINT", "1 = picked first; dense"),
+    Col("gain", "DOUBLE", "value ranked by, larger is better; null for random draws"),
+    Col("weight", "DOUBLE", "weight of the row in a weighted sum over the pool; 1 unless the selector samples"),
+    Col("copies", "BIGINT", "times drawn; 1 except for sampling with replacement"),
+)
+TOKENS_USED = Col("tokens_used", "BIGINT", "tokens of the row inside the budget; less than its length when truncated")
+
+
+def selection(recipe: str, columns: tuple[Col, ...], days: int) -> Table:
+    """The chosen rows of one run, with their scores and kept source columns: one commit a run."""
+    checks = (
+        ("id_is_there", "id IS NOT NULL"),
+        ("rank_from_1", "rank >= 1"),
+        ("gain_is_a_number", "gain IS NULL OR NOT isnan(gain)"),
+        ("weight_not_negative", "weight >= 0"),
+        ("copies_from_1", "copies >= 1"),
+    )
+    return Table(
+        f"selection_{recipe}", f"rows chosen by recipe {recipe}", columns, checks=checks, properties=keeping(days)
+    )
+
+
+def controls(recipe: str, days: int) -> Table:
+    """What the controls of a run would have chosen."""
+    columns = (
+        Col("control", "STRING", "name of the control selector", True),
+        Col("id", "STRING", "id of the document", True),
+        Col("rank", "BIGINT", "1 = picked first; dense within a control", True),
+    )
+    return Table(f"controls_{recipe}", f"controls beside selection_{recipe}", columns, properties=keeping(days))
+
+
+def rejected(recipe: str) -> Table:
+    """Rows of the documents table that could not be scored, with the reason."""
+    columns = (Col("id", "STRING", "id, where there is one"), Col("reason", "STRING", "why the row was left out", True))
+    return Table(f"rejected_{recipe}", f"rows that recipe {recipe} left out", columns)
+
+
+def rejected_lines(table: str) -> Table:
+    """Lines of the source files that are not rows, with the reason."""
+    columns = (
+        Col("reason", "STRING", "why the line is not a row", True),
+        Col("raw", "STRING", "the line as it stands in the file; base64 where it is not UTF-8, JSON of the row where the id is null"),
+        Col("file", "STRING", "the file it stands in"),
+    )
+    return Table(f"{table}_rejected", f"lines that ingest left out of {table}", columns)
+
+
+def runs() -> Table:
+    """One row per finished run that changed something."""
+    columns = (
+        Col("run_id", "STRING", "hash of recipe, input digests, fingerprints, seed; may recur", True),
+        Col("recipe", "STRING", "name of the recipe", True),
+        Col("finished_at", "TIMESTAMP", "UTC", True),
+        Col("selection_version", "BIGINT", "version of selection_<recipe> that holds the result", True),
+        Col("rows", "BIGINT", "rows selected", True),
+        Col("manifest", "STRING", "JSON: inputs with versions and digests, fingerprints, counts, packages", True),
+    )
+    return Table("runs", "what was run, from what, and what came out", columns, properties=keeping(3650))
+
+
+def models() -> Table:
+    """Fitted state as data: arrays in the .npy format, never pickle."""
+    columns = (
+        Col("fingerprint", "STRING", "fingerprint of the scorer that was fitted", True),
+        Col("kind", "STRING", "kind of the scorer", True),
+        Col("params", "STRING", "JSON: parameters of the fitted scorer without its arrays", True),
+        Col("state", "MAP<STRING, BINARY>", "fitted fields as .npy bytes"),
+        Col("fitted_on", "STRING", "JSON: tables and versions it learnt from", True),
+        Col("fitted_at", "TIMESTAMP", "UTC", True),
+    )
+    return Table("models", "fitted scorers", columns, properties=(SERIALIZABLE, *keeping(3650)))

@@ -1,0 +1,165 @@
+"""The only builder of a SparkSession: given one, it sets what can be set; else it starts Spark on this machine.
+
+Where Spark runs is conf/spark/*.conf, in the format of spark-defaults.conf; what it runs is the recipe.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata, resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...udfs.errors import PlatformError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+log = logging.getLogger("lakesift")
+
+#: Delta's Maven coordinate for each Spark line that is tested.
+DELTA = {"4.1": "delta-spark_4.1_2.13", "4.0": "delta-spark_2.13", "3.5": "delta-spark_2.12"}
+#: Whatever the place: correctness, not speed.
+ALWAYS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",  # 3.5 defaults to false, 4.x to true
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Spark 4.1 with Delta's extension: parameters of spark.sql(query, args=...) stay unbound without it.
+    "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",
+    # mapInArrow matches columns by position: a swapped pair of equal types would go unseen.
+    "spark.sql.execution.arrow.pyspark.validateSchema.enabled": "true",
+}
+STATIC = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.python.worker.faulthandler.enabled": "true",
+    "spark.sql.debug.maxToStringFields": "1000",
+}
+
+
+def read_conf(name: str) -> dict[str, str]:
+    """Return the settings of a shipped file ("local", "cluster") or of a path, in spark-defaults format."""
+    shipped = resources.files("lakesift.conf") / "spark" / f"{name}.conf"
+    source = shipped if shipped.is_file() else Path(name)
+    if not source.is_file():
+        raise PlatformError(f"there is no Spark configuration {name!r}: give local, cluster or the path of a file")
+    lines = [line.split("#")[0].split(None, 1) for line in source.read_text(encoding="utf-8").splitlines()]
+    return {parts[0]: parts[1].strip() for parts in lines if len(parts) == 2}
+
+
+def java_version() -> int:
+    """Return Java's major version.
+
+    Raises
+    ------
+    PlatformError
+        If there is no Java, or it is older than 17.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    need = "Spark 4 needs Java 17 or 21: install one (for example openjdk-17-jre-headless) or point JAVA_HOME at it"
+    if not java or not shutil.which(java):
+        raise PlatformError(f"no Java was found ({'JAVA_HOME is ' + home if home else 'no java on the PATH'}); {need}")
+    text = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    match = re.search(r'version "(?:1\.)?(\d+)', text)
+    if not match or int(match[1]) < 17:
+        raise PlatformError(f"{java} is Java {match[1] if match else 'of an unknown version'}; {need}")
+    return int(match[1])
+
+
+def delta_jars() -> dict[str, str]:
+    """Return the settings that bring Delta's two jars: from the Ivy cache if they lie there, else by one download."""
+    spark = ".".join(metadata.version("pyspark").split(".")[:2])
+    try:
+        delta = metadata.version("delta-spark")
+    except metadata.PackageNotFoundError:
+        raise PlatformError("the package delta-spark is missing: pip install 'lakesift[local]'") from None
+    artifact = DELTA.get(spark)
+    if artifact is None:
+        raise PlatformError(
+            f"pyspark {spark} is not supported; allowed: {', '.join(DELTA)}: pip install 'lakesift[local]'"
+        )
+    files = [f"io.delta_{artifact}-{delta}.jar", f"io.delta_delta-storage-{delta}.jar"]
+    if spark == "3.5":
+        files.append("org.antlr_antlr4-runtime-4.9.3.jar")
+    for cache in (".ivy2.5.2", ".ivy2"):
+        jars = [Path.home() / cache / "jars" / f for f in files]
+        if all(j.is_file() for j in jars):
+            return {"spark.jars": ",".join(map(str, jars))}
+    log.info("first start: fetching Delta's jars (26 MB) once")
+    kernel = ("delta-kernel-api", "delta-kernel-defaults", "delta-kernel-unitycatalog")
+    return {
+        "spark.jars.packages": f"io.delta:{artifact}:{delta}",
+        "spark.jars.excludes": ",".join(f"io.delta:{k}" for k in kernel),
+    }
+
+
+def _adopt(spark: SparkSession) -> SparkSession:
+    for key, value in ALWAYS.items():
+        try:
+            spark.conf.set(key, value)
+        except Exception as error:  # a managed runtime may refuse some: it has its own value
+            log.debug("%s stays as it is: %s", key, error)
+    return spark
+
+
+def session(conf: str = "local") -> SparkSession:
+    """Return the session that is there (notebook, Databricks, spark-submit), or a new one from a conf file.
+
+    Parameters
+    ----------
+    conf : str
+        Name of a shipped file in conf/spark or a path; used only when no session exists.
+
+    Raises
+    ------
+    PlatformError
+        If Spark, Delta or Java is missing or too old.
+    """
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise PlatformError("the package pyspark is missing: pip install 'lakesift[local]'") from None
+    # pyspark 4 logs a page of JSON for every AnalysisException, also for those that are caught.
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return _adopt(active)
+    builder = SparkSession.builder.appName("lakesift")
+    if {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT", "SPARK_REMOTE"} & set(os.environ):
+        return _adopt(builder.getOrCreate())
+    java_version()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    settings = {**delta_jars(), **STATIC, **ALWAYS, **read_conf(conf)}
+    # log4j speaks before spark.log.level is read; this silences the start.
+    quiet = resources.files("lakesift.conf") / "spark" / "log4j2.properties"
+    options = f"-Dlog4j2.configurationFile={quiet}"
+    settings["spark.driver.extraJavaOptions"] = f"{options} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    try:
+        return builder.getOrCreate()
+    except Exception as error:
+        raise PlatformError(
+            f"Spark did not start ({str(error).splitlines()[0]}); the reason stands above: the first start needs Maven "
+            "Central or a filled ~/.ivy2 for Delta's jars"
+        ) from error
+
+
+def cores(spark: SparkSession) -> int:
+    """Return how many tasks can run at once: a hint for the number of splits, from settings alone."""
+    master = spark.conf.get("spark.master", "") or ""
+    local = re.match(r"local\[(\d+|\*)", master)
+    if local:
+        return (os.cpu_count() or 1) if local[1] == "*" else int(local[1])
+    cluster = re.match(r"local-cluster\[(\d+),(\d+)", master)
+    if cluster:
+        return int(cluster[1]) * int(cluster[2])
+    executors = int(spark.conf.get("spark.executor.instances", "4") or 4)
+    return executors * int(spark.conf.get("spark.executor.cores", "4") or 4)

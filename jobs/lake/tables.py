@@ -1,0 +1,274 @@
+"""The only Delta I/O: reading at a version, writing with an optimistic lock, history, one writer per folder lake.
+
+A job decides from a table's present state, never from a transaction id. Transaction ids are a lock only: app id
+`lakesift/<table>`, version = (version the decision was based on) + 1. Whether a write landed is looked up in history
+by a fresh attempt id; absent means that somebody else committed first.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import time
+import uuid
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...udfs.errors import ConflictError, InputError, PlatformError, RecipeError
+from .commits import Commit, Conflict, Identity, commit_of, is_conflict, newest_of
+from .lock import hold
+from .schemas import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+log = logging.getLogger("lakesift")
+
+_NOT_DELTA = re.compile(
+    r"NOT_FOUND|DELTA_MISSING_DELTA_TABLE|PATH_DOES_NOT_EXIST|EXPECT_TABLE_NOT_VIEW|TABLE_ONLY_OPERATION|ONLY_OPERATION"
+    r"|NOT_A_DELTA|not a Delta table"
+)
+
+
+class Lake:
+    """A folder, an object-store prefix or a catalog schema that holds the tables of recipes.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    root : str
+        "./lake", "s3://bucket/lake", or a schema such as "main.selection" (a name with a dot and no slash).
+    """
+
+    def __init__(self, spark: SparkSession, root: str = "lake") -> None:
+        self.spark = spark
+        schema = re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)+", root) is not None and not Path(root).exists()
+        self.schema = root if schema else None
+        remote = re.match(r"[a-z][a-z0-9+.-]*:/", root)
+        self.root = root if schema or remote else str(Path(root).expanduser().absolute())
+        self.local = not schema and not remote
+        if self.schema:
+            spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
+        elif self.local:
+            self._make_folder()
+
+    def _make_folder(self) -> None:
+        try:
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PlatformError(
+                f"the lake folder {self.root} cannot be made ({error.strerror}); give another --lake"
+            ) from error
+        if not os.access(self.root, os.W_OK):
+            raise PlatformError(f"the lake folder {self.root} is not writable; give another --lake or change its mode")
+
+    # -- names -------------------------------------------------------------------------------------------------
+
+    def path(self, name: str) -> str | None:
+        """Return the folder of a table of a folder lake, None in a catalog."""
+        return None if self.schema else f"{self.root.rstrip('/')}/{name}"
+
+    def ref(self, name: str) -> str:
+        """Return the SQL reference: a name without a dot is in the lake, any other is taken as it is."""
+        if "." in name:
+            return name
+        return f"{self.schema}.`{name}`" if self.schema else f"delta.`{self.path(name)}`"
+
+    # -- state -------------------------------------------------------------------------------------------------
+
+    def history(self, name: str, limit: int | None = None) -> list[Commit]:
+        """Return commits, newest first; [] if there is no such table; raises InputError for an input without versions."""
+        if self.local and "." not in name and not (Path(self.root) / name / "_delta_log").is_dir():
+            return []
+        query = f"DESCRIBE HISTORY {self.ref(name)}" + (f" LIMIT {limit}" if limit else "")
+        try:
+            rows = self.spark.sql(query).select("version", "operation", "userMetadata", "operationMetrics", "timestamp")
+            found = rows.collect()
+        except Exception as error:
+            if not _NOT_DELTA.search(str(error)):
+                raise _unreadable(name, error) from error
+            if "." in name and self._readable(name):
+                raise InputError(f"{name} has no versions") from error
+            return []
+        return [commit_of(r) for r in found]
+
+    def _readable(self, name: str) -> bool:
+        try:
+            return bool(self.read(name).columns)
+        except Exception as error:
+            if _NOT_DELTA.search(str(error)):  # no such table, view or file
+                return False
+            raise _unreadable(name, error) from error
+
+    def newest(self, name: str) -> Commit | None:
+        """Return the newest commit that changed data, or None."""
+        return self.identity(name).newest
+
+    def version(self, name: str) -> int | None:
+        """Return the present version, None if there is no such table."""
+        commits = self.history(name, 1)
+        return commits[0].version if commits else None
+
+    def identity(self, name: str) -> Identity:
+        """Return version and stamp of a table, outside ones too.
+
+        The stamp names the newest commit that changed data: by the attempt id that LakeSift leaves in its own
+        commits, by version and time in others (a table that was dropped and made anew counts versions from 0).
+        """
+        commits = self.history(name, 8)
+        if not commits:
+            return Identity(self.ref(name), None, None, None)
+        newest = newest_of(commits) or (newest_of(self.history(name)) if len(commits) == 8 else None)
+        stamp = newest.note.get("attempt") or f"{newest.version}@{newest.timestamp}" if newest else "empty"
+        return Identity(self.ref(name), commits[0].version, stamp, newest)
+
+    def read(self, name: str, version: int | None = None) -> DataFrame:
+        """Return the table at a version (the present one if None)."""
+        pinned = "" if version is None else f" VERSION AS OF {version}"
+        return self.spark.sql(f"SELECT * FROM {self.ref(name)}{pinned}")
+
+    def tables(self) -> list[str]:
+        """Return the names of the lake's tables."""
+        if self.schema:
+            return sorted(r["tableName"] for r in self.spark.sql(f"SHOW TABLES IN {self.schema}").collect())
+        if self.local:
+            return sorted(p.parent.name for p in Path(self.root).glob("*/_delta_log"))
+        listing = self.spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+        files = listing.option("pathGlobFilter", "*.json").load(f"{self.root.rstrip('/')}/*/_delta_log").select("path")
+        return sorted({r["path"].split("/_delta_log")[0].rsplit("/", 1)[-1] for r in files.collect()})
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def create(self, table: Table) -> None:
+        """Create a table if it is not there; a race with another creator is fine."""
+        if self.local and (Path(self.root) / table.name / "_delta_log").exists():
+            return
+        for attempt in range(5):
+            try:
+                self.spark.sql(table.ddl(self.ref(table.name)))
+                return
+            except Exception as error:
+                if attempt == 4 or not is_conflict(error):
+                    raise
+                time.sleep(0.2 * (attempt + 1))
+
+    def overwrite(self, table: Table, frame: DataFrame, note: dict[str, Any], base: int) -> Commit:
+        """Replace all rows in one commit; returns it.
+
+        Parameters
+        ----------
+        table : Table
+            Declared columns; the frame must have exactly these, and is cast to their types.
+        note : dict
+            Left in the commit as JSON; what later runs decide by.
+        base : int
+            The version that the decision to write was based on.
+
+        Raises
+        ------
+        Conflict
+            If somebody else committed since `base`.
+        """
+        present = self.spark.sql(f"SELECT * FROM {self.ref(table.name)} LIMIT 0").schema
+        declared = _declared(frame, table)
+        writer, attempt = _writer(declared, "overwrite", note)
+        writer = writer.option("txnAppId", f"lakesift/{table.name}").option("txnVersion", base + 1)
+        if [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in declared.schema]:
+            writer = writer.option("overwriteSchema", "true")
+        commit = self._commit(table.name, writer, attempt)
+        if commit is None:
+            raise Conflict(table.name)
+        return commit
+
+    def append(self, table: Table, frame: DataFrame, note: dict[str, Any]) -> Commit | None:
+        """Add rows in one commit; returns it, or None if there was no row: Delta makes no version of that.
+
+        Raises
+        ------
+        Conflict
+            If the frame reads the table and somebody else committed to what it read.
+        """
+        writer, attempt = _writer(_declared(frame, table), "append", note)
+        if table.partition:
+            writer = writer.partitionBy(*table.partition)
+        return self._commit(table.name, writer, attempt)
+
+    def _commit(self, name: str, writer: Any, attempt: str) -> Commit | None:
+        try:
+            if self.schema:
+                writer.saveAsTable(self.ref(name))
+            else:
+                writer.save(self.path(name))
+        except Exception as error:
+            if is_conflict(error):
+                raise Conflict(name) from error
+            raise
+        return next((c for c in self.history(name, 20) if c.note.get("attempt") == attempt), None)
+
+    def spread(self, name: str, frame: DataFrame, cores: int) -> DataFrame:
+        """Return a frame of a table cut into about 4 x cores even tasks.
+
+        Spark packs small files into few tasks, and one file of one row group is one task: such small tables are
+        dealt out by a round-robin exchange, the one place where text may move.
+        """
+        try:
+            detail = self.spark.sql(f"DESCRIBE DETAIL {self.ref(name)}").select("numFiles", "sizeInBytes").collect()[0]
+        except Exception:  # a view or another format: Spark's own splits
+            return frame
+        if detail["numFiles"] < 2 * cores and detail["sizeInBytes"] < 64_000_000 * cores:
+            return frame.repartition(4 * cores)
+        return frame
+
+    def lock(self, who: str) -> AbstractContextManager[None]:
+        """Hold the lake: one writer at a time in a folder lake; elsewhere Delta's own conflict checks serve."""
+        return hold(Path(self.root), who) if self.local else nullcontext()
+
+
+def refusal(error: BaseException) -> str | None:
+    """Return in one line why Spark refused to analyse a query; None for an error of any other kind."""
+    if "DELTA_PARSING_ILLEGAL_TABLE_NAME" in str(error):  # Spark 4.1 has no message for it
+        return "the name has too many parts."
+    if not type(error).__name__.endswith(("AnalysisException", "ParseException")):
+        return None
+    return " ".join(re.sub(r"SQLSTATE.*|;\s*'\w.*", "", str(error), flags=re.S).split())
+
+
+def _unreadable(name: str, error: Exception) -> Exception:
+    reason = refusal(error)
+    if reason is None:
+        return error
+    return RecipeError(
+        f"the table {name!r} cannot be looked up: {reason} Write catalog.schema.table, delta.`/path`, or the name of a "
+        "table in the lake"
+    )
+
+
+def deciding(what: str, decide: Any, tries: int = 5) -> Any:
+    """Call `decide()`, which reads, decides and writes, again after each Conflict; a bounded number of times."""
+    for attempt in range(tries):
+        try:
+            return decide()
+        except Conflict:
+            log.info("%s: another run committed first; deciding again", what)
+            time.sleep(0.3 * (attempt + 1) + (hash(uuid.uuid4()) % 100) / 300)
+    raise ConflictError(f"{what}: other runs committed first {tries} times; run again when they are done")
+
+
+def _declared(frame: DataFrame, table: Table) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    wanted, got = {c.name for c in table.columns}, set(frame.columns)
+    if wanted != got:
+        raise InputError(f"table {table.name} needs columns {sorted(wanted)}; the frame has {sorted(got)}")
+    return frame.select(
+        *(F.col(f"`{c.name}`").cast(c.type).alias(c.name, metadata={"comment": c.comment}) for c in table.columns)
+    )
+
+
+def _writer(frame: DataFrame, mode: str, note: dict[str, Any]) -> tuple[Any, str]:
+    attempt = uuid.uuid4().hex
+    text = json.dumps({**note, "attempt": attempt}, sort_keys=True)
+    return frame.write.format("delta").mode(mode).option("userMetadata", text), attempt
