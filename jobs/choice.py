@@ -8,15 +8,13 @@ from ..udfs.errors import BoundError
 from .documents import Documents, joined_columns
 from .lake.manifest import Manifest
 from .lake.tables import Lake
+from .ranking import DRIVER_ROWS
 from .recipe import Budget
 from .selectors.selector import Selector
 
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
-
-#: Chosen rows that the driver holds (ids, ranks, weights: some 150 bytes each).
-DRIVER_ROWS = 5_000_000
 
 
 class Choice:

@@ -20,10 +20,11 @@ from ..udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, fingerprint
 from ..udfs.spark import apply
 from .documents import BUCKETS, Documents, hash_name, roots
 from .fit import fit_scores
+from .lake.commits import Commit
 from .lake.manifest import Manifest, Step
 from .lake.schemas import Col, Table, memo, scores
-from .lake.session import cores
-from .lake.tables import Commit, Lake, deciding
+from .lake.session import cores, even_splits
+from .lake.tables import Lake, deciding
 from .recipe import Recipe, order
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def _unit(
     made = apply(rows, item.scorer).withColumn("fingerprint", F.lit(item.fingerprint))
     if documents.repeated:
         made = made.dropDuplicates(["id", "content_hash"])
-    return lake.append(item.table, made, {"recipe": documents.recipe.name, "fingerprint": item.fingerprint})
+    with even_splits(lake.spark):
+        return lake.append(item.table, made, {"recipe": documents.recipe.name, "fingerprint": item.fingerprint})
 
 
 @contextmanager

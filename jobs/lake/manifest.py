@@ -1,4 +1,4 @@
-"""What a run says of itself: steps, inputs with versions and digests, fingerprints, packages; JSON in the runs table."""
+"""What a run says of itself: steps, inputs with versions and digests, fingerprints, packages; JSON in `runs`."""
 
 from __future__ import annotations
 

@@ -159,7 +159,11 @@ def rejected_lines(table: str) -> Table:
     """Lines of the source files that are not rows, with the reason."""
     columns = (
         Col("reason", "STRING", "why the line is not a row", True),
-        Col("raw", "STRING", "the line as it stands in the file; base64 where it is not UTF-8, JSON of the row where the id is null"),
+        Col(
+            "raw",
+            "STRING",
+            "the line as it stands in the file; base64 where it is not UTF-8, JSON of the row where the id is null",
+        ),
         Col("file", "STRING", "the file it stands in"),
     )
     return Table(f"{table}_rejected", f"lines that ingest left out of {table}", columns)

@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,6 +152,20 @@ def session(conf: str = "local") -> SparkSession:
             f"Spark did not start ({str(error).splitlines()[0]}); the reason stands above: the first start needs Maven "
             "Central or a filled ~/.ivy2 for Delta's jars"
         ) from error
+
+
+@contextmanager
+def even_splits(spark: SparkSession) -> Iterator[None]:
+    """Plan scans inside as about 4 x cores tasks: Spark's packing of small files gave one core most of the work."""
+    settings = {"spark.sql.files.minPartitionNum": str(4 * cores(spark)), "spark.sql.files.openCostInBytes": "0"}
+    before = {key: spark.conf.get(key, None) for key in settings}
+    for key, value in settings.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, old in before.items():
+            spark.conf.unset(key) if old is None else spark.conf.set(key, old)
 
 
 def cores(spark: SparkSession) -> int:

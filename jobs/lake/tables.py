@@ -80,7 +80,7 @@ class Lake:
     # -- state -------------------------------------------------------------------------------------------------
 
     def history(self, name: str, limit: int | None = None) -> list[Commit]:
-        """Return commits, newest first; [] if there is no such table; raises InputError for an input without versions."""
+        """Return commits, newest first; [] if there is no such table; InputError for an input without versions."""
         if self.local and "." not in name and not (Path(self.root) / name / "_delta_log").is_dir():
             return []
         query = f"DESCRIBE HISTORY {self.ref(name)}" + (f" LIMIT {limit}" if limit else "")
