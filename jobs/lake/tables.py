@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import time
 import uuid
 from contextlib import AbstractContextManager, nullcontext
@@ -143,17 +144,21 @@ class Lake:
     # -- writing -----------------------------------------------------------------------------------------------
 
     def create(self, table: Table) -> None:
-        """Create a table if it is not there; a race with another creator is fine."""
-        if self.local and (Path(self.root) / table.name / "_delta_log").exists():
-            return
+        """Create a table if it is not there; a race with another creator is fine, and so is what a crash left."""
+        log_folder = Path(self.root) / table.name / "_delta_log"
         for attempt in range(5):
+            if self.local and any(log_folder.glob("*.json")):
+                return
+            if self.local and attempt == 4:  # no racing creator takes a second: a log without a commit is a crash's
+                shutil.rmtree(log_folder, ignore_errors=True)
             try:
                 self.spark.sql(table.ddl(self.ref(table.name)))
-                return
+                if not self.local or any(log_folder.glob("*.json")):
+                    return
             except Exception as error:
-                if attempt == 4 or not is_conflict(error):
+                if attempt == 4 or not ("NON_EMPTY_LOCATION" in str(error) or is_conflict(error)):
                     raise
-                time.sleep(0.2 * (attempt + 1))
+            time.sleep(0.2 * (attempt + 1))
 
     def overwrite(self, table: Table, frame: DataFrame, note: dict[str, Any], base: int) -> Commit:
         """Replace all rows in one commit; returns it.

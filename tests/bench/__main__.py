@@ -7,7 +7,6 @@ fails by time: a bar that is missed is a "NO" in the table. The load of the mach
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import multiprocessing
 import os
@@ -15,16 +14,10 @@ import platform
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.bench.lines import Line, table
+from tests.bench.lines import Line, measure, table
 
 BENCHES = ("kernels", "edge", "run", "ranking")
 OUT = Path("build") / "bench.json"
-
-
-def measure(name: str) -> list[Line]:
-    """Run one bench; called in a process of its own."""
-    lines: list[Line] = importlib.import_module(f"tests.bench.bench_{name}").main()
-    return lines
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ Line = dict[str, Any]
 def line(name: str, ours: float, rival: float, bar: float) -> Line:
     """One comparison of costs (seconds, microseconds): `ratio` = rival / ours, met where it is at least `bar`."""
     return {"name": name, "ours": ours, "rival": rival, "ratio": rival / ours, "bar": bar, "met": rival / ours >= bar}
+
+
+def measure(bench: str) -> list[Line]:
+    """Run one bench; the command calls it in a process of its own."""
+    found: list[Line] = importlib.import_module(f"tests.bench.bench_{bench}").main()
+    return found
 
 
 def table(lines: list[Line]) -> str:

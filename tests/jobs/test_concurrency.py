@@ -101,7 +101,9 @@ def test_overwrite_keeps_all_but_the_rows_and_columns(lake: Lake) -> None:
     assert (made.version, made.rows, made.note["say"]) == (2, 5, 2)
     assert properties(lake, table.name) == declared
     columns = lake.spark.sql(f"DESCRIBE {lake.ref(table.name)}").collect()
-    assert {r["col_name"]: (r["data_type"], r["comment"]) for r in columns} == {c.name: (c.type.lower(), c.comment) for c in wider.columns}
+    assert {r["col_name"]: (r["data_type"], r["comment"]) for r in columns} == {
+        c.name: (c.type.lower(), c.comment) for c in wider.columns
+    }
     nobody = numbers(lake.spark, 0, 1, "b").selectExpr("CAST(NULL AS STRING) AS id", "content_hash", "b")
     with pytest.raises(Exception, match="id_is_there"):
         lake.overwrite(wider, nobody, {}, 2)
@@ -154,16 +156,26 @@ def test_no_update_is_lost(lake: Lake) -> None:
 
 
 def test_two_creators_make_one_table(lake: Lake) -> None:
-    table, start = memo("x", "bigint", "a number"), threading.Barrier(2)
+    many, start = [memo(f"x{i}", "bigint", "a number") for i in range(4)], threading.Barrier(2)
 
     def create(_: str) -> None:
         mine = other(lake)
-        start.wait(60)
-        mine.create(table)
+        for table in many:
+            start.wait(60)
+            mine.create(table)
 
     assert both(create) == {"left": None, "right": None}
+    assert [lake.version(table.name) for table in many] == [0, 0, 0, 0]
+    assert properties(lake, many[0].name)["delta.isolationLevel"] == "Serializable"
+
+
+def test_a_table_that_a_crash_left_half_made_is_made(spark: SparkSession, tmp_path: Path) -> None:
+    lake, table = Lake(spark, str(tmp_path)), memo("x", "bigint", "a number")
+    log = tmp_path / table.name / "_delta_log"
+    log.mkdir(parents=True)
+    (log / ".00000000000000000000.json.tmp").write_text("{")
+    lake.create(table)
     assert lake.version(table.name) == 0
-    assert properties(lake, table.name)["delta.isolationLevel"] == "Serializable"
 
 
 @pytest.mark.parametrize("protected", [True, False])

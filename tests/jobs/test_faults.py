@@ -1,0 +1,136 @@
+"""SIGKILL the driver at a moment seen in the lake, run again, and compare with a lake that nobody disturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import pytest
+import yaml
+
+from tests.conftest import LOCAL
+from tests.jobs.conftest import pool
+from tests.texts import human_eval
+
+ROWS, UNIT = 240, 60
+RECIPE = {
+    "name": "killed",
+    "documents": {"table": "docs", "from": {"files": ["docs.jsonl"], "format": "jsonl"}},
+    "targets": {"goals": {"table": "goals", "from": {"files": ["goals.jsonl"], "format": "jsonl"}}},
+    "scores": {"alignment": {"kind": "zipfit", "target": "goals"}, "tokens": "length_tokens"},
+    "where": "tokens >= 20",
+    "select": {"kind": "top_k", "by": "alignment"},
+    "budget": {"rows": 30},
+    "controls": ["random"],
+}
+
+
+def commits(lake: Path, table: str) -> int:
+    """Commits of a table beyond its creation."""
+    return max((int(p.stem) for p in (lake / table / "_delta_log").glob("*.json") if p.stem.isdigit()), default=0)
+
+
+def files(lake: Path, table: str) -> bool:
+    return any((lake / table).rglob("*.parquet"))
+
+
+#: What the folder looks like at each moment.
+MOMENTS: dict[str, Callable[[Path], bool]] = {
+    "in the middle of scoring": lambda lake: 1 <= commits(lake, "memo_zipfit") < ROWS // UNIT,
+    "during the final write": lambda lake: files(lake, "selection_killed") and not commits(lake, "selection_killed"),
+    "in ingest": lambda lake: files(lake, "docs") and not commits(lake, "docs"),
+    "between stages": lambda lake: commits(lake, "scores_killed") > 0 and not files(lake, "selection_killed"),
+    "after the final write": lambda lake: commits(lake, "selection_killed") > 0 and not commits(lake, "runs"),
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with files, a recipe and a Spark configuration of small units."""
+    made = tmp_path_factory.mktemp("faults")
+    rows = [json.dumps(r) for r in pool(ROWS)]
+    (made / "docs.jsonl").write_text("\n".join([*rows[:100], "{broken", *rows[100:]]) + "\n", encoding="utf-8")
+    goals = [json.dumps({"text": t}) for t in human_eval(6)]
+    (made / "goals.jsonl").write_text("\n".join(goals) + "\n", encoding="utf-8")
+    (made / "recipe.yaml").write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
+    (made / "spark.conf").write_text(LOCAL.format(warehouse=made / "wh") + f"\nspark.lakesift.unitRows {UNIT}\n")
+    return made
+
+
+def start(place: Path, lake: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lakesift.jobs.cli", "run", "recipe.yaml", "--lake", lake, "--spark", "spark.conf"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=place, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+
+def finish(place: Path, lake: str) -> dict[str, int]:
+    """Run to the end; returns rows computed by step."""
+    process = start(place, lake)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err[-2000:]
+    lines = [line for line in out.splitlines() if line.startswith("score ")]
+    return {line.split()[1]: int(line.split()[4].replace(",", "")) for line in lines}
+
+
+def rows(place: Path, lake: str, table: str) -> list[tuple[Any, ...]]:
+    found = deltalake.DeltaTable(str(place / lake / table)).to_pyarrow_table().to_pylist()
+    return sorted((tuple(sorted((k, str(v)) for k, v in r.items())) for r in found), key=repr)
+
+
+RESULTS = ("selection_killed", "scores_killed", "controls_killed", "docs", "docs_rejected")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Path) -> dict[str, list[tuple[Any, ...]]]:
+    computed = finish(place, "reference")
+    assert computed == {"alignment": ROWS, "tokens": ROWS}
+    return {table: rows(place, "reference", table) for table in RESULTS}
+
+
+def gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def kill_at(place: Path, lake: str, moment: Callable[[Path], bool]) -> None:
+    """Kill the Python driver when the lake looks so; its JVM may finish a commit, as it would in life."""
+    process = start(place, lake)
+    while not moment(place / lake):
+        assert process.poll() is None, f"the moment never came: {process.communicate()[1][-2000:]}"
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 60
+    while not gone(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if not gone(process.pid):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "moment", [pytest.param(m, marks=[] if i < 2 else pytest.mark.long) for i, m in enumerate(MOMENTS)]
+)
+def test_a_killed_run_goes_on(place: Path, undisturbed: dict[str, list[tuple[Any, ...]]], moment: str) -> None:
+    lake = moment.replace(" ", "_")
+    kill_at(place, lake, MOMENTS[moment])
+    before = len(rows(place, lake, "memo_zipfit")) if commits(place / lake, "memo_zipfit") else 0
+    if moment == "in the middle of scoring":
+        assert before >= UNIT // 2
+    computed = finish(place, lake)
+    assert computed["alignment"] == ROWS - before, "a finished unit was computed again"
+    for table, want in undisturbed.items():
+        assert rows(place, lake, table) == want, table
+    for memo in ("memo_zipfit", "memo_length_tokens"):
+        keys = [dict(r)["id"] for r in rows(place, lake, memo)]
+        assert len(keys) == len(set(keys)) == ROWS, memo
