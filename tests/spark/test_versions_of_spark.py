@@ -1,0 +1,152 @@
+"""Spark 3.5, Spark 4.0 and Spark Connect select what Spark 4.1 selects, with the same code and the same scores.
+
+Each has packages of its own below build/, made once. Left out: clusters, and every command but `run`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+import yaml
+
+from lakesift.jobs.lake.session import STATIC, delta_jars
+from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.recipe import parse
+from lakesift.jobs.run import run
+from tests.jobs.conftest import pool
+from tests.texts import human_eval
+from tests.types import ROOT, link
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.long
+
+COMMON = ("pandas<3", "pyarrow<22", "numpy", "PyYAML")
+VERSIONS = {
+    "3.5": ("pyspark==3.5.9", "delta-spark==3.3.3", *COMMON),
+    "4.0": ("pyspark==4.0.5", "delta-spark==4.0.1", *COMMON),
+}
+CONNECT = ("grpcio>=1.76", "grpcio-status>=1.76", "googleapis-common-protos")
+RESULTS = {"scores_ported": ["id"], "selection_ported": ["rank"], "controls_ported": ["control", "rank"]}
+
+
+def installed(folder: Path, packages: tuple[str, ...], *command: str) -> None:
+    """Install packages once: `folder` names them when they are there."""
+    done = folder / "packages.txt"
+    if done.is_file() and done.read_text() == " ".join(packages):
+        return
+    subprocess.run([*command, "install", "--quiet", *packages], check=True)
+    done.write_text(" ".join(packages))
+
+
+def python_of(spark: str) -> Path:
+    """Return the Python of a virtual environment with a version of Spark."""
+    folder = ROOT / "build" / f"venv-spark-{spark}"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    installed(folder, VERSIONS[spark], str(python), "-m", "pip")
+    return python
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("files")
+    for name, rows in (("docs", pool(120)), ("goals", [{"text": t} for t in human_eval()[:4]])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return {
+        "name": "ported",
+        "documents": {"table": "corpus", "from": {"files": [str(folder / "docs.jsonl")]}},
+        "targets": {"goals": {"table": "goals", "from": {"files": [str(folder / "goals.jsonl")]}}},
+        "scores": {
+            "alignment": {"kind": "zipfit", "target": "goals"},
+            "tokens": "length_tokens",
+            "entropy": "information_entropy",
+        },
+        "where": "tokens >= 20 AND module <> 'm4'",
+        "select": {"kind": "stratified", "column": "module", "quota": "proportional", "by": "alignment"},
+        "budget": {"rows": 25},
+        "controls": ["random", "length_matched"],
+    }
+
+
+@pytest.fixture(scope="module")
+def here(spark: SparkSession, raw: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
+    """What the Spark of this environment makes."""
+    lake = tmp_path_factory.mktemp("here")
+    run(Lake(spark, str(lake)), parse(raw))
+    return read(lake)
+
+
+def read(lake: Path) -> dict[str, pl.DataFrame]:
+    return {name: pl.read_delta(str(lake / name)).sort(by) for name, by in RESULTS.items()}
+
+
+def same(lake: Path, here: dict[str, pl.DataFrame]) -> None:
+    for name, rows in read(lake).items():
+        assert rows.equals(here[name], null_equal=True), name
+
+
+def call(*command: str, **environment: str) -> str:
+    """Run a command to its end; returns what it printed."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYSPARK", "SPARK"))}
+    env = {**kept, "SPARK_LOCAL_IP": "127.0.0.1", **environment}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=1_200, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6_000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_other_versions_select_the_same(
+    version: str, raw: dict[str, Any], here: dict[str, pl.DataFrame], spark_conf: Path, tmp_path: Path
+) -> None:
+    file, lake = tmp_path / "ported.yaml", tmp_path / "lake"
+    file.write_text(yaml.safe_dump(raw))
+    words = ["-m", "lakesift.jobs.cli", "run", str(file), "--lake", str(lake), "--spark", str(spark_conf)]
+    python = str(python_of(version))
+    said = call(python, *words, PYTHONPATH=str(link()))
+    assert "25 rows in selection_ported, version 1" in said
+    same(lake, here)
+    manifest = json.loads(pl.read_delta(str(lake / "runs"))["manifest"][0])
+    assert manifest["versions"]["pyspark"].startswith(version)
+    assert "nothing has changed since run" in call(python, *words, PYTHONPATH=str(link()))
+
+
+CLIENT = """
+import sys
+import yaml
+from lakesift.jobs.lake.session import session
+from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.recipe import parse
+from lakesift.jobs.run import run
+
+spark = session()
+assert "connect" in type(spark).__module__, type(spark)
+lake, recipe = Lake(spark, sys.argv[2]), parse(yaml.safe_load(open(sys.argv[1])))
+made = run(lake, recipe)
+print(made.rows, run(lake, recipe).noop)
+spark.stop()
+"""
+
+
+def test_spark_connect_selects_the_same(
+    raw: dict[str, Any], here: dict[str, pl.DataFrame], spark_conf: Path, tmp_path: Path
+) -> None:
+    extra, file, lake = ROOT / "build" / "connect", tmp_path / "ported.yaml", tmp_path / "lake"
+    extra.mkdir(parents=True, exist_ok=True)
+    installed(extra, (f"--target={extra}", *CONNECT), sys.executable, "-m", "pip")
+    file.write_text(yaml.safe_dump(raw))
+    settings = "\n".join(f"{k} {v}" for k, v in {**delta_jars(), **STATIC}.items())
+    kept = [line for line in spark_conf.read_text().splitlines() if not line.startswith("spark.master")]
+    (tmp_path / "spark-defaults.conf").write_text("\n".join(kept) + "\n" + settings + "\n")
+    places = {"SPARK_REMOTE": "local[2]", "SPARK_CONF_DIR": str(tmp_path), "PYTHONPATH": f"{link()}:{extra}"}
+    assert call(sys.executable, "-c", CLIENT, str(file), str(lake), **places).split()[-2:] == ["25", "True"]
+    same(lake, here)
