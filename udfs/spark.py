@@ -75,10 +75,11 @@ def _kernel(scorer: Scorer) -> Kernel:
 
 
 def _to_arrow(values: Any, kind: pa.DataType, where: Callable[[int], str]) -> pa.Array:
-    """Turn one kernel output into Arrow: NaN becomes null, infinity is an error."""
+    """Turn one kernel output into Arrow: NaN becomes null (a struct of nothing else too), infinity is an error."""
     if pa.types.is_struct(kind):
         parts = [_to_arrow(values[f.name], f.type, where) for f in kind]
-        return pa.StructArray.from_arrays(parts, fields=list(kind))
+        undefined = np.logical_and.reduce([p.is_null().to_numpy(zero_copy_only=False) for p in parts])
+        return pa.StructArray.from_arrays(parts, fields=list(kind), mask=pa.array(undefined))
     array = np.asarray(values)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         infinite = np.flatnonzero(np.isinf(array.reshape(len(array), -1)).any(axis=1))

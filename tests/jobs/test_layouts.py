@@ -62,7 +62,7 @@ def selected(folder: Path, master: str, recipe_file: Path) -> list[dict[str, Any
     conf.write_text(LOCAL.format(warehouse=folder / "warehouse").replace("local[2,4]", master))
     command = [sys.executable, "-m", "lakesift.jobs.cli", "run", str(recipe_file), "--lake", str(lake)]
     env = {**os.environ, "PYSPARK_PYTHON": sys.executable}
-    made = subprocess.run([*command, "--spark", str(conf)], capture_output=True, text=True, env=env, timeout=600)
+    made = subprocess.run([*command, "--spark", str(conf)], capture_output=True, text=True, env=env, timeout=900)
     assert made.returncode == 0, made.stderr[-3000:]
     rows = deltalake.DeltaTable(str(lake / "selection_places")).to_pyarrow_table().to_pylist()
     return sorted(rows, key=lambda r: int(r["rank"]))
