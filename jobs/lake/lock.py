@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 log = logging.getLogger("lakesift")
 
@@ -23,8 +25,7 @@ def hold(folder: Path, who: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            file.seek(0)
-            log.info("waiting for %s, which holds %s", file.read().strip() or "another run", folder)
+            log.info("waiting for %s, which holds %s", _holder(file), folder)
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(f"{who} (process {os.getpid()})")
@@ -33,3 +34,13 @@ def hold(folder: Path, who: str) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def _holder(file: TextIO) -> str:
+    """Return who holds the lock; that is written a moment after it was taken."""
+    for _ in range(20):
+        file.seek(0)
+        if said := file.read().strip():
+            return said
+        time.sleep(0.05)
+    return "another run"
