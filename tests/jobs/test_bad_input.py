@@ -36,7 +36,7 @@ def steps(manifest: Manifest) -> dict[str, Step]:
 def scorers() -> Iterator[None]:
     """A second person's scorers, found in the tests' own package."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(discovery._registered, "lakesift.scores", ["tests.extra_scores"])
+        patch.setitem(discovery._registered, "lakesift.scores", ["tests.odd_scores"])
         yield
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,17 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from lakesift.jobs import score
 from lakesift.jobs.lake import tables
 from lakesift.jobs.lake.commits import Conflict
+from lakesift.jobs.lake.lock import hold
 from lakesift.jobs.lake.manifest import Manifest
 from lakesift.jobs.lake.schemas import Col, memo, scores
 from lakesift.jobs.lake.tables import Lake, deciding
-from lakesift.jobs.recipe import Recipe
+from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
 from lakesift.udfs.errors import ConflictError
-from tests.jobs.conftest import pool, recipe
+from tests.jobs.conftest import pool
 from tests.texts import human_eval
 
 if TYPE_CHECKING:
@@ -222,23 +226,28 @@ def test_deciding_goes_on_for_a_bounded_number_of_times(monkeypatch: pytest.Monk
 
 # -- whole runs -------------------------------------------------------------------------------------------------
 
-GOALS = [{"n": i, "text": t} for i, t in enumerate(human_eval()[:8])]
-RECIPES: dict[str, Recipe] = {
-    "left": recipe(
-        "left",
-        scores={"alignment": {"kind": "zipfit", "target": "goals"}, "tokens": "length_tokens"},
-        budget={"rows": 20},
-        controls=[],
-    ),
-    "right": recipe(
-        "right",
-        scores={"near": {"kind": "zipfit", "target": "goals"}, "bytes": "length_bytes"},
-        where="bytes < 4000",
-        select={"kind": "interval", "bounds": {"near": ["q0.2", "q0.9"]}, "within": "random"},
-        budget={"rows": 30},
-        controls=["random"],
-    ),
+GOALS = [{"text": t} for t in human_eval()[:8]]
+BASE = {"documents": {"table": "docs"}, "targets": {"goals": {"table": "goals"}}, "seed": 42}
+RAW: dict[str, dict[str, Any]] = {
+    "left": {
+        **BASE,
+        "name": "left",
+        "scores": {"alignment": {"kind": "zipfit", "target": "goals"}, "tokens": "length_tokens"},
+        "where": "tokens >= 20",
+        "select": {"kind": "top_k", "by": "alignment"},
+        "budget": {"rows": 20},
+    },
+    "right": {
+        **BASE,
+        "name": "right",
+        "scores": {"near": {"kind": "zipfit", "target": "goals"}, "bytes": "length_bytes"},
+        "where": "bytes < 4000",
+        "select": {"kind": "interval", "bounds": {"near": ["q0.2", "q0.9"]}, "within": "random"},
+        "budget": {"rows": 30},
+        "controls": ["random"],
+    },
 }
+RECIPES = {name: parse(raw) for name, raw in RAW.items()}
 
 
 def fill(lake: Lake) -> None:
@@ -265,6 +274,20 @@ def undisturbed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -
     for r in RECIPES.values():
         run(alone, r)
     return results(alone)
+
+
+def test_the_second_waits_and_says_for_whom(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lakesift")
+    inside: list[str] = []
+
+    def work(name: str) -> None:
+        with hold(tmp_path, f"run of {name}"):
+            inside.append(name)
+            time.sleep(0.5)
+            assert inside[-1] == name, "two hold the lock"
+
+    assert both(work) == {"left": None, "right": None}
+    assert [r.getMessage().split(" (process")[0] for r in caplog.records] == [f"waiting for run of {inside[0]}"]
 
 
 def test_two_recipes_at_once_share_a_score(
@@ -303,3 +326,23 @@ def test_two_recipes_at_once_share_a_score(
         assert sorted(shared) == [0, ROWS]
     else:
         assert any(s.startswith("score ") and "deciding again" in s for s in said), "the race was not forced"
+
+
+@pytest.mark.long
+def test_two_processes_in_one_folder(spark: SparkSession, spark_conf: Path, undisturbed: Any, tmp_path: Path) -> None:
+    lake = Lake(spark, str(tmp_path / "lake"))
+    fill(lake)
+    running = []
+    for name, raw in RAW.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+        words = ["run", f"{name}.yaml", "--lake", "lake", "--spark", str(spark_conf)]
+        command = [sys.executable, "-m", "lakesift.jobs.cli", *words]
+        running.append(
+            subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        )
+    said = [process.communicate(timeout=1_200)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    assert sum("waiting for run of" in text for text in said) == 1, said
+    assert results(lake) == undisturbed
+    assert lake.read("memo_zipfit").select("id", "content_hash", "fingerprint").distinct().count() == ROWS
+    assert lake.read("memo_zipfit").count() == ROWS

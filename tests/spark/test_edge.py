@@ -20,7 +20,7 @@ from lakesift.udfs.errors import BoundError
 from lakesift.udfs.scorer import Fold
 from lakesift.udfs.scores.zipfit import ZipFit
 from lakesift.udfs.spark import apply, column, fold, register_all, score_batch
-from tests.extra_scores.shapes import Digits, Ends, Mortal
+from tests.odd_scores.shapes import Digits, Ends, Mortal
 from tests.scores.conftest import fit_locally, made
 from tests.texts import functions, human_eval
 
@@ -152,7 +152,7 @@ def test_a_worker_with_another_library_fails_with_a_sentence(frame: DataFrame) -
 
 
 def test_ragged_vectors_are_refused() -> None:
-    from tests.extra_scores.shapes import DigitSum
+    from tests.odd_scores.shapes import DigitSum
 
     with pytest.raises(Exception, match="different lengths"):
         score_batch(DigitSum(), [pa.array([[1.0, 2.0], [1.0]], pa.list_(pa.float32()))])

@@ -109,7 +109,7 @@ def test_other_versions_select_the_same(
     version: str, raw: dict[str, Any], here: dict[str, pl.DataFrame], spark_conf: Path, tmp_path: Path
 ) -> None:
     file, lake = tmp_path / "ported.yaml", tmp_path / "lake"
-    file.write_text(yaml.safe_dump(raw))
+    file.write_text(yaml.safe_dump(raw, sort_keys=False))
     words = ["-m", "lakesift.jobs.cli", "run", str(file), "--lake", str(lake), "--spark", str(spark_conf)]
     python = str(python_of(version))
     said = call(python, *words, PYTHONPATH=str(link()))
@@ -143,10 +143,11 @@ def test_spark_connect_selects_the_same(
     extra, file, lake = ROOT / "build" / "connect", tmp_path / "ported.yaml", tmp_path / "lake"
     extra.mkdir(parents=True, exist_ok=True)
     installed(extra, (f"--target={extra}", *CONNECT), sys.executable, "-m", "pip")
-    file.write_text(yaml.safe_dump(raw))
+    file.write_text(yaml.safe_dump(raw, sort_keys=False))
     settings = "\n".join(f"{k} {v}" for k, v in {**delta_jars(), **STATIC}.items())
     kept = [line for line in spark_conf.read_text().splitlines() if not line.startswith("spark.master")]
     (tmp_path / "spark-defaults.conf").write_text("\n".join(kept) + "\n" + settings + "\n")
     places = {"SPARK_REMOTE": "local[2]", "SPARK_CONF_DIR": str(tmp_path), "PYTHONPATH": f"{link()}:{extra}"}
-    assert call(sys.executable, "-c", CLIENT, str(file), str(lake), **places).split()[-2:] == ["25", "True"]
+    workers = {"PYSPARK_PYTHON": sys.executable}
+    assert call(sys.executable, "-c", CLIENT, str(file), str(lake), **places, **workers).split()[-2:] == ["25", "True"]
     same(lake, here)
