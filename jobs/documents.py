@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..udfs.errors import InputError, RecipeError
 from ..udfs.scorer import DOCUMENT_INPUTS, digest
 from .lake.commits import Identity
+from .lake.refusals import refusal
 from .lake.schemas import RESERVED_TYPES
-from .lake.tables import Lake, refusal
+from .lake.tables import Lake
 from .recipe import Recipe
 from .sort_keys import number
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +22,7 @@ from .lake.manifest import Manifest, Step
 from .lake.schemas import Col, Table, memo, scores
 from .lake.session import cores, even_splits
 from .lake.tables import Lake, deciding
+from .progress import heartbeat
 from .recipe import Recipe, order
 
 if TYPE_CHECKING:
@@ -175,30 +173,6 @@ def _unit(
         made = made.dropDuplicates(["id", "content_hash"])
     with even_splits(lake.spark):
         return lake.append(item.table, made, {"recipe": documents.recipe.name, "fingerprint": item.fingerprint})
-
-
-@contextmanager
-def heartbeat(what: str, done: int, total: int, every: float = 15.0) -> Iterator[None]:
-    """Log every few seconds that work goes on, while one Spark job runs."""
-    over, start = threading.Event(), time.monotonic()
-
-    def beat() -> None:
-        while not over.wait(every):
-            log.info(
-                "  %s: %s of %s rows, unit running for %.0f s",
-                what,
-                f"{done:,}",
-                f"{total:,}",
-                time.monotonic() - start,
-            )
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def label_columns(items: list[Scored]) -> list[Col]:

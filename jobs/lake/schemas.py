@@ -6,6 +6,12 @@ Reader-version-1 features only, so polars, deltalake, DuckDB and Spark 3.5 read 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ...udfs.errors import InputError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 #: Set explicitly, because managed runtimes switch some of them on for new tables.
 PORTABLE = {
@@ -193,3 +199,15 @@ def models() -> Table:
         Col("fitted_at", "TIMESTAMP", "UTC", True),
     )
     return Table("models", "fitted scorers", columns, properties=(SERIALIZABLE, *keeping(3650)))
+
+
+def declared(frame: DataFrame, table: Table) -> DataFrame:
+    """Return the frame cast to exactly the declared columns, with comments; Delta would fill missing ones."""
+    from pyspark.sql import functions as F
+
+    wanted, got = {c.name for c in table.columns}, set(frame.columns)
+    if wanted != got:
+        raise InputError(f"table {table.name} needs columns {sorted(wanted)}; the frame has {sorted(got)}")
+    return frame.select(
+        *(F.col(f"`{c.name}`").cast(c.type).alias(c.name, metadata={"comment": c.comment}) for c in table.columns)
+    )

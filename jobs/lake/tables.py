@@ -18,20 +18,16 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...udfs.errors import ConflictError, InputError, PlatformError, RecipeError
+from ...udfs.errors import ConflictError, InputError, PlatformError
 from .commits import Commit, Conflict, Identity, commit_of, is_conflict, newest_of
 from .lock import hold
-from .schemas import Table
+from .refusals import NOT_DELTA, unreadable
+from .schemas import Table, declared
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 log = logging.getLogger("lakesift")
-
-_NOT_DELTA = re.compile(
-    r"NOT_FOUND|DELTA_MISSING_DELTA_TABLE|PATH_DOES_NOT_EXIST|EXPECT_TABLE_NOT_VIEW|TABLE_ONLY_OPERATION|ONLY_OPERATION"
-    r"|NOT_A_DELTA|not a Delta table"
-)
 
 
 class Lake:
@@ -89,8 +85,8 @@ class Lake:
             rows = self.spark.sql(query).select("version", "operation", "userMetadata", "operationMetrics", "timestamp")
             found = rows.collect()
         except Exception as error:
-            if not _NOT_DELTA.search(str(error)):
-                raise _unreadable(name, error) from error
+            if not NOT_DELTA.search(str(error)):
+                raise unreadable(name, error) from error
             if "." in name and self._readable(name):
                 raise InputError(f"{name} has no versions") from error
             return []
@@ -100,9 +96,9 @@ class Lake:
         try:
             return bool(self.read(name).columns)
         except Exception as error:
-            if _NOT_DELTA.search(str(error)):  # no such table, view or file
+            if NOT_DELTA.search(str(error)):  # no such table, view or file
                 return False
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
 
     def newest(self, name: str) -> Commit | None:
         """Return the newest commit that changed data, or None."""
@@ -178,10 +174,10 @@ class Lake:
             If somebody else committed since `base`.
         """
         present = self.spark.sql(f"SELECT * FROM {self.ref(table.name)} LIMIT 0").schema
-        declared = _declared(frame, table)
-        writer, attempt = _writer(declared, "overwrite", note)
+        cast = declared(frame, table)
+        writer, attempt = _writer(cast, "overwrite", note)
         writer = writer.option("txnAppId", f"lakesift/{table.name}").option("txnVersion", base + 1)
-        if [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in declared.schema]:
+        if [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in cast.schema]:
             writer = writer.option("overwriteSchema", "true")
         commit = self._commit(table.name, writer, attempt)
         if commit is None:
@@ -196,7 +192,7 @@ class Lake:
         Conflict
             If the frame reads the table and somebody else committed to what it read.
         """
-        writer, attempt = _writer(_declared(frame, table), "append", note)
+        writer, attempt = _writer(declared(frame, table), "append", note)
         if table.partition:
             writer = writer.partitionBy(*table.partition)
         return self._commit(table.name, writer, attempt)
@@ -232,25 +228,6 @@ class Lake:
         return hold(Path(self.root), who) if self.local else nullcontext()
 
 
-def refusal(error: BaseException) -> str | None:
-    """Return in one line why Spark refused to analyse a query; None for an error of any other kind."""
-    if "DELTA_PARSING_ILLEGAL_TABLE_NAME" in str(error):  # Spark 4.1 has no message for it
-        return "the name has too many parts."
-    if not type(error).__name__.endswith(("AnalysisException", "ParseException")):
-        return None
-    return " ".join(re.sub(r"SQLSTATE.*|;\s*'\w.*", "", str(error), flags=re.S).split())
-
-
-def _unreadable(name: str, error: Exception) -> Exception:
-    reason = refusal(error)
-    if reason is None:
-        return error
-    return RecipeError(
-        f"the table {name!r} cannot be looked up: {reason} Write catalog.schema.table, delta.`/path`, or the name of a "
-        "table in the lake"
-    )
-
-
 def deciding(what: str, decide: Any, tries: int = 5) -> Any:
     """Call `decide()`, which reads, decides and writes, again after each Conflict; a bounded number of times."""
     for attempt in range(tries):
@@ -260,17 +237,6 @@ def deciding(what: str, decide: Any, tries: int = 5) -> Any:
             log.info("%s: another run committed first; deciding again", what)
             time.sleep(0.3 * (attempt + 1) + (hash(uuid.uuid4()) % 100) / 300)
     raise ConflictError(f"{what}: other runs committed first {tries} times; run again when they are done")
-
-
-def _declared(frame: DataFrame, table: Table) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    wanted, got = {c.name for c in table.columns}, set(frame.columns)
-    if wanted != got:
-        raise InputError(f"table {table.name} needs columns {sorted(wanted)}; the frame has {sorted(got)}")
-    return frame.select(
-        *(F.col(f"`{c.name}`").cast(c.type).alias(c.name, metadata={"comment": c.comment}) for c in table.columns)
-    )
 
 
 def _writer(frame: DataFrame, mode: str, note: dict[str, Any]) -> tuple[Any, str]:

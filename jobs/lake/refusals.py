@@ -1,0 +1,33 @@
+"""Why Spark or Delta refused a table or a query, in one line instead of a page."""
+
+from __future__ import annotations
+
+import re
+
+from ...udfs.errors import RecipeError
+
+#: Errors of DESCRIBE HISTORY that mean: no Delta table of that name.
+NOT_DELTA = re.compile(
+    r"NOT_FOUND|DELTA_MISSING_DELTA_TABLE|PATH_DOES_NOT_EXIST|EXPECT_TABLE_NOT_VIEW|TABLE_ONLY_OPERATION|ONLY_OPERATION"
+    r"|NOT_A_DELTA|not a Delta table"
+)
+
+
+def refusal(error: BaseException) -> str | None:
+    """Return in one line why Spark refused to analyse a query; None for an error of any other kind."""
+    if "DELTA_PARSING_ILLEGAL_TABLE_NAME" in str(error):  # Spark 4.1 has no message for it
+        return "the name has too many parts."
+    if not type(error).__name__.endswith(("AnalysisException", "ParseException")):
+        return None
+    return " ".join(re.sub(r"SQLSTATE.*|;\s*'\w.*", "", str(error), flags=re.S).split())
+
+
+def unreadable(name: str, error: Exception) -> Exception:
+    """Return the error to raise for a table that cannot be looked up: a sentence where Spark has a reason."""
+    reason = refusal(error)
+    if reason is None:
+        return error
+    return RecipeError(
+        f"the table {name!r} cannot be looked up: {reason} Write catalog.schema.table, delta.`/path`, or the name of a "
+        "table in the lake"
+    )
