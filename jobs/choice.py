@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import BoundError
-from .documents import Documents, joined_columns
+from .documents import Documents, joined_columns, mentions
 from .lake.manifest import Manifest
 from .lake.tables import Lake
 from .ranking import DRIVER_ROWS
@@ -15,6 +16,10 @@ from .selectors.selector import Selector
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
+
+
+AT_HAND = 50_000  # documents of a pool whose eligible rows (id and named columns) are read into the driver once
+NOT_IN_ARROW = ("interval", "void", "variant", "map", "array", "binary")  # or not worth it: read again where needed
 
 
 class Choice:
@@ -38,24 +43,30 @@ class Choice:
         """Return the published scores, pinned."""
         return self.lake.read(f"scores_{self.recipe.name}", self.published)
 
+    @cached_property
     def rows(self) -> DataFrame:
-        """Return eligible rows: id, labels, and source columns where they are named."""
-        scores = self.scores()
-        if self.documents.named:
-            named = {"id", "row_hash", *self.documents.named}
+        """Eligible rows: id, and the labels and source columns that the selector, controls and budget name."""
+        recipe, scores = self.recipe, self.scores()
+        needs = {n.split(".")[0] for c in (recipe.selector, *recipe.controls.values()) for n in c.needs}
+        needs |= {recipe.budget.count} if recipe.budget.tokens else set()
+        wanted = {n.lower() for n in needs}
+        source_columns = {c for c in self.documents.named if c.lower() in wanted or mentions(recipe.where, c)}
+        if source_columns:
+            named = {"id", "row_hash", *source_columns}
             source = one_row_an_id(
                 self.lake, self.documents, self.keys, self.documents.frame.select(*joined_columns(self.documents))
             )
             scores = scores.join(
                 source.select(*(f"`{c}`" for c in source.columns if c in named)).drop("row_hash"), "id", "inner"
             )
-        return scores.where(self.recipe.where) if self.recipe.where else scores
+        eligible = scores.where(recipe.where) if recipe.where else scores
+        return at_hand(eligible.select("id", *(f"`{n}`" for n in sorted(needs))), self.summary["documents"])
 
     def choose(self) -> pd.DataFrame:
         """Rank and cut; returns picks with `tokens_used` under a token budget."""
         if self.picks is not None:
             return self.picks
-        recipe, rows = self.recipe, self.rows()
+        recipe, rows = self.recipe, self.rows
         needs = [n if "." in n else f"`{n}`" for n in recipe.selector.needs]
         ranked = " AND ".join(f"{n} IS NOT NULL" for n in needs) or "true"
         made = rows.selectExpr("count(*) AS eligible", f"count_if({ranked}) AS ranked").collect()[0]
@@ -73,6 +84,17 @@ class Choice:
             )
             self.manifest.notes.append(note)
         return self.picks
+
+
+def at_hand(rows: DataFrame, most: int) -> DataFrame:
+    """Return the same rows; if they are few (at most `most` <= AT_HAND), read here, in one job.
+
+    What follows is planned over a local table: filters and projections run no job, aggregates a small one. Columns
+    that Arrow does not carry (intervals), and Spark 3.5, whose frames do not turn into Arrow tables, are read again.
+    """
+    if most > AT_HAND or not hasattr(rows, "toArrow") or any(t in rows.schema.simpleString() for t in NOT_IN_ARROW):
+        return rows
+    return rows.sparkSession.createDataFrame(rows.toArrow(), rows.schema)
 
 
 def cut(selector: Selector, rows: DataFrame, budget: Budget, documents: int, ranked: int, seed: int) -> pd.DataFrame:

@@ -168,13 +168,16 @@ def _leaves(name: str, kind: Any) -> list[tuple[str, str]]:
     return [leaf for n, k in inner for leaf in _leaves(n, k)] if inner else [(name, kind.simpleString())]
 
 
+def mentions(expression: str, column: str) -> bool:
+    """Return whether an SQL expression may name a column: its name occurs as a word, in any case."""
+    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", expression, re.IGNORECASE) is not None
+
+
 def _named(recipe: Recipe, frame: DataFrame) -> tuple[str, ...]:
     """Return source columns that `where:`, selectors and the report name (a label of the same name wins)."""
-    words = {w.lower() for w in re.findall(r"\w+", recipe.where)}
-    for chooser in (recipe.selector, *recipe.controls.values()):
-        words |= {n.split(".")[0].lower() for n in chooser.needs}
-    words |= {s.lower() for s in recipe.shares}
-    labels = {label.lower() for label in recipe.scores}
+    choosers, labels = (recipe.selector, *recipe.controls.values()), {label.lower() for label in recipe.scores}
+    words = {c.lower() for c in frame.columns if mentions(recipe.where, c)} | {s.lower() for s in recipe.shares}
+    words |= {n.split(".")[0].lower() for chooser in choosers for n in chooser.needs}
     return tuple(c for c in frame.columns if c.lower() in words - labels)
 
 

@@ -147,7 +147,7 @@ def _write_controls(lake: Lake, table: Table, selected: str, version: int, choic
     picks = choice.picks
     if picks is None:
         picks = lake.read(selected, version).select("id", "rank", "gain", "weight", "copies").toPandas()
-    rows, parts = choice.rows(), []
+    rows, parts = choice.rows, []
     for name, control in choice.recipe.controls.items():
         made = control.select(rows, len(picks), control_seed(choice.recipe.seed, name), picks)
         parts.append(made[["id", "rank"]].assign(control=name))

@@ -117,7 +117,7 @@ def test_other_versions_select_the_same(
     same(lake, here)
     manifest = json.loads(pl.read_delta(str(lake / "runs"))["manifest"][0])
     assert manifest["versions"]["pyspark"].startswith(version)
-    assert "nothing has changed since run" in call(python, *words, PYTHONPATH=str(link()))
+    assert "nothing has changed since" in call(python, *words, PYTHONPATH=str(link()))
 
 
 CLIENT = """
