@@ -82,10 +82,10 @@ def _remember(lake: Lake, fitted: dict[str, tuple[Scorer, list[str]]], step: Any
     from pyspark.sql import types as T
 
     table = models()
-    known = {
-        r["fingerprint"]
-        for r in lake.read(table.name).select("fingerprint").where(F.col("fingerprint").isin(list(fitted))).collect()
-    }
+    known = set()
+    if lake.newest(table.name):
+        there = lake.read(table.name).select("fingerprint").where(F.col("fingerprint").isin(list(fitted)))
+        known = {r["fingerprint"] for r in there.collect()}
     new = {k: v for k, v in fitted.items() if k not in known}
     if not new:
         step.unchanged(lake.version(table.name))

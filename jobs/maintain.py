@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from .lake.commits import Commit, Conflict, is_conflict
@@ -24,7 +24,7 @@ log = logging.getLogger("lakesift")
 #: Compacted are tables with this many files beyond one (a memo: one per fingerprint), smaller than this on average.
 MANY_FILES, SMALL_BYTES = 6, 32_000_000
 #: Memos that were written within these days stay: a run that was cut short goes on with its finished units.
-RECENT = timedelta(days=7)
+RECENT_DAYS = 7
 
 
 @dataclass
@@ -128,8 +128,8 @@ def _fingerprints(lake: Lake, name: str) -> dict[str, int]:
 
 def _dead(counts: dict[str, int], commits: list[Commit], named: set[str]) -> dict[str, int]:
     """Return those fingerprints, with their rows, that nothing names and nobody wrote of late."""
-    since = datetime.now() - RECENT
-    recent = {c.note.get("fingerprint") for c in commits if c.timestamp.replace(tzinfo=None) >= since}
+    since = 1000 * (time.time() - RECENT_DAYS * 86_400)
+    recent = {c.note.get("fingerprint") for c in commits if c.timestamp >= since}
     return {k: rows for k, rows in counts.items() if k not in named | recent}
 
 

@@ -18,9 +18,11 @@ import numpy as np
 from ..udfs.errors import InputError
 from ..udfs.kernels.ngram_model import held_out_bits_per_byte
 from ..udfs.kernels.statistics import quantiles, spearman
+from .choice import at_hand
 from .documents import Documents, open_documents
 from .fit import open_target, target_texts
 from .lake.tables import Lake
+from .ranking import DRIVER_ROWS
 from .recipe import Recipe
 from .text_table import text_table
 
@@ -51,7 +53,7 @@ def report(lake: Lake, recipe: Recipe) -> str:
             f"there is no selection of {recipe.name} in {lake.root}; do this first: lakesift run {recipe.name}"
         )
     documents = open_documents(lake, recipe)
-    members = _members(lake, recipe)
+    members = _members(lake, recipe, newest.rows or DRIVER_ROWS)
     sets = ["pool", "selection", *recipe.controls]
     described = _scores(lake, recipe, members)
     judged = [name for name, t in recipe.targets.items() if t.held_out]
@@ -81,12 +83,12 @@ def _number(value: float) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def _members(lake: Lake, recipe: Recipe) -> DataFrame:
+def _members(lake: Lake, recipe: Recipe, rows: int) -> DataFrame:
     """Return (set, id) of the selection and its controls: small beside the pool."""
     chosen = lake.read(f"selection_{recipe.name}").selectExpr("'selection' AS set", "id")
-    if not recipe.controls:
-        return chosen
-    return chosen.unionByName(lake.read(f"controls_{recipe.name}").selectExpr("control AS set", "id"))
+    if recipe.controls:
+        chosen = chosen.unionByName(lake.read(f"controls_{recipe.name}").selectExpr("control AS set", "id"))
+    return at_hand(chosen, (1 + len(recipe.controls)) * rows)
 
 
 def _shares(documents: Documents, members: DataFrame, column: str) -> dict[str, dict[str, float]]:
@@ -112,16 +114,17 @@ def _scores(lake: Lake, recipe: Recipe, members: DataFrame) -> dict[str, Any]:
     """Return quantiles of every numeric score in every set, and each one's rank correlation with length in the pool."""
     from pyspark.sql import functions as F
 
-    scores = lake.read(f"scores_{recipe.name}")
+    table = lake.read(f"scores_{recipe.name}")
     numeric = ("double", "float", "bigint", "int")
-    labels = [f.name for f in scores.schema.fields[2:] if f.dataType.simpleString() in numeric]
+    labels = [f.name for f in table.schema.fields[2:] if f.dataType.simpleString() in numeric]
     columns = [F.col(f"`{c}`").cast("double").alias(c) for c in labels]
     sizes = {r["set"]: r["count"] for r in members.groupBy("set").count().collect()}
-    total = scores.count()
-    pool = scores.where(_sampled("report", SCORE_ROWS, total)).select(*columns).toPandas()
+    total = table.count()
+    scores = at_hand(table.select("id", *columns), total)
+    pool = scores.where(_sampled("report", SCORE_ROWS, total)).drop("id").toPandas()
     some = [members.where(F.col("set") == s).where(_sampled("report", SCORE_ROWS, n)) for s, n in sizes.items()]
     inside = scores.join(F.broadcast(reduce(lambda a, b: a.unionByName(b), some)), "id", "inner")
-    picked = inside.select("set", *columns).toPandas()
+    picked = inside.drop("id").toPandas()
     frames = {"pool": pool, **{s: picked[picked["set"] == s] for s in sizes}}
     length = recipe.length_label()
     return {

@@ -112,7 +112,7 @@ def stamps(lake: Lake, recipe: Recipe) -> dict[str, str | None]:
 
 def last_run(lake: Lake, recipe: str) -> Row | None:
     """Return the newest row of `runs` for a recipe."""
-    if lake.version("runs") is None:
+    if lake.newest("runs") is None:
         return None
     from pyspark.sql import functions as F
 

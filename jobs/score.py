@@ -121,8 +121,10 @@ def _compute(
     if before.get(item.label) == f"{stamp}/{keys[1]}":
         step.unchanged(lake.version(item.table.name))
         return
-    # What a crash left undone lies in the last buckets: units are cut from these alone.
-    pending, low, end = _span(_pending(lake, keys, item))
+    if lake.newest(item.table.name) is None:  # a new memo lacks them all
+        pending, low, end = lake.read(*keys).count(), 0, BUCKETS
+    else:  # what a crash left undone lies in the last buckets: units are cut from these alone
+        pending, low, end = _span(_pending(lake, keys, item))
     rows = int(lake.spark.conf.get("spark.lakesift.unitRows", str(UNIT_ROWS)) or UNIT_ROWS)
     buckets, start, version = end - low, time.monotonic(), None
     width = math.ceil(buckets * min(1.0, rows / max(pending, 1)))

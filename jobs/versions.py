@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +44,12 @@ def history(lake: Lake, recipe: Recipe) -> str:
     rows = []
     for place, commit in enumerate(commits):
         before = next((c for c in commits[place + 1 :] if "run_id" in c.note), None)
-        at, run = f"{commit.timestamp:%Y-%m-%d %H:%M:%S}", commit.note.get("run_id")
+        at, run = (
+            f"{datetime.fromtimestamp(commit.timestamp / 1000, timezone.utc):%Y-%m-%d %H:%M:%S}",
+            commit.note.get("run_id"),
+        )
         rows.append((str(commit.version), at, run, commit.rows, commit.operation, _changed(before, commit)))
-    return text_table(("version", "timestamp", "run_id", "rows", "operation", "changed"), rows)
+    return text_table(("version", "time (UTC)", "run_id", "rows", "operation", "changed"), rows)
 
 
 def commits_of(lake: Lake, recipe: Recipe) -> list[Commit]:

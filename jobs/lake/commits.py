@@ -1,11 +1,20 @@
-"""Commits as DESCRIBE HISTORY tells them: which changed data, what LakeSift noted in them, what a conflict is."""
+"""Commits: which changed data, what LakeSift noted in them, what a conflict is.
+
+They are told by DESCRIBE HISTORY, or, of a table in a local folder, read from its log: the same facts without a Spark
+query (some .25 s each, and a run asks 40 times).
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
+
+from ...udfs.errors import InputError
 
 #: Commits of these operations change no row.
 NO_DATA = frozenset(
@@ -32,7 +41,7 @@ class Commit:
     operation: str
     note: dict[str, Any]
     rows: int | None
-    timestamp: Any = None
+    timestamp: int = 0  # milliseconds since 1970, UTC
 
 
 @dataclass(frozen=True)
@@ -55,13 +64,34 @@ def newest_of(commits: list[Commit]) -> Commit | None:
     return next((c for c in commits if c.operation not in NO_DATA), None)
 
 
-def commit_of(row: Any) -> Commit:
-    """Return a row of DESCRIBE HISTORY as a Commit."""
+#: What DESCRIBE HISTORY is asked for.
+COLUMNS = ("version", "operation", "userMetadata", "operationMetrics", "unix_millis(timestamp) AS timestamp")
+
+
+def commit_of(row: Mapping[str, Any]) -> Commit:
+    """Return a row of `COLUMNS` as a Commit."""
     try:
         note = json.loads(row["userMetadata"] or "{}")
     except ValueError:
         note = {}
-    metrics = row["operationMetrics"] or {}
-    rows = metrics.get("numOutputRows")
+    rows = (row["operationMetrics"] or {}).get("numOutputRows")
     note = note if isinstance(note, dict) else {}
     return Commit(row["version"], row["operation"], note, int(rows) if rows else None, row["timestamp"])
+
+
+def read_log(table: Path, limit: int | None = None) -> list[Commit]:
+    """Return the commits of a table in a local folder, newest first; [] if there is no such table."""
+    files = sorted((f for f in (table / "_delta_log").glob("*.json") if f.stem.isdigit()), reverse=True)
+    return [_commit_in(f) for f in islice(files, limit)]
+
+
+def _commit_in(file: Path) -> Commit:
+    with file.open(encoding="utf-8") as lines:
+        line = next((k for k in lines if k.startswith('{"commitInfo"')), '{"commitInfo": {}}')
+    try:
+        info = json.loads(line)["commitInfo"]
+    except ValueError as error:
+        raise InputError(f"{file} is damaged ({error}); drop the table or bring the file back") from error
+    told = {key: info.get(key) for key in ("userMetadata", "operationMetrics", "timestamp")}
+    told["timestamp"] = told["timestamp"] or int(file.stat().st_mtime * 1000)
+    return commit_of({"version": int(file.stem), "operation": info.get("operation", ""), **told})

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import ConflictError, InputError, PlatformError
-from .commits import Commit, Conflict, Identity, commit_of, is_conflict, newest_of
+from .commits import COLUMNS, Commit, Conflict, Identity, commit_of, is_conflict, newest_of, read_log
 from .lock import hold
 from .refusals import NOT_DELTA, unreadable
 from .schemas import Table, declared
@@ -78,19 +78,18 @@ class Lake:
 
     def history(self, name: str, limit: int | None = None) -> list[Commit]:
         """Return commits, newest first; [] if there is no such table; InputError for an input without versions."""
-        if self.local and "." not in name and not (Path(self.root) / name / "_delta_log").is_dir():
-            return []
+        if self.local and "." not in name:
+            return read_log(Path(self.root) / name, limit)
         query = f"DESCRIBE HISTORY {self.ref(name)}" + (f" LIMIT {limit}" if limit else "")
         try:
-            rows = self.spark.sql(query).select("version", "operation", "userMetadata", "operationMetrics", "timestamp")
-            found = rows.collect()
+            found = self.spark.sql(query).selectExpr(*COLUMNS).collect()
         except Exception as error:
             if not NOT_DELTA.search(str(error)):
                 raise unreadable(name, error) from error
             if "." in name and self._readable(name):
                 raise InputError(f"{name} has no versions") from error
             return []
-        return [commit_of(r) for r in found]
+        return [commit_of(r.asDict()) for r in found]
 
     def _readable(self, name: str) -> bool:
         try:

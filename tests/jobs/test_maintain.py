@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakesift.jobs.lake.commits import COLUMNS, commit_of
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.maintain import maintain
 from lakesift.jobs.recipe import parse
@@ -60,7 +61,7 @@ def test_maintain_compacts_drops_vacuums_and_changes_no_result(
     assert {name: lake.version(name) for name in lake.tables()} == versions
     assert orphan.exists()
     with monkeypatch.context() as later:
-        later.setattr("lakesift.jobs.maintain.RECENT", timedelta(0))
+        later.setattr("lakesift.jobs.maintain.RECENT_DAYS", 0)
         assert row_of(maintain(lake, dry_run=True), memo.name)[2] == "2", "recent memos stay, old ones do not"
 
     done = row_of(maintain(lake), memo.name)
@@ -76,3 +77,13 @@ def test_maintain_compacts_drops_vacuums_and_changes_no_result(
     assert [s.step for s in again.steps if s.outcome.startswith("wrote")] in ([], ["record"])
     assert sum(s.computed or 0 for s in again.steps if s.step.startswith("score")) == 0
     assert run(lake, recipe).noop
+
+    # The log, read here, tells what DESCRIBE HISTORY tells: of creation, writes, DELETE, OPTIMIZE and VACUUM.
+    for name in lake.tables():
+        told = spark.sql(f"DESCRIBE HISTORY {lake.ref(name)}").selectExpr(*COLUMNS).collect()
+        read, commits = lake.history(name), [commit_of(r.asDict()) for r in told]
+        if name == memo.name:
+            assert {c.operation for c in read} >= {"CREATE TABLE", "WRITE", "DELETE", "OPTIMIZE", "VACUUM END"}
+        assert [replace(c, timestamp=0) for c in read] == [replace(c, timestamp=0) for c in commits]
+        assert all(abs(a.timestamp - b.timestamp) < 10_000 for a, b in zip(read, commits, strict=True))
+        assert lake.history(name, 2) == read[:2]
