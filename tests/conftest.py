@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 LOCAL = """
 spark.master local[2,4]
 spark.driver.memory 3g
-spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseParallelGC
+spark.driver.extraJavaOptions -XX:+UseParallelGC
+spark.sql.codegen.factoryMode NO_CODEGEN
 spark.driver.host 127.0.0.1
 spark.driver.bindAddress 127.0.0.1
 spark.sql.shuffle.partitions 2

@@ -174,7 +174,7 @@ class Lake:
         """
         present = self.spark.sql(f"SELECT * FROM {self.ref(table.name)} LIMIT 0").schema
         cast = declared(frame, table)
-        writer, attempt = _writer(cast, "overwrite", note)
+        writer, attempt = _writer(cast, "overwrite" if base or self.newest(table.name) else "append", note)
         writer = writer.option("txnAppId", f"lakesift/{table.name}").option("txnVersion", base + 1)
         if [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in cast.schema]:
             writer = writer.option("overwriteSchema", "true")
