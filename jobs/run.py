@@ -142,7 +142,8 @@ def standing(lake: Lake, recipe: Recipe, manifest: Manifest) -> bool:
         with manifest.step(done["step"], done["table"]) as step:
             step.rows, step.undefined, step.ineligible = done["rows"], done["undefined"], done["ineligible"]
             step.rejected, step.computed = done["rejected"], 0
-            step.outcome = f"unchanged, version {done['outcome'].rsplit(' ', 1)[-1]}"
+            # The manifest is written by the step `record` itself, before that has an outcome.
+            step.outcome = f"unchanged, version {done['outcome'].rsplit(' ', 1)[-1] or lake.version(done['table'])}"
     return True
 
 

@@ -67,7 +67,7 @@ def test_nothing_new_writes_nothing(world: World, first: Manifest) -> None:
     again = run(world.lake, recipe())
     assert again.noop
     assert again.run_id == first.run_id
-    assert all(s.outcome.startswith("unchanged") for s in again.steps)
+    assert [s.outcome for s in again.steps] == [f"unchanged, version {before[s.table]}" for s in again.steps]
     assert world.versions() == before
 
 
