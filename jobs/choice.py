@@ -47,7 +47,7 @@ class Choice:
     def rows(self) -> DataFrame:
         """Eligible rows: id, and the labels and source columns that the selector, controls and budget name."""
         recipe, scores = self.recipe, self.scores()
-        needs = {n.split(".")[0] for c in (recipe.selector, *recipe.controls.values()) for n in c.needs}
+        needs = recipe.chooser_columns()
         needs |= {recipe.budget.count} if recipe.budget.tokens else set()
         wanted = {n.lower() for n in needs}
         source_columns = {c for c in self.documents.named if c.lower() in wanted or mentions(recipe.where, c)}

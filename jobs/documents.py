@@ -175,9 +175,9 @@ def mentions(expression: str, column: str) -> bool:
 
 def _named(recipe: Recipe, frame: DataFrame) -> tuple[str, ...]:
     """Return source columns that `where:`, selectors and the report name (a label of the same name wins)."""
-    choosers, labels = (recipe.selector, *recipe.controls.values()), {label.lower() for label in recipe.scores}
+    labels = {label.lower() for label in recipe.scores}
     words = {c.lower() for c in frame.columns if mentions(recipe.where, c)} | {s.lower() for s in recipe.shares}
-    words |= {n.split(".")[0].lower() for chooser in choosers for n in chooser.needs}
+    words |= {n.lower() for n in recipe.chooser_columns()}
     return tuple(c for c in frame.columns if c.lower() in words - labels)
 
 

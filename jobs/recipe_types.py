@@ -79,6 +79,10 @@ class Recipe:
         plain = [_fields(self.documents), {k: _fields(t) for k, t in self.targets.items()}, _fields(self.budget)]
         return digest([self.name, plain, objects, self.where, picks, self.keep, self.seed, self.keep_versions])
 
+    def chooser_columns(self) -> set[str]:
+        """Return labels and source columns that the selector and the controls name, without fields."""
+        return {n.split(".")[0] for c in (self.selector, *self.controls.values()) for n in c.needs}
+
     def length_label(self) -> str:
         """Return the label that measures length: what reports and length-matched controls use."""
         return next(k for k, v in self.scores.items() if v.kind in ("length_tokens", "length_bytes"))

@@ -17,7 +17,7 @@ from ..udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, fingerprint
 from ..udfs.spark import apply
 from .documents import BUCKETS, Documents, hash_name, roots
 from .fit import fit_scores
-from .lake.commits import Commit
+from .lake.commits import Commit, Identity
 from .lake.manifest import Manifest, Step
 from .lake.schemas import Col, Table, memo, scores
 from .lake.session import cores, even_splits
@@ -74,9 +74,9 @@ def score(lake: Lake, documents: Documents, keys: tuple[str, int], manifest: Man
     return list(done.values()), publish(lake, recipe, keys, list(done.values()), manifest)
 
 
-def memo_stamp(lake: Lake, item: Scored) -> str:
+def memo_stamp(table: Identity, item: Scored) -> str:
     """Return what identifies a memo's content for one fingerprint: nothing is pending while it stands."""
-    return f"{lake.identity(item.table.name).stamp}/{item.fingerprint}"
+    return f"{table.stamp}/{item.fingerprint}"
 
 
 def _pending(lake: Lake, keys: tuple[str, int], item: Scored) -> DataFrame:
@@ -116,12 +116,12 @@ def _compute(
     step: Step,
 ) -> None:
     """Compute what is pending, unit by unit."""
-    stamp = memo_stamp(lake, item)
+    present = lake.identity(item.table.name)
     step.computed = 0
-    if before.get(item.label) == f"{stamp}/{keys[1]}":
-        step.unchanged(lake.version(item.table.name))
+    if before.get(item.label) == f"{memo_stamp(present, item)}/{keys[1]}":
+        step.unchanged(present.version)
         return
-    if lake.newest(item.table.name) is None:  # a new memo lacks them all
+    if present.newest is None:  # a new memo lacks them all
         pending, low, end = lake.read(*keys).count(), 0, BUCKETS
     else:  # what a crash left undone lies in the last buckets: units are cut from these alone
         pending, low, end = _span(_pending(lake, keys, item))
@@ -215,7 +215,7 @@ def _publish(lake: Lake, table: Table, keys: tuple[str, int], items: list[Scored
         part = values.selectExpr("id", f"content_hash AS {item.key}", f"value AS value_{number}")
         frame = frame.join(part, ["id", item.key], "left")
         columns.append(f"value_{number} AS `{item.label}`")
-    note["memos"] = {i.label: f"{memo_stamp(lake, i)}/{keys[1]}" for i in items}
+    note["memos"] = {i.label: f"{memo_stamp(lake.identity(i.table.name), i)}/{keys[1]}" for i in items}
     version = lake.overwrite(table, frame.selectExpr(*columns), note, int(present.version or 0)).version
     step.wrote(version)
     return version

@@ -44,10 +44,8 @@ def history(lake: Lake, recipe: Recipe) -> str:
     rows = []
     for place, commit in enumerate(commits):
         before = next((c for c in commits[place + 1 :] if "run_id" in c.note), None)
-        at, run = (
-            f"{datetime.fromtimestamp(commit.timestamp / 1000, timezone.utc):%Y-%m-%d %H:%M:%S}",
-            commit.note.get("run_id"),
-        )
+        at = datetime.fromtimestamp(commit.timestamp / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        run = commit.note.get("run_id")
         rows.append((str(commit.version), at, run, commit.rows, commit.operation, _changed(before, commit)))
     return text_table(("version", "time (UTC)", "run_id", "rows", "operation", "changed"), rows)
 
