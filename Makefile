@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LAKE ?= lake
+BUILT_FROM := setup.py udfs/kernels/native/deflate_sizes.c
 
 .PHONY: demo test test-all check bench wheel zip clean
 
@@ -24,18 +25,19 @@ bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench
 
 wheel: $(VENV)/dev
+	rm -f dist/lakesift-*.whl
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 # A zip for --py-files: the wheel with directory entries, without which a namespace package does not import.
 zip: wheel
 	$(BIN)/python -m tests.repack dist
 
-$(VENV)/local: setup.py
+$(VENV)/local: $(BUILT_FROM)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -e '.[local]'
 	touch $@
 
-$(VENV)/dev: setup.py
+$(VENV)/dev: $(BUILT_FROM)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -e '.[local,dev]'
 	touch $@ $(VENV)/local

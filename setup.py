@@ -1,8 +1,9 @@
 """LakeSift: which rows of a lakehouse to train on, why these, and the same answer next month."""
 
+import os
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 ROOT = Path(__file__).parent
 #: The folders are installed as lakesift.udfs, lakesift.jobs, lakesift.conf: bare names would collide with users' own.
@@ -10,6 +11,21 @@ CODE = [
     p.parent.relative_to(ROOT) for top in ("udfs", "jobs", "conf") for p in sorted((ROOT / top).rglob("__init__.py"))
 ]
 PACKAGES = {".".join(("lakesift", *folder.parts)): str(folder) for folder in CODE}
+#: Loaded by ctypes, so it needs a C compiler and no Python headers; without one the installation goes on without it.
+#: LAKESIFT_PURE=1 leaves it out: a wheel for every platform.
+NATIVE = (
+    []
+    if os.environ.get("LAKESIFT_PURE")
+    else [
+        Extension(
+            "lakesift.udfs.kernels.native.deflate_sizes",
+            ["udfs/kernels/native/deflate_sizes.c"],
+            extra_compile_args=["-O3", "-g0"],
+            py_limited_api=True,
+            optional=True,
+        )
+    ]
+)
 
 setup(
     name="lakesift",
@@ -21,6 +37,8 @@ setup(
     python_requires=">=3.10",
     packages=list(PACKAGES),
     package_dir=PACKAGES,
+    ext_modules=NATIVE,
+    options={"bdist_wheel": {"py_limited_api": "cp310"}} if NATIVE else {},
     package_data={
         "lakesift.udfs": ["py.typed"],
         "lakesift.jobs": ["py.typed"],
@@ -60,7 +78,6 @@ setup(
     },
     entry_points={"console_scripts": ["lakesift=lakesift.jobs.cli:main"]},
     classifiers=[
-        "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],

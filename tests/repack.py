@@ -1,6 +1,7 @@
 """Repacks the wheel as a zip for --py-files: `python -m tests.repack dist` writes dist/lakesift.zip.
 
 A wheel holds no directory entries, and without them Python does not see the namespace package `lakesift` in an archive.
+What is native is left out: nothing loads it from there, and the archive fits every platform.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 def repack(wheel: Path, out: Path) -> Path:
     """Write the wheel's files, with an entry for every folder above them, to `out`."""
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        names = sorted(n for n in source.namelist() if not n.endswith("/"))
+        names = sorted(n for n in source.namelist() if not n.endswith(("/", ".so")))
         for folder in sorted({f"{p}/" for n in names for p in PurePosixPath(n).parents if str(p) != "."}):
             archive.writestr(zipfile.ZipInfo(folder, EPOCH), b"")
         for name in names:

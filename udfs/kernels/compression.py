@@ -5,8 +5,9 @@
 C is the length in bytes of the whole gzip member, zstd frame or lz4 frame of the UTF-8 text, as the package zip-fit
 has it. Leaves out brotli and lzma (milliseconds a pair) and any exact pruning (measured: at most 1.4x).
 
-What is spent beside the compressor: one concatenation a pair and one vector expression a row. From COPY_FROM bytes on
-a row is fed to deflate once and the state copied for every target; stock zlib then yields the same bytes.
+gzip sizes come from deflate.py where its C was built: a row is parsed once for all targets. Otherwise from zlib: one
+call a pair, and from COPY_FROM bytes on a row is fed to deflate once and the state copied for every target (stock zlib
+then yields the same bytes). The numbers are the same either way.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .codecs import GZIP_EXTRA, GZIP_WRAPPER, deflated, size_function
+from .deflate import gzip_sizes_after
 from .tokens import utf8
 
 #: Row length in bytes from which copying deflate's state is cheaper than compressing the row again (measured).
@@ -27,24 +29,26 @@ COPY_FROM = 1000
 #: deflate's MIN_LOOKAHEAD: with window >= input + 262 no match is out of reach, so the window size cannot matter.
 _LOOKAHEAD = 262
 
-Sizes = Callable[[bytes], list[int]]
+#: x -> C(x + t) for every target t, and C(x) last.
+Sizes = Callable[[bytes], Sequence[int] | NDArray[np.int32]]
 
 
-def _gzip_after(level: int, targets: Sequence[bytes]) -> Sizes:
-    """Return x -> [C(x+t) for t in targets] for gzip; a long x is compressed once and its state copied."""
+def _gzip_by_zlib(level: int, targets: Sequence[bytes]) -> Sizes:
+    """Return the sizes of gzip members by zlib alone; a long x is compressed once and its state copied."""
     longest = max(map(len, targets))
     # zlib-ng may cut blocks elsewhere when it is fed in two pieces, so there the whole pair is compressed again.
     copy_from = math.inf if "ng" in zlib.ZLIB_RUNTIME_VERSION else COPY_FROM
+    size = size_function("gzip", level)
 
     def sizes(data: bytes) -> list[int]:
         if len(data) < copy_from:
-            return [len(deflated(data + target, level)) + GZIP_EXTRA for target in targets]
+            return [*(len(deflated(data + target, level)) + GZIP_EXTRA for target in targets), size(data)]
         # The smallest window that reaches everything: the same bytes, and less state to copy.
         bits = min(max((len(data) + longest + _LOOKAHEAD - 1).bit_length(), 9), 15)
         after = zlib.compressobj(level, zlib.DEFLATED, -bits)
         head = len(after.compress(data)) + GZIP_WRAPPER
         found = []
-        for target in targets:
+        for target in (*targets, b""):
             both = after.copy()
             found.append(head + len(both.compress(target)) + len(both.flush()))
         return found
@@ -52,11 +56,23 @@ def _gzip_after(level: int, targets: Sequence[bytes]) -> Sizes:
     return sizes
 
 
+def _gzip_sizes(level: int, targets: Sequence[bytes]) -> Sizes:
+    quick, whole = gzip_sizes_after(level, targets), _gzip_by_zlib(level, targets)
+    if quick is None:
+        return whole
+
+    def sizes(data: bytes) -> Sequence[int] | NDArray[np.int32]:
+        found = quick(data)
+        return whole(data) if found is None else found
+
+    return sizes
+
+
 def _sizes_after(codec: str, level: int, targets: Sequence[bytes]) -> Sizes:
     if codec == "gzip":
-        return _gzip_after(level, targets)
+        return _gzip_sizes(level, targets)
     size = size_function(codec, level)
-    return lambda data: [size(data + target) for target in targets]
+    return lambda data: [size(data + target) for target in (*targets, b"")]
 
 
 def _keep_heap() -> None:
@@ -106,7 +122,8 @@ def alignment(
     _keep_heap()
 
     def aligned(data: bytes) -> float:
-        own, both = size(data), np.array(sizes_after(data), dtype=np.float64)
+        found = np.array(sizes_after(data), dtype=np.float64)
+        both, own = found[:-1], found[-1]
         similar = 1 - (both - np.minimum(own, alone)) / np.maximum(own, alone)
         return math.fsum(similar.tolist()) / len(encoded)
 
