@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 
 from ..udfs.errors import BoundError, InputError
 from .ranking import DRIVER_ROWS, MARGINS, RATES, SURVEY_ROWS, pull
-from .sort_keys import uniform
+from .sort_keys import cell_of, uniform
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -73,7 +73,7 @@ def with_rank(rows: DataFrame, column: Column, name: str) -> DataFrame:
     values = _values(rows, column)
     _, sample = _survey(values)
     splitters = np.unique(sample[:: max(1, len(sample) // CELLS)]).tolist()
-    cell = _cell(F.col("value"), splitters, 0)
+    cell = cell_of(F.col("value"), splitters)
     counts = pull(values.groupBy(cell.alias("cell")).count()).sort_values("cell")
     before: dict[int, int] = {}
     n = 0
@@ -130,13 +130,3 @@ def _walk(values: DataFrame, brackets: list[tuple[float, float]], places: list[i
     if at.max() >= len(cells) or not cells["inside"].to_numpy()[at].all():
         return None
     return [float(value) for value in cells["cell"].to_numpy()[at]]
-
-
-def _cell(value: Column, splitters: list[float], first: int) -> Column:
-    """Return the number of splitters <= value as a binary tree of conditions: few comparisons a row."""
-    if not splitters:
-        return F.lit(first)
-    half = len(splitters) // 2
-    below = _cell(value, splitters[:half], first)
-    above = _cell(value, splitters[half + 1 :], first + half + 1)
-    return F.when(value < splitters[half], below).otherwise(above)

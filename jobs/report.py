@@ -21,6 +21,8 @@ from ..udfs.kernels.statistics import quantiles, spearman
 from .choice import at_hand
 from .documents import Documents, open_documents
 from .fit import open_target, target_texts
+from .lake.commits import Commit
+from .lake.session import compiled
 from .lake.tables import Lake
 from .ranking import DRIVER_ROWS
 from .recipe import Recipe
@@ -46,32 +48,36 @@ def report(lake: Lake, recipe: Recipe) -> str:
     InputError
         If the recipe has not been run in this lake.
     """
-    version = lake.version(f"selection_{recipe.name}")
-    newest = lake.newest(f"selection_{recipe.name}")
+    selection = lake.identity(f"selection_{recipe.name}")
+    newest = selection.newest
     if newest is None:
         raise InputError(
             f"there is no selection of {recipe.name} in {lake.root}; do this first: lakesift run {recipe.name}"
         )
+    with compiled(lake.spark, newest.note.get("counts", {}).get("documents", 0)):
+        body = _body(lake, recipe, newest) | {"selection_version": selection.version}
+    folder = Path(lake.root) if lake.local else Path()
+    path = folder / f"report_{recipe.name}.json"
+    path.write_text(json.dumps(body, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
+    return _text(recipe, body) + f"\n\nwritten to {path}"
+
+
+def _body(lake: Lake, recipe: Recipe, newest: Commit) -> dict[str, Any]:
     documents = open_documents(lake, recipe)
     members = _members(lake, recipe, newest.rows or DRIVER_ROWS)
     sets = ["pool", "selection", *recipe.controls]
     described = _scores(lake, recipe, members)
     judged = [name for name, t in recipe.targets.items() if t.held_out]
     texts = _texts(documents, members, sets, described["rows"]) if judged else {}
-    body: dict[str, Any] = {
+    return {
         "recipe": recipe.name,
         "run_id": newest.note.get("run_id"),
-        "selection_version": version,
         "counts": newest.note.get("counts", {}),
         "sets": sets,
         "shares": {c: _shares(documents, members, c) for c in recipe.shares},
         **described,
         "held_out_bits_per_byte": {name: _evidence(lake, documents, name, texts) for name in judged},
     }
-    folder = Path(lake.root) if lake.local else Path()
-    path = folder / f"report_{recipe.name}.json"
-    path.write_text(json.dumps(body, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
-    return _text(recipe, body) + f"\n\nwritten to {path}"
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from .ingest import ingest, sources_identity
 from .keys import write_keys
 from .lake.manifest import Manifest
 from .lake.schemas import Table, controls, keys, models, rejected, runs
+from .lake.session import compiled
 from .lake.tables import Lake, deciding
 from .recipe import Recipe
 from .score import label_tables, score
@@ -60,10 +61,11 @@ def run(lake: Lake, recipe: Recipe, until: str = "select") -> Manifest:
         }
         documents = replace(documents, repeated=bool(summary["duplicates"]))
         at = (f"keys_{recipe.name}", version)
-        scored, published = score(lake, documents, at, manifest)
-        if until == "score":
-            return manifest
-        manifest.selection_version = select(lake, documents, at, summary, scored, published, manifest)
+        with compiled(lake.spark, summary["documents"]):
+            scored, published = score(lake, documents, at, manifest)
+            if until == "score":
+                return manifest
+            manifest.selection_version = select(lake, documents, at, summary, scored, published, manifest)
         _record(lake, recipe, manifest)
     return manifest
 

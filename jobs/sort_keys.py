@@ -6,6 +6,7 @@ Randomness is a function of (seed, id) alone, the same bits on every engine; not
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -50,6 +51,15 @@ def number(rows: DataFrame, name: str) -> Column:
         raise InputError(f"column {name!r} is {kind}, and rows are ranked by numbers: cast it or name a numeric column")
     value = F.col(name).cast("double")
     return F.when(~F.isnan(value), value)
+
+
+def cell_of(value: Column, ends: Sequence[float], first: int = 0) -> Column:
+    """Return `first` + the number of ends (ascending) below the value, as a binary tree of comparisons."""
+    if not ends:
+        return F.lit(first)
+    half = len(ends) // 2
+    above = cell_of(value, ends[half + 1 :], first + half + 1)
+    return F.when(value > ends[half], above).otherwise(cell_of(value, ends[:half], first))
 
 
 def stratum(value: object) -> str:

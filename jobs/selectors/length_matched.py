@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from ...udfs.errors import InputError
 from ..quantiles import quantiles
 from ..ranking import pull, top_by_quota
-from ..sort_keys import draw, number, stratum
+from ..sort_keys import cell_of, draw, number, stratum
 from .selector import Selector, picks
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ class LengthMatched(Selector):
             raise InputError("length_matched matches another selection: name it under controls, not under select")
         length = number(rows, self.length)
         ends = quantiles(rows, length, [j / BINS for j in range(1, BINS)])
-        bin_of = sum((F.when(length > end, 1).otherwise(0) for end in ends), F.lit(0))
-        bin_of = F.when(length.isNotNull(), bin_of)
+        bin_of = F.when(length.isNotNull(), cell_of(length, ends))
         counts = _counts(rows, bin_of, selected)
 
         def plan(groups: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -18,6 +18,9 @@ from lakesift.jobs import cli
 from lakesift.jobs.lake import session
 from lakesift.jobs.lake.tables import Lake
 from lakesift.udfs.errors import LakeSiftError, PlatformError, RecipeError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 NO_SPARK = cast(Any, None)
 
@@ -28,6 +31,15 @@ def refused(call: Callable[[], object]) -> str:
         call()
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_projections_are_compiled_for_many_rows_only(spark: SparkSession) -> None:
+    mode = "spark.sql.codegen.factoryMode"
+    assert spark.conf.get(mode) == session.read_conf("local")[mode] == "NO_CODEGEN"
+    for rows, inside in ((session.COMPILE_FROM - 1, "NO_CODEGEN"), (session.COMPILE_FROM, "FALLBACK")):
+        with session.compiled(spark, rows):
+            assert spark.conf.get(mode) == inside
+        assert spark.conf.get(mode) == "NO_CODEGEN"
 
 
 # -- Java and packages -------------------------------------------------------------------------------------------------
