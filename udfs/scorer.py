@@ -50,6 +50,17 @@ class Scorer:
         """What the kernel is called with, in order."""
         return (self.of,)
 
+    def __eq__(self, other: object) -> bool:
+        """Same kind and same content; inherited where fields hold arrays, by dataclass(frozen=True, eq=False)."""
+        return isinstance(other, Scorer) and type(other) is type(self) and digest(parameters(other)) == self._digest()
+
+    def __hash__(self) -> int:
+        """Follow the content."""
+        return hash(self._digest())
+
+    def _digest(self) -> str:
+        return digest(parameters(self))
+
     def kernel(self) -> Kernel:
         """Return `f(*columns)`: lists of str (or arrays) without nulls in, one value per row out.
 

@@ -112,6 +112,7 @@ def test_it_pickles_and_repeats(kind: str) -> None:
     columns = contract_columns(scorer)
     again = pickle.loads(pickle.dumps(scorer))
     assert again == scorer
+    assert hash(again) == hash(scorer)
     assert fingerprint(again) == fingerprint(scorer) == fingerprint(made(FOUND[kind]))
     assert rows(values(again, columns), slice(None)) == rows(values(scorer, columns), slice(None))
 
@@ -142,6 +143,7 @@ def test_the_fingerprint_follows_every_parameter(kind: str) -> None:
             value = others(get_type_hints(type(scorer))[field.name], getattr(scorer, field.name))[0]
             changed[f"field {field.name}"] = dataclasses.replace(scorer, **{field.name: value})
     assert [name for name, other in changed.items() if fingerprint(other) == fingerprint(scorer)] == []
+    assert [name for name, other in changed.items() if name.startswith("field") and other == scorer] == []
     assert fingerprint(made(cls, of="completion")) == fingerprint(scorer)
 
 
