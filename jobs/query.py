@@ -33,13 +33,13 @@ def query(lake: Lake, sql: str) -> str:
     """
     spark = lake.spark
     register_all(spark)
-    if lake.schema:
-        spark.sql(f"USE {lake.schema}")
-    else:
+    if not lake.schema:
         for name in lake.tables():
             if re.search(rf"\b{re.escape(name)}\b", sql, re.I):
                 lake.read(name).createOrReplaceTempView(f"`{name}`")
     try:
+        if lake.schema:
+            spark.sql(f"USE {lake.schema}")
         frame = spark.sql(sql)
         rows = _shown(frame).take(SHOWN_ROWS + 1)
     except Exception as error:

@@ -13,7 +13,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from ...udfs.errors import PlatformError
+
 log = logging.getLogger("lakesift")
+
+
+def made(folder: Path) -> Path:
+    """Return the folder of a lake, made if it is not there; only writers do.
+
+    Raises
+    ------
+    PlatformError
+        If it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlatformError(
+            f"the lake folder {folder} cannot be made ({error.strerror}); give another --lake"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise PlatformError(f"the lake folder {folder} is not writable; give another --lake or change its mode")
+    return folder
 
 
 @contextmanager

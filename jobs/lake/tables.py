@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import shutil
 import time
@@ -18,9 +17,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...udfs.errors import ConflictError, InputError, PlatformError
+from ...udfs.errors import ConflictError, InputError
 from .commits import COLUMNS, Commit, Conflict, Identity, commit_of, is_conflict, newest_of, read_log
-from .lock import hold
+from .lock import hold, made
 from .refusals import NOT_DELTA, unreadable
 from .schemas import Table, declared
 
@@ -47,20 +46,6 @@ class Lake:
         remote = re.match(r"[a-z][a-z0-9+.-]*:/", root)
         self.root = root if schema or remote else str(Path(root).expanduser().absolute())
         self.local = not schema and not remote
-        if self.schema:
-            spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
-        elif self.local:
-            self._make_folder()
-
-    def _make_folder(self) -> None:
-        try:
-            Path(self.root).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise PlatformError(
-                f"the lake folder {self.root} cannot be made ({error.strerror}); give another --lake"
-            ) from error
-        if not os.access(self.root, os.W_OK):
-            raise PlatformError(f"the lake folder {self.root} is not writable; give another --lake or change its mode")
 
     # -- names -------------------------------------------------------------------------------------------------
 
@@ -129,6 +114,8 @@ class Lake:
     def tables(self) -> list[str]:
         """Return the names of the lake's tables."""
         if self.schema:
+            if not self.spark.catalog.databaseExists(self.schema):
+                return []
             return sorted(r["tableName"] for r in self.spark.sql(f"SHOW TABLES IN {self.schema}").collect())
         if self.local:
             return sorted(p.parent.name for p in Path(self.root).glob("*/_delta_log"))
@@ -223,8 +210,16 @@ class Lake:
         return frame
 
     def lock(self, who: str) -> AbstractContextManager[None]:
-        """Hold the lake: one writer at a time in a folder lake; elsewhere Delta's own conflict checks serve."""
-        return hold(Path(self.root), who) if self.local else nullcontext()
+        """Make the lake if it is not there and hold it: one writer at a time in a folder; elsewhere Delta's own checks.
+
+        Raises
+        ------
+        PlatformError
+            If the folder cannot be made or written.
+        """
+        if self.schema and not self.spark.catalog.databaseExists(self.schema):
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
+        return hold(made(Path(self.root)), who) if self.local else nullcontext()
 
 
 def deciding(what: str, decide: Any, tries: int = 5) -> Any:

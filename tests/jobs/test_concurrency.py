@@ -41,7 +41,8 @@ def lake(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) ->
         yield Lake(spark, str(tmp_path / "lake"))
         return
     made = Lake(spark, "spark_catalog.together")
-    yield made
+    with made.lock("a test"):  # makes the schema
+        yield made
     spark.sql(f"DROP SCHEMA {made.schema} CASCADE")
 
 

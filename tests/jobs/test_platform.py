@@ -128,15 +128,26 @@ def test_a_lake_below_a_file_cannot_be_made(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("kept")
     for place in (file, file / "lake"):
-        assert f"the lake folder {place} cannot be made" in refused(lambda place=place: Lake(NO_SPARK, str(place)))
+        assert f"the lake folder {place} cannot be made" in refused(
+            lambda place=place: Lake(NO_SPARK, str(place)).lock("a test")
+        )
     assert file.read_text() == "kept"
+
+
+def test_reading_makes_no_lake(tmp_path: Path) -> None:
+    lake = Lake(NO_SPARK, str(tmp_path / "lake"))
+    assert (lake.tables(), lake.newest("selection_x"), list(tmp_path.iterdir())) == ([], None, [])
+    with lake.lock("a test"):
+        assert (tmp_path / "lake").is_dir()
 
 
 def test_a_lake_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The tests may run as root, to whom every folder is writable: os.access stands in.
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and str(path) == str(tmp_path)))
-    assert f"the lake folder {tmp_path} is not writable" in refused(lambda: Lake(NO_SPARK, str(tmp_path)))
+    assert f"the lake folder {tmp_path} is not writable" in refused(
+        lambda: Lake(NO_SPARK, str(tmp_path)).lock("a test")
+    )
 
 
 # -- the command line, as a console script and as a wheel task call it -------------------------------------------------
