@@ -67,12 +67,13 @@ def _quote(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+#: The properties that keep files *and* log, so that an old version stays readable.
+RETENTION = ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration")
+
+
 def keeping(days: int) -> tuple[tuple[str, str], ...]:
-    """Return the properties that keep files *and* log, so that an old version stays readable."""
-    return (
-        ("delta.deletedFileRetentionDuration", f"interval {days} days"),
-        ("delta.logRetentionDuration", f"interval {days} days"),
-    )
+    """Return the properties that keep old versions readable for so many days."""
+    return tuple((name, f"interval {days} days") for name in RETENTION)
 
 
 #: An append that has read what it adds to conflicts with one that got there first (managed runtimes default to less).

@@ -21,7 +21,7 @@ from ...udfs.errors import ConflictError, InputError
 from .commits import COLUMNS, Commit, Conflict, Identity, commit_of, is_conflict, newest_of, read_log
 from .lock import hold, made
 from .refusals import NOT_DELTA, unreadable
-from .schemas import Table, declared
+from .schemas import RETENTION, Table, declared
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -126,21 +126,29 @@ class Lake:
     # -- writing -----------------------------------------------------------------------------------------------
 
     def create(self, table: Table) -> None:
-        """Create a table if it is not there; a race with another creator is fine, and so is what a crash left."""
+        """Create a table, or bring how long it keeps old versions up to date; a race with another creator is fine."""
         log_folder = Path(self.root) / table.name / "_delta_log"
         for attempt in range(5):
             if self.local and any(log_folder.glob("*.json")):
-                return
+                return self._retain(table)
             if self.local and attempt == 4:  # no racing creator takes a second: a log without a commit is a crash's
                 shutil.rmtree(log_folder, ignore_errors=True)
             try:
                 self.spark.sql(table.ddl(self.ref(table.name)))
                 if not self.local or any(log_folder.glob("*.json")):
-                    return
+                    return None if self.local else self._retain(table)
             except Exception as error:
                 if attempt == 4 or not ("NON_EMPTY_LOCATION" in str(error) or is_conflict(error)):
                     raise
             time.sleep(0.2 * (attempt + 1))
+        return None
+
+    def _retain(self, table: Table) -> None:
+        if wanted := {k: v for k, v in table.properties if k in RETENTION}:
+            rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.ref(table.name)}").collect()
+            if not wanted.items() <= {r["key"]: r["value"] for r in rows}.items():
+                pairs = ", ".join(f"'{k}' = '{v}'" for k, v in wanted.items())
+                self.spark.sql(f"ALTER TABLE {self.ref(table.name)} SET TBLPROPERTIES ({pairs})")
 
     def overwrite(self, table: Table, frame: DataFrame, note: dict[str, Any], base: int) -> Commit:
         """Replace all rows in one commit; returns it.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakesift.jobs.lake.commits import COLUMNS, commit_of
+from lakesift.jobs.lake.schemas import RETENTION, scores
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.maintain import maintain
 from lakesift.jobs.recipe import parse
@@ -87,3 +88,16 @@ def test_maintain_compacts_drops_vacuums_and_changes_no_result(
         assert [replace(c, timestamp=0) for c in read] == [replace(c, timestamp=0) for c in commits]
         assert all(abs(a.timestamp - b.timestamp) < 10_000 for a, b in zip(read, commits, strict=True))
         assert lake.history(name, 2) == read[:2]
+
+
+def test_an_edited_keep_versions_reaches_a_table_that_stands(spark: SparkSession, tmp_path: Path) -> None:
+    lake = Lake(spark, str(tmp_path))
+    stamps = set()
+    for days, version in ((365, 0), (365, 0), (30, 1), (30, 1)):
+        table = scores("kept", [], days)
+        lake.create(table)
+        kept = {r["key"]: r["value"] for r in spark.sql(f"SHOW TBLPROPERTIES {lake.ref(table.name)}").collect()}
+        assert {kept[name] for name in RETENTION} == {f"interval {days} days"}
+        assert lake.version(table.name) == version
+        stamps.add(lake.identity(table.name).stamp)
+    assert len(stamps) == 1, "no row changed"
