@@ -38,7 +38,7 @@ def _lengths(level: int, texts: Sequence[bytes], data: bytes) -> list[int]:
 
 
 def test_it_is_built_where_there_is_a_compiler() -> None:
-    assert BUILT or not (shutil.which("cc") or shutil.which("gcc"))
+    assert BUILT or not (shutil.which("cc") or shutil.which("gcc")), "it did not compile: pip install -v -e . says why"
 
 
 @needs_c
