@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from .discovery import scorers
 from .errors import BoundError, ScoreError
+from .kernels.heap import keep_heap
 from .scorer import Fold, Kernel, Scorer, fingerprint
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def _kernel(scorer: Scorer) -> Kernel:
     """Return the scorer's kernel, built once per Python worker."""
     key = f"{scorer.kind}/{fingerprint(scorer)}"
     if key not in _kernels:
+        keep_heap()
         _kernels[key] = scorer.kernel()
         while len(_kernels) > 16:
             _kernels.popitem(last=False)

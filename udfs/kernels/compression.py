@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from .codecs import GZIP_EXTRA, GZIP_WRAPPER, deflated, size_function
 from .deflate import gzip_sizes_after
+from .heap import keep_heap
 from .tokens import utf8
 
 #: Row length in bytes from which copying deflate's state is cheaper than compressing the row again (measured).
@@ -75,16 +76,6 @@ def _sizes_after(codec: str, level: int, targets: Sequence[bytes]) -> Sizes:
     return lambda data: [size(data + target) for target in (*targets, b"")]
 
 
-def _keep_heap() -> None:
-    """Free one large block, so that glibc stops returning the heap's top to the system after every compressor.
-
-    Its trim threshold follows the largest mapped block ever freed. Without this, depending on what else lies on the
-    heap, each call gave 256 KB of state back and faulted it in again: 28 instead of 17 microseconds a pair.
-    """
-    block = bytearray(8 << 20)
-    del block
-
-
 def _parts(data: bytes, limit: int) -> list[bytes]:
     """Cut into the fewest parts of at most `limit` bytes, of equal length within one byte; 0 means one part."""
     count = -(-len(data) // limit) if limit and data else 1
@@ -119,7 +110,7 @@ def alignment(
     encoded = [text.encode() for text in targets]
     size, sizes_after = size_function(codec, level), _sizes_after(codec, level, encoded)
     alone = np.array([size(data) for data in encoded], dtype=np.float64)
-    _keep_heap()
+    keep_heap()
 
     def aligned(data: bytes) -> float:
         found = np.array(sizes_after(data), dtype=np.float64)
