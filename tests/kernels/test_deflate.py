@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lakesift.udfs.errors import ScoreError
-from lakesift.udfs.kernels import deflate
+from lakesift.udfs.kernels import codecs, deflate
 from lakesift.udfs.kernels.codecs import GZIP_WRAPPER
 from lakesift.udfs.kernels.compression import alignment
 from lakesift.udfs.kernels.deflate import PROBE, gzip_sizes_after, lengths
@@ -154,7 +154,7 @@ def test_six_levels_differ_on_the_probe() -> None:
 @needs_c
 @pytest.mark.parametrize("level", [1, 3, 4, 5])
 def test_another_deflate_is_found_out_before_the_first_row(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deflate, "deflated", lambda data, level: zlib.compress(data, level + 1, wbits=-15))
+    monkeypatch.setattr(codecs, "deflated", lambda data, level: zlib.compress(data, level + 1, wbits=-15))
     assert gzip_sizes_after(level, [b"a"]) is None
 
 

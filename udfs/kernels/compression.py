@@ -20,7 +20,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import GZIP_EXTRA, GZIP_WRAPPER, deflated, size_function
+from .codecs import GZIP_WRAPPER, size_function
 from .deflate import gzip_sizes_after
 from .heap import keep_heap
 from .tokens import utf8
@@ -43,7 +43,7 @@ def _gzip_by_zlib(level: int, targets: Sequence[bytes]) -> Sizes:
 
     def sizes(data: bytes) -> list[int]:
         if len(data) < copy_from:
-            return [*(len(deflated(data + target, level)) + GZIP_EXTRA for target in targets), size(data)]
+            return [size(data + target) for target in (*targets, b"")]
         # The smallest window that reaches everything: the same bytes, and less state to copy.
         bits = min(max((len(data) + longest + _LOOKAHEAD - 1).bit_length(), 9), 15)
         after = zlib.compressobj(level, zlib.DEFLATED, -bits)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScoreError
-from .codecs import GZIP_EXTRA, GZIP_WRAPPER, deflated
+from .codecs import GZIP_WRAPPER, size_function
 
 #: Longer texts are never handed over: the C answers "unknown" far below.
 LONGEST = 1 << 20
@@ -104,8 +104,9 @@ def gzip_sizes_after(level: int, texts: Sequence[bytes]) -> Callable[[bytes], ND
     sizes_of, probed = lengths(level, texts), lengths(level, [*texts, PROBE])
     if sizes_of is None or probed is None:
         return None
+    by_zlib = size_function("gzip", level)
     for probe, length in zip([*texts, PROBE], probed(b"").tolist(), strict=False):
-        if length >= 0 and length + GZIP_WRAPPER != _by_zlib(probe, level):
+        if length >= 0 and length + GZIP_WRAPPER != by_zlib(probe):
             return None
 
     def sizes(data: bytes) -> NDArray[np.int32] | None:
@@ -114,7 +115,7 @@ def gzip_sizes_after(level: int, texts: Sequence[bytes]) -> Callable[[bytes], ND
             return None
         found += GZIP_WRAPPER
         at = zlib.crc32(data) % len(texts)
-        if found[at] != (expected := _by_zlib(data + texts[at], level)):
+        if found[at] != (expected := by_zlib(data + texts[at])):
             raise ScoreError(
                 f"a pair of {len(data)} and {len(texts[at])} bytes has gzip size {found[at]} by our C and {expected} "
                 f"by zlib {zlib.ZLIB_RUNTIME_VERSION} at level {level}, where both must be equal; set "
@@ -123,7 +124,3 @@ def gzip_sizes_after(level: int, texts: Sequence[bytes]) -> Callable[[bytes], ND
         return found
 
     return sizes
-
-
-def _by_zlib(data: bytes, level: int) -> int:
-    return len(deflated(data, level)) + GZIP_EXTRA
