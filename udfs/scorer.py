@@ -78,6 +78,8 @@ class Estimator(ABC):
     revision: ClassVar[int] = 1
     value: ClassVar[str] = "double"
     comment: ClassVar[str] = ""
+    #: What `fit` returns; what a model is restored as.
+    makes: ClassVar[type[Scorer]]
 
     of: str = "text"
 
@@ -93,7 +95,31 @@ class Estimator(ABC):
 
     @abstractmethod
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> Scorer:
-        """Learn. `fold(f, table)` makes one pass of `f` over a table of `fits_on` and returns the final state."""
+        """Learn. `fold(f, table)` makes one pass of `f` over a table of `fits_on` and returns the final state.
+
+        A target gives its texts. "documents" gives `f.reads`, by default the estimator's inputs.
+        """
+
+
+@dataclass(frozen=True)
+class OnDocuments(Estimator):
+    """An estimator that learns from the documents: fitted once for (parameters, fit table), reused on later runs.
+
+    Parameters
+    ----------
+    fit_where : str
+        SQL condition over source columns: which documents it learns from; all with a defined input by default.
+    refit : {"never", "always"}, default "never"
+        "always" makes a new model in every run that has something to do; the command line's --refit does so once.
+    """
+
+    fit_where: str = ""
+    refit: str = "never"
+
+    @property
+    def fits_on(self) -> tuple[str, ...]:
+        """The documents."""
+        return ("documents",)
 
 
 class Fold(ABC, Generic[State]):
@@ -101,9 +127,12 @@ class Fold(ABC, Generic[State]):
 
     `add` may be split anywhere and `merge` may be called in any tree; the bytes of the result must not change.
     `limit_bytes` bounds the pickled state of one partial; beyond it the pass stops with an error that names it.
+    `reads` names the columns that a pass over the documents gives to `add`: document inputs, labels of scores, or "h",
+    the int64 hash xxhash64(id), which is what samples are keyed by; None stands for the estimator's inputs.
     """
 
     limit_bytes: ClassVar[int] = 3_000_000
+    reads: tuple[str, ...] | None = None
 
     @abstractmethod
     def zero(self) -> State:

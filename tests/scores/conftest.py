@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+
 from lakesift.udfs.scorer import DOCUMENT_INPUTS, Estimator, Fold, Scorer
 from tests.texts import ODD, functions, human_eval
 
@@ -13,18 +15,30 @@ from tests.texts import ODD, functions, human_eval
 TARGET = "target"
 
 
-def fit_locally(estimator: Estimator, tables: Mapping[str, Sequence[Any]]) -> Scorer:
-    """Fit by one `add` per table, without Spark; `tables` has the columns (lists without nulls) by table name."""
+Tables = Mapping[str, Mapping[str, Sequence[Any]]]
+
+
+def columns_of(estimator: Estimator, f: Fold[Any], table: str, tables: Tables) -> list[Sequence[Any]]:
+    """Return what a pass of `f` over a table reads: the texts of a target, of the documents what the fold asks for."""
+    names = (f.reads or estimator.inputs) if table == "documents" else ("text",)
+    return [tables[table][name] for name in names]
+
+
+def fit_locally(estimator: Estimator, tables: Tables) -> Scorer:
+    """Fit by one `add` per table, without Spark; `tables` has columns without nulls by table and name."""
 
     def fold(f: Fold[Any], table: str) -> Any:
-        return f.merge(f.zero(), f.add(f.zero(), *tables[table]))
+        return f.merge(f.zero(), f.add(f.zero(), *columns_of(estimator, f, table, tables)))
 
     return estimator.fit(fold)
 
 
-def contract_tables() -> dict[str, list[list[str]]]:
-    """Return small columns for every table that an estimator may fit on."""
-    return {TARGET: [human_eval(6)], "documents": [functions(60)]}
+def contract_tables() -> dict[str, dict[str, Sequence[Any]]]:
+    """Return small columns for every table that an estimator may fit on; "h" stands for xxhash64(id)."""
+    draw = np.random.default_rng(3)
+    vectors = draw.normal(size=(60, 8)).astype(np.float32)
+    h = draw.integers(-(2**63), 2**63, 60, np.int64)
+    return {TARGET: {"text": human_eval(6)}, "documents": {"h": h, "text": functions(60), "vector": vectors}}
 
 
 def declared(cls: type[Scorer] | type[Estimator], **parameters: Any) -> Scorer | Estimator:
@@ -40,9 +54,11 @@ def made(cls: type[Scorer] | type[Estimator], **parameters: Any) -> Scorer:
     return fit_locally(instance, contract_tables()) if isinstance(instance, Estimator) else instance
 
 
-def contract_columns(scorer: Scorer) -> list[list[Any]]:
-    """Return one column for each input of the scorer: real and odd texts, with two rows repeated."""
-    unknown = [name for name in scorer.inputs if name not in DOCUMENT_INPUTS]
+def contract_columns(scorer: Scorer) -> list[Any]:
+    """Return one column for each input of the scorer: real and odd texts or vectors, with rows repeated."""
+    unknown = [name for name in scorer.inputs if name not in (*DOCUMENT_INPUTS, "vector")]
     assert not unknown, f"the contract has no sample values for inputs {unknown}: add them here"
     texts = [*ODD, *functions(30), "x" * 20_000, *human_eval(3), functions(1)[0], ODD[1]]
-    return [texts for _ in scorer.inputs]
+    vectors = np.random.default_rng(4).normal(size=(len(texts), 8)).astype(np.float32)
+    vectors[-1] = vectors[0]
+    return [vectors if name == "vector" else texts for name in scorer.inputs]

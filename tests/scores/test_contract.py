@@ -15,7 +15,7 @@ import pytest
 from lakesift.udfs import discovery
 from lakesift.udfs.errors import LakeSiftError
 from lakesift.udfs.scorer import Estimator, Fold, Scorer, fingerprint
-from tests.scores.conftest import TARGET, contract_columns, contract_tables, declared, fit_locally, made
+from tests.scores.conftest import TARGET, columns_of, contract_columns, contract_tables, declared, fit_locally, made
 
 EXTRA = discovery.discover("tests.extra_scores", "lakesift.scores", (Scorer, Estimator))
 FOUND = {**discovery.scorers(), **EXTRA}
@@ -36,8 +36,10 @@ def rows(found: dict[str, np.ndarray], take: Any) -> dict[str, bytes]:
     return {k: v[take].tobytes() for k, v in found.items()}
 
 
-def pick(columns: Sequence[Sequence[Any]], order: Sequence[int]) -> list[list[Any]]:
-    return [[column[i] for i in order] for column in columns]
+def pick(columns: Sequence[Sequence[Any]], order: Sequence[int]) -> list[Any]:
+    """Return some rows of lists or of arrays."""
+    take = list(order)
+    return [c[take] if isinstance(c, np.ndarray) else [c[i] for i in take] for c in columns]
 
 
 def test_a_registered_package_of_one_file_is_discovered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +65,8 @@ def test_it_says_what_it_is(kind: str) -> None:
     assert ";" in scorer.comment, "unit and range; direction; when null"
     assert (declared_class.value, declared_class.comment) == (scorer.value, scorer.comment)
     assert scorer.fitted == issubclass(declared_class, Estimator)
-    assert declared(declared_class).inputs == scorer.inputs == ("text",)
+    assert declared(declared_class).inputs == scorer.inputs
+    assert set(scorer.inputs) <= {"text", "vector"}, "the default reads text, or an embedding called vector"
 
 
 @every
@@ -103,7 +106,8 @@ def test_inputs_are_not_changed(kind: str) -> None:
     columns = contract_columns(scorer)
     before = copy.deepcopy(columns)
     values(scorer, columns)
-    assert columns == before
+    for column, was in zip(columns, before, strict=True):
+        np.testing.assert_array_equal(column, was)
 
 
 @every
@@ -135,7 +139,7 @@ def test_the_fingerprint_follows_every_parameter(kind: str) -> None:
     cls, scorer = FOUND[kind], made(FOUND[kind])
     changed: dict[str, Scorer] = {}
     for field in dataclasses.fields(cls):
-        if field.name not in ("of", "target"):
+        if field.name not in ("of", "target", "fit_where", "refit"):
             candidates = others(get_type_hints(cls)[field.name], getattr(declared(cls), field.name))
             changed[f"parameter {field.name}"] = _first_accepted(cls, field.name, candidates)
     for field in dataclasses.fields(scorer):
@@ -166,7 +170,7 @@ def test_the_name_of_a_table_is_no_part_of_what_was_learnt(kind: str) -> None:
     renamed = dataclasses.replace(estimator, target="elsewhere")
     fitted = fit_locally(renamed, {**tables, "elsewhere": tables[TARGET]})
     assert fingerprint(fitted) == fingerprint(fit_locally(estimator, tables))
-    reversed_rows = {**tables, TARGET: [column[::-1] for column in tables[TARGET]]}
+    reversed_rows = {**tables, TARGET: {name: column[::-1] for name, column in tables[TARGET].items()}}
     assert fingerprint(fit_locally(estimator, reversed_rows)) == fingerprint(fitted)
 
 
@@ -176,15 +180,16 @@ def test_folds_give_the_same_bytes_for_any_tree(kind: str) -> None:
     tables = contract_tables()
 
     def fold(f: Fold[Any], table: str) -> Any:
-        seen.append((f, tables[table]))
-        return f.add(f.zero(), *tables[table])
+        columns = columns_of(estimator, f, table, tables)
+        seen.append((f, columns))
+        return f.add(f.zero(), *columns)
 
     estimator = declared(FOUND[kind])
     assert isinstance(estimator, Estimator)
     estimator.fit(fold)
     assert seen
     for f, columns in seen:
-        repeated = [[*column, *column[:3]] for column in columns]
+        repeated = pick(columns, [*range(len(columns[0])), 0, 1, 2])
         expected = pickle.dumps(f.add(f.zero(), *repeated))
         assert len(expected) <= f.limit_bytes
         for seed in range(12):

@@ -36,7 +36,7 @@ def test_wrong_parameters(parameters: dict[str, Any], sentence: str) -> None:
 
 def test_a_target_without_ngrams_is_an_error() -> None:
     with pytest.raises(InputError, match="no text of target 't' has 13 words"):
-        fit_locally(NgramOverlap(target="t"), {"t": [["too short", ""]]})
+        fit_locally(NgramOverlap(target="t"), {"t": {"text": ["too short", ""]}})
 
 
 def test_the_bound() -> None:

@@ -30,7 +30,7 @@ def reference() -> Any:
 
 
 def fitted(texts: list[str], **parameters: Any) -> ZipFitScorer:
-    scorer = fit_locally(ZipFit(target=TARGET, **parameters), {TARGET: [texts]})
+    scorer = fit_locally(ZipFit(target=TARGET, **parameters), {TARGET: {"text": texts}})
     assert isinstance(scorer, ZipFitScorer)
     return scorer
 

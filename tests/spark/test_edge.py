@@ -109,7 +109,7 @@ def test_zipfit_equals_its_package_through_spark(spark: SparkSession) -> None:
     )
     pairs = 0
     for level in (1, 6, 9):
-        scorer = fit_locally(ZipFit(target="t", level=level), {"t": [targets]})
+        scorer = fit_locally(ZipFit(target="t", level=level), {"t": {"text": targets}})
         got = {r["id"]: r["value"] for r in apply(frame.repartition(3), scorer).collect()}
         theirs = reference("", "", k=1, compression_algorithm="gzip", compress_level=level)
         sizes = [theirs.compress(t) for t in targets]

@@ -61,7 +61,7 @@ def peak_kib(rows: int, folder: str) -> int:
     spark.createDataFrame(made, "id string, content_hash bigint, text string").repartition(2).write.format(
         "delta"
     ).save(table)
-    fitted = fit_locally(ZipFit(target=TARGET, level=1), {TARGET: [human_eval(TARGETS)]})
+    fitted = fit_locally(ZipFit(target=TARGET, level=1), {TARGET: {"text": human_eval(TARGETS)}})
     scored = apply(
         spark.read.format("delta").load(table), Peak(**{f.name: getattr(fitted, f.name) for f in fields(fitted)})
     )

@@ -110,6 +110,7 @@ class NgramOverlap(Estimator):
 
     kind = "ngram_overlap"
     comment = _COMMENT
+    makes = NgramOverlapScorer
 
     target: str = ""
     n: int = 13

@@ -127,6 +127,7 @@ class ZipFit(Estimator):
 
     kind = "zipfit"
     comment = _COMMENT
+    makes = ZipFitScorer
 
     target: str = ""
     codec: Literal["gzip", "zstd", "lz4"] = "gzip"
