@@ -6,12 +6,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import BoundError
-from .documents import Documents, joined_columns, mentions
+from .asking import Asking
+from .documents import Documents, joined_columns
 from .lake.manifest import Manifest
 from .lake.tables import Lake
+from .memos import UNIT_LIMIT, Memos
 from .ranking import DRIVER_ROWS
 from .recipe import Budget
-from .selectors.selector import Selector
+from .recipe_types import mentions
+from .selectors.selector import Ask, Selector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,15 +30,14 @@ class Choice:
 
     def __init__(
         self,
-        lake: Lake,
-        documents: Documents,
-        keys: tuple[str, int],
+        memos: Memos,
         summary: dict[str, Any],
         published: int,
         manifest: Manifest,
     ) -> None:
-        self.lake, self.documents, self.recipe = lake, documents, documents.recipe
-        self.keys, self.summary, self.published, self.manifest = keys, summary, published, manifest
+        self.memos, self.lake, self.documents = memos, memos.lake, memos.documents
+        self.keys, self.recipe = memos.keys, memos.documents.recipe
+        self.summary, self.published, self.manifest = summary, published, manifest
         self.picks: pd.DataFrame | None = None
         self.counts: dict[str, int] = {}
 
@@ -46,9 +48,13 @@ class Choice:
     @cached_property
     def rows(self) -> DataFrame:
         """Eligible rows: id, and the labels and source columns that the selector, controls and budget name."""
+        from pyspark.sql import functions as F
+
         recipe, scores = self.recipe, self.scores()
-        needs = recipe.chooser_columns()
+        needs = recipe.chooser_columns() | {n.split(".")[0] for n in recipe.selector.asks} - recipe.asked()
         needs |= {recipe.budget.count} if recipe.budget.tokens else set()
+        vectors = sorted(n for n in needs if n in recipe.scores and recipe.scores[n].value.startswith("array"))
+        needs -= set(vectors)
         wanted = {n.lower() for n in needs}
         source_columns = {c for c in self.documents.named if c.lower() in wanted or mentions(recipe.where, c)}
         if source_columns:
@@ -60,7 +66,11 @@ class Choice:
                 source.select(*(f"`{c}`" for c in source.columns if c in named)).drop("row_hash"), "id", "inner"
             )
         eligible = scores.where(recipe.where) if recipe.where else scores
-        return at_hand(eligible.select("id", *(f"`{n}`" for n in sorted(needs))), self.summary["documents"])
+        rows = at_hand(eligible.select("id", *(f"`{n}`" for n in sorted(needs))), self.summary["documents"])
+        for name in vectors:  # every document has a row in the memo: the few columns are broadcast, vectors stay put
+            few = F.broadcast(rows) if self.summary["documents"] <= UNIT_LIMIT else rows
+            rows = self.memos.values(self.memos.scored[name]).withColumnRenamed("value", name).join(few, "id", "inner")
+        return rows
 
     def choose(self) -> pd.DataFrame:
         """Rank and cut; returns picks with `tokens_used` under a token budget."""
@@ -75,7 +85,9 @@ class Choice:
             "ineligible": self.summary["documents"] - made["eligible"],
             "unranked": made["eligible"] - made["ranked"],
         }
-        self.picks = cut(recipe.selector, rows, recipe.budget, self.summary["documents"], made["ranked"], recipe.seed)
+        ask = Asking(self.memos, rows, self.manifest) if recipe.selector.asks else None
+        documents = self.summary["documents"]
+        self.picks = cut(recipe.selector, rows, recipe.budget, documents, made["ranked"], recipe.seed, ask)
         self.counts["selected"] = len(self.picks)
         if recipe.budget.rows and len(self.picks) < recipe.budget.rows:
             note = (
@@ -97,7 +109,15 @@ def at_hand(rows: DataFrame, most: int) -> DataFrame:
     return rows.sparkSession.createDataFrame(rows.toArrow(), rows.schema)
 
 
-def cut(selector: Selector, rows: DataFrame, budget: Budget, documents: int, ranked: int, seed: int) -> pd.DataFrame:
+def cut(
+    selector: Selector,
+    rows: DataFrame,
+    budget: Budget,
+    documents: int,
+    ranked: int,
+    seed: int,
+    ask: Ask | None = None,
+) -> pd.DataFrame:
     """Return the picks under a budget: rows, a fraction of the documents (rounded), or tokens.
 
     Under a token budget the ranking's longest prefix that fits is taken, nothing is skipped; `truncate_last` keeps one
@@ -109,7 +129,7 @@ def cut(selector: Selector, rows: DataFrame, budget: Budget, documents: int, ran
             raise BoundError(
                 f"the budget is {wanted:,} rows; the driver holds at most {DRIVER_ROWS:,}: select fewer, or in parts"
             )
-        return selector.select(rows, wanted, seed)
+        return selector.select(rows, wanted, seed, ask=ask)
     from pyspark.sql import functions as F
 
     counted = rows.where(F.col(budget.count).isNotNull())
@@ -117,7 +137,7 @@ def cut(selector: Selector, rows: DataFrame, budget: Budget, documents: int, ran
     size = int(1.2 * budget.tokens / max(float(mean), 1.0)) + 100
     while True:
         size = min(size, DRIVER_ROWS)
-        picks = selector.select(counted, size, seed)
+        picks = selector.select(counted, size, seed, ask=ask)
         tokens = picks[["id"]].merge(_tokens(counted, picks, budget.count), on="id", how="left")["tokens"].to_numpy()
         total = tokens.cumsum()
         fits = int((total <= budget.tokens).sum())

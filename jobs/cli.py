@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=[parent])
 
     run = add("run", "ingest, score and select: bring everything a recipe derives up to date")
+    run.add_argument("--refit", action="store_true", help="fit the models that learn from documents again")
     run.add_argument("--report", action="store_true", help="end on the report, in the same session")
     add("ingest", "take source files into their tables, and stop")
     add("score", "compute what is missing and publish scores_<recipe>, and stop")
@@ -86,7 +87,7 @@ def _run(args: argparse.Namespace) -> str:
 
     lake, recipe = _open(args)
     until = {"ingest": "ingest", "score": "score"}.get(args.command, "select")
-    manifest = run(lake, recipe, until)
+    manifest = run(lake, recipe, until, getattr(args, "refit", False))
     lines = [manifest.table(), *(f"note: {n}" for n in manifest.notes)]
     if until == "select":
         state = "nothing has changed since" if manifest.noop else "run"

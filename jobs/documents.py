@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import InputError, RecipeError
-from ..udfs.scorer import DOCUMENT_INPUTS, digest
+from ..udfs.scorer import DOCUMENT_INPUTS, OnDocuments, digest
 from .lake.commits import Identity
 from .lake.refusals import refusal
 from .lake.schemas import RESERVED_TYPES
 from .lake.tables import Lake
 from .recipe import Recipe
+from .recipe_types import mentions
+from .roots import hash_name, input_sets, source_columns
 from .sort_keys import number
 
 if TYPE_CHECKING:
@@ -41,13 +43,19 @@ class Documents:
         return f"CAST(({self.recipe.documents.id}) AS STRING)"
 
     def inputs(self, names: tuple[str, ...]) -> list[str]:
-        """Return SQL for document inputs, aliased by their names."""
-        return [f"{text_of(getattr(self.recipe.documents, n))} AS {n}" for n in names]
+        """Return SQL for document inputs and source columns, aliased by their names."""
+        documents = self.recipe.documents
+        return [f"{text_of(getattr(documents, n))} AS {n}" if n in DOCUMENT_INPUTS else f"`{n}`" for n in names]
 
     def hashes(self) -> dict[str, str]:
         """Return, per distinct set of document inputs, the name and SQL of its content hash."""
         return {
-            hash_name(s): _hash([f"CAST(({getattr(self.recipe.documents, n)}) AS STRING)" for n in s])
+            hash_name(s): _hash(
+                [
+                    f"CAST(({getattr(self.recipe.documents, n)}) AS STRING)" if n in DOCUMENT_INPUTS else f"`{n}`"
+                    for n in s
+                ]
+            )
             for s in input_sets(self.recipe)
         }
 
@@ -71,24 +79,6 @@ class Documents:
 def _hash(parts: list[str]) -> str:
     # xxhash64('a', NULL) = xxhash64(NULL, 'a'): null flags tell them apart.
     return f"xxhash64({', '.join(f'{p} IS NULL, {p}' for p in parts)})"
-
-
-def roots(recipe: Recipe, label: str) -> tuple[str, ...]:
-    """Return the document inputs at the root of a score, in fixed order."""
-    found: set[str] = set()
-    for name in recipe.scores[label].inputs:
-        found |= {name} if name in DOCUMENT_INPUTS else set(roots(recipe, name))
-    return tuple(n for n in DOCUMENT_INPUTS if n in found)
-
-
-def input_sets(recipe: Recipe) -> list[tuple[str, ...]]:
-    """Return the distinct sets of document inputs, text alone first."""
-    return list(dict.fromkeys([("text",), *(roots(recipe, label) for label in recipe.scores)]))
-
-
-def hash_name(names: tuple[str, ...]) -> str:
-    """Return the column of keys that holds the hash of these inputs."""
-    return "hash_" + "_".join(names)
 
 
 def analyse(frame: DataFrame, sql: str, where: str) -> None:
@@ -168,16 +158,11 @@ def _leaves(name: str, kind: Any) -> list[tuple[str, str]]:
     return [leaf for n, k in inner for leaf in _leaves(n, k)] if inner else [(name, kind.simpleString())]
 
 
-def mentions(expression: str, column: str) -> bool:
-    """Return whether an SQL expression may name a column: its name occurs as a word, in any case."""
-    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", expression, re.IGNORECASE) is not None
-
-
 def _named(recipe: Recipe, frame: DataFrame) -> tuple[str, ...]:
     """Return source columns that `where:`, selectors and the report name (a label of the same name wins)."""
     labels = {label.lower() for label in recipe.scores}
     words = {c.lower() for c in frame.columns if mentions(recipe.where, c)} | {s.lower() for s in recipe.shares}
-    words |= {n.lower() for n in recipe.chooser_columns()}
+    words |= {n.lower() for n in (*recipe.chooser_columns(), *source_columns(recipe))}
     return tuple(c for c in frame.columns if c.lower() in words - labels)
 
 
@@ -206,6 +191,11 @@ def open_documents(lake: Lake, recipe: Recipe) -> Documents:
         sql = getattr(recipe.documents, key)
         if sql:
             analyse(frame, sql, f"documents.{key}")
+    for label, score in recipe.scores.items():
+        for column in set(score.inputs) & set(source_columns(recipe)):
+            analyse(frame, f"`{column}`", f"scores.{label}")
+        if isinstance(score, OnDocuments) and score.fit_where:
+            analyse_condition(frame, score.fit_where, f"scores.{label}: fit_where")
     keep = _kept(recipe, frame)
     _check_kept(recipe, frame, keep)
     for name in recipe.shares:

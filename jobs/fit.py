@@ -1,23 +1,28 @@
-"""Fitting: estimators learn from the recipe's targets, and what they learnt is kept as data in `models`."""
+"""Fitting: estimators learn from the recipe's targets and documents, and what they learnt is kept in `models`.
+
+What learns from targets alone is fitted in every run: it is cheap, and the same targets give the same model. What
+learns from documents is fitted once for its key and taken from `models` afterwards, until `refit`.
+"""
 
 from __future__ import annotations
 
-import io
-import json
+import logging
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..udfs.scorer import Fold, Scorer, fingerprint, parameters
+from ..udfs.scorer import Estimator, Fold, OnDocuments, Scorer, digest, fingerprint, parameters
 from ..udfs.spark import fold
 from .documents import Documents, analyse, analyse_condition, open_input, text_of
 from .lake.commits import Identity
 from .lake.manifest import Manifest
-from .lake.schemas import models
 from .lake.tables import Lake, deciding
+from .memos import Memos
+from .model_store import Model, recall, remember
+from .roots import hash_name, roots
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+log = logging.getLogger("lakesift")
 
 
 def open_target(lake: Lake, documents: Documents, name: str) -> tuple[DataFrame, Identity]:
@@ -39,78 +44,147 @@ def target_texts(frame: DataFrame, documents: Documents, name: str, held_out: bo
     return rows.selectExpr(f"{text_of(target.text)} AS text")
 
 
-def fit_scores(lake: Lake, documents: Documents, manifest: Manifest) -> dict[str, Scorer]:
-    """Return every score of the recipe as a fitted scorer, by label; new models are written to `models`."""
-    recipe, made, opened = documents.recipe, {}, {}
-    fitted: dict[str, tuple[Scorer, list[str]]] = {}
-    for label, score in recipe.scores.items():
-        if isinstance(score, Scorer):
-            made[label] = score
-            continue
+class Fitting:
+    """The fitted scorers of one run."""
+
+    def __init__(self, memos: Memos, manifest: Manifest, refit: bool = False) -> None:
+        self.memos, self.manifest, self.refit = memos, manifest, refit
+        self.lake, self.documents = memos.lake, memos.documents
+        self.reused: dict[str, Model] = {}
+        self._targets: dict[str, tuple[DataFrame, Identity]] = {}
+
+    def from_targets(self) -> dict[str, Scorer]:
+        """Return, by label, the scorers that need no fitting and those that learn from targets alone."""
+        made, fitted = {}, []
+        for label, score in self.documents.recipe.scores.items():
+            if isinstance(score, Scorer):
+                made[label] = score
+            elif "documents" not in score.fits_on:
+                made[label] = score.fit(self._pass(score))
+                learnt = {"tables": [self._named(n) for n in score.fits_on]}
+                fitted.append(Model(fingerprint(made[label]), made[label], learnt))
+        if fitted:
+            self._remember("fit", fitted)
+        return made
+
+    def from_documents(self, label: str, prints: dict[str, str]) -> Scorer:
+        """Return the model of a label: the newest of its key, or a new one; `prints` of the scores that it reads."""
+        score = self.documents.recipe.scores[label]
+        assert isinstance(score, OnDocuments)
         for name in score.fits_on:
-            if name not in opened:
-                frame, identity = open_target(lake, documents, name)
-                opened[name] = frame, identity
-                manifest.inputs[f"target {name}"] = {"table": identity.ref, "version": identity.version}
+            self._open(name)
+        key = fit_key(self.documents, label, prints, {n: self._stamp(n) for n in score.fits_on if n != "documents"})
+        model = None if self.refit or score.refit == "always" else recall(self.lake, key, score)
+        if model:
+            self.reused[label] = model
+            return model.scorer
+        log.info("  %s: fitting on %s", label, ", ".join(score.fits_on))
+        made = score.fit(self._pass(score))
+        learnt = {
+            "tables": [self._named(n) for n in score.fits_on],
+            "documents": self.documents.identity.version,
+        }
+        reads = {i: prints[i] for i in made.inputs if i in prints}
+        self._remember(f"fit {label}", [Model(fingerprint(made, reads), made, learnt, key)])
+        return made
 
+    def newer(self, label: str) -> None:
+        """Note how many documents are newer than a model that was reused: ids that its fit table did not have."""
+        model, documents = self.reused.get(label), self.documents
+        before = model.learnt.get("documents") if model else None
+        if model is None or before == documents.identity.version:
+            return
+        hint = "; lakesift run --refit makes a new one"
+        table = documents.recipe.documents.table
+        try:
+            if before is None:
+                raise LookupError
+            old = self.lake.read(table, before).selectExpr(f"{documents.id} AS id").where("id IS NOT NULL")
+            now = self.lake.read(*self.memos.keys).select("id")
+            count, new = now.count(), now.join(old, "id", "left_anti").count()
+        except Exception:  # not pinned, or the version was vacuumed
+            self.manifest.notes.append(f"{label}: the model was fitted on an older state of {table}{hint}")
+            return
+        if new:
+            newer = f"{new:,} of {count:,} rows ({100 * new / count:.2g} %) are newer than the model"
+            self.manifest.notes.append(f"{label}: {newer}, fitted on version {before} of {table}{hint}")
+
+    # -- passes --------------------------------------------------------------------------------------------------
+
+    def _pass(self, score: Estimator) -> Any:
         def one_pass(f: Fold[Any], name: str) -> Any:
-            return fold(target_texts(opened[name][0], documents, name), f)
+            if name == "documents":
+                assert isinstance(score, OnDocuments)
+                return fold(self._rows(score, f.reads or score.inputs), f)
+            return fold(target_texts(self._open(name)[0], self.documents, name), f)
 
-        made[label] = score.fit(one_pass)
-        fitted[fingerprint(made[label])] = (
-            made[label],
-            [f"{n}: {opened[n][1].ref}@{opened[n][1].version}" for n in score.fits_on],
-        )
-    if fitted:
-        with manifest.step("fit", "models") as step:
+        return one_pass
+
+    def _rows(self, score: OnDocuments, names: tuple[str, ...]) -> DataFrame:
+        """Return the columns that a fold reads, one row per document that the model may learn from."""
+        from pyspark.sql import functions as F
+
+        documents, memos, scored = self.documents, self.memos, self.memos.scored
+        read = [n for n in score.inputs if n in scored]
+        within = None
+        if read and score.fit_where:
+            within = documents.frame.where(score.fit_where).selectExpr(f"{documents.id} AS id").distinct()
+        h = F.xxhash64("id").alias("h")
+        if read:
+            rows = memos.lake.read(*memos.keys).select("id") if set(names) == {"h"} else None
+            for name in (n for n in names if n in scored):
+                part = memos.values(scored[name]).withColumnRenamed("value", name)
+                rows = part if rows is None else rows.join(part, "id", "inner")
+            assert rows is not None
+            rows = rows.join(within, "id", "left_semi") if within is not None else rows
+            return rows.select(*(h if n == "h" else F.col(f"`{n}`") for n in names))
+        frame = documents.frame.where(score.fit_where) if score.fit_where else documents.frame
+        inputs = documents.inputs(tuple(n for n in names if n != "h"))
+        rows = frame.selectExpr(f"{documents.id} AS id", f"{documents.row_hash()} AS row_hash", *inputs)
+        if documents.repeated:
+            taken = memos.lake.read(*memos.keys).select("id", "row_hash")
+            rows = rows.join(taken, ["id", "row_hash"], "left_semi").dropDuplicates(["id"])
+        return rows.where("id IS NOT NULL").select(*(h if n == "h" else F.col(f"`{n}`") for n in names))
+
+    # -- targets and models ----------------------------------------------------------------------------------------
+
+    def _open(self, name: str) -> tuple[DataFrame, Identity]:
+        if name == "documents":
+            return self.documents.frame, self.documents.identity
+        if name not in self._targets:
+            frame, identity = open_target(self.lake, self.documents, name)
+            self._targets[name] = frame, identity
+            self.manifest.inputs[f"target {name}"] = {"table": identity.ref, "version": identity.version}
+        return self._targets[name]
+
+    def _named(self, name: str) -> str:
+        identity = self._open(name)[1]
+        return f"{name}: {identity.ref}@{identity.version}"
+
+    def _stamp(self, name: str) -> str:
+        frame, identity = self._open(name)
+        if identity.stamp:
+            return identity.stamp
+        texts = target_texts(frame, self.documents, name).selectExpr("count(*) AS n", "bit_xor(xxhash64(text)) AS x")
+        return str(texts.collect()[0].asDict())
+
+    def _remember(self, name: str, made: list[Model]) -> None:
+        with self.manifest.step(name, "models") as step:
             step.computed = 0
-            deciding("models", lambda: _remember(lake, fitted, step))
-    return made
+            commit = deciding("models", lambda: remember(self.lake, made))
+            if commit is None:
+                step.unchanged(self.lake.version("models"))
+            else:
+                step.computed = commit.rows
+                step.wrote(commit.version)
 
 
-def _npy(value: Any) -> bytes:
-    # Strings as UTF-8 bytes with offsets-free JSON: .npy of object arrays would need pickle.
-    body = io.BytesIO()
-    array = np.asarray(value) if isinstance(value, np.ndarray) else np.frombuffer(json.dumps(value).encode(), np.uint8)
-    np.save(body, array, allow_pickle=False)
-    return body.getvalue()
-
-
-def _remember(lake: Lake, fitted: dict[str, tuple[Scorer, list[str]]], step: Any) -> None:
-    """Append the models that the table lacks."""
-    from pyspark.sql import functions as F
-    from pyspark.sql import types as T
-
-    table = models()
-    known = set()
-    if lake.newest(table.name):
-        there = lake.read(table.name).select("fingerprint").where(F.col("fingerprint").isin(list(fitted)))
-        known = {r["fingerprint"] for r in there.collect()}
-    new = {k: v for k, v in fitted.items() if k not in known}
-    if not new:
-        step.unchanged(lake.version(table.name))
-        return
-    rows = []
-    for key, (scorer, tables) in new.items():
-        body = parameters(scorer)
-        state = {k: bytearray(_npy(v)) for k, v in body.items() if isinstance(v, np.ndarray | tuple)}
-        plain = json.dumps({k: v for k, v in body.items() if k not in state}, sort_keys=True)
-        rows.append((key, scorer.kind, plain, state, json.dumps(tables)))
-    schema = T.StructType(
-        [
-            T.StructField("fingerprint", T.StringType()),
-            T.StructField("kind", T.StringType()),
-            T.StructField("params", T.StringType()),
-            T.StructField("state", T.MapType(T.StringType(), T.BinaryType())),
-            T.StructField("fitted_on", T.StringType()),
-        ]
-    )
-    frame = lake.spark.createDataFrame(rows, schema).withColumn("fitted_at", F.current_timestamp())
-    # Read in the append's own plan: of two runs that learnt the same, one commits and the other finds it there.
-    there = lake.read(table.name).select("fingerprint")
-    commit = lake.append(table, frame.join(there, "fingerprint", "left_anti"), {"models": sorted(new)})
-    if commit is None:
-        step.unchanged(lake.version(table.name))
-        return
-    step.computed = commit.rows
-    step.wrote(commit.version)
+def fit_key(documents: Documents, label: str, prints: dict[str, str], targets: dict[str, str]) -> str:
+    """Return what a model that learns from documents is kept under: estimator, fit table, what it reads, targets."""
+    recipe = documents.recipe
+    score = recipe.scores[label]
+    body = {k: v for k, v in parameters(score).items() if k not in ("of", "target", "refit")}
+    reads = [prints.get(i) or i for i in score.inputs]
+    sql = documents.hashes()[hash_name(roots(recipe, label))]
+    chosen = [[recipe.targets[n].text, recipe.targets[n].where, stamp] for n, stamp in targets.items()]
+    return digest([score.kind, score.revision, body, reads, documents.identity.ref, sql, chosen])

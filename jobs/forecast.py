@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 
-from ..udfs.scorer import Estimator, fingerprint
+from ..udfs.scorer import Estimator, OnDocuments, fingerprint
 from .documents import Documents
 from .lake.manifest import Manifest
 from .lake.tables import Lake
+from .memos import memo_table
 from .recipe import Recipe, Source, order
 from .run import last_run, stamps, standing
-from .score import keys_stamp, memo_table
+from .score import keys_stamp
 from .sources import files, sources_identity
 from .text_table import text_table
 
@@ -31,7 +32,7 @@ def steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     if standing(lake, recipe, seen):
         rows = [(s.step, s.table, s.outcome) for s in seen.steps]
         return text_table(("step", "table", "would be"), rows) + f"\nrun {seen.run_id} stands: a run would do nothing"
-    rows = []
+    rows, asked = [], recipe.asked()
     tables = {table: _ingest(lake, table, *source) for table, source in ingested(recipe).items()}
     rows += [("ingest", table, would) for table, would in tables.items()]
     fresh = tables.get(recipe.documents.table, UNCHANGED) == UNCHANGED
@@ -39,6 +40,11 @@ def steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     rows.append(("keys", f"keys_{recipe.name}", UNCHANGED if keys else "computed: one pass over the documents"))
     same, prints = keys, _fingerprints(lake, recipe)
     for label in order(recipe):
+        if label in asked:
+            rows.append(
+                (f"score {label}", memo_table(recipe.scores[label]).name, "computed for rows that select asks for")
+            )
+            continue
         would = _score(lake, recipe, label, prints.get(label), documents, keys)
         same = same and would == UNCHANGED
         rows.append((f"score {label}", memo_table(recipe.scores[label]).name, would))
@@ -86,7 +92,8 @@ def _fingerprints(lake: Lake, recipe: Recipe) -> dict[str, str]:
     for label in order(recipe):
         score = recipe.scores[label]
         if isinstance(score, Estimator):
-            made |= {label: body["fingerprints"][label]} if stand else {}
+            again = isinstance(score, OnDocuments) and score.refit == "always"
+            made |= {label: body["fingerprints"][label]} if stand and not again else {}
         elif all(i in made for i in score.inputs if i in recipe.scores):
             made[label] = fingerprint(score, made)
     return made
@@ -104,7 +111,7 @@ def _score(lake: Lake, recipe: Recipe, label: str, made: str | None, documents: 
         return f"computed for new and changed documents, how many is {UNKNOWN}"
     note = published.note
     current = note.get("keys") == keys_stamp(lake, (f"keys_{recipe.name}", 0))
-    same = current and note.get("labels", {}).get(label) == made
+    same = current and note.get("labels", {}).get(label, made) == made  # arrays are not published
     stamp = f"{lake.identity(memo_table(score).name).stamp}/{made}"
     return UNCHANGED if same and note.get("memos", {}).get(label, "").startswith(f"{stamp}/") else UNKNOWN
 

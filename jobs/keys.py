@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..udfs.errors import InputError
-from .documents import Documents, hash_name, input_sets
+from .documents import Documents
 from .lake.manifest import Manifest
 from .lake.schemas import Table, keys, rejected
 from .lake.tables import Lake, deciding
+from .roots import hash_name, input_sets
 
 
 def write_keys(lake: Lake, documents: Documents, manifest: Manifest) -> tuple[int, dict[str, Any]]:

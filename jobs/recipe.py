@@ -16,7 +16,7 @@ import yaml
 
 from ..udfs.discovery import scorers
 from ..udfs.errors import RecipeError, nearest
-from ..udfs.scorer import DOCUMENT_INPUTS, Estimator
+from ..udfs.scorer import DOCUMENT_INPUTS, Estimator, OnDocuments
 from . import strict
 from .recipe_types import Budget, Documents, Recipe, Source, Target, order
 from .selectors import selectors
@@ -217,11 +217,13 @@ def _check(recipe: Recipe) -> None:
     labels = set(recipe.scores)
     for label, scorer in recipe.scores.items():
         for name in scorer.inputs:
-            if name not in DOCUMENT_INPUTS and name not in labels:
+            if name not in DOCUMENT_INPUTS and name not in labels and name not in getattr(scorer, "columns", ()):
                 raise RecipeError(f"scores.{label} reads {name!r}; {nearest(name, {*DOCUMENT_INPUTS, *labels})}")
             if name in ("prompt", "completion") and not getattr(recipe.documents, name):
                 raise RecipeError(f"scores.{label} reads {name!r}, which documents does not define; add {name}: <SQL>")
         if isinstance(scorer, Estimator):
+            if isinstance(scorer, OnDocuments) and scorer.refit not in ("never", "always"):
+                raise RecipeError(f"scores.{label}: refit is {scorer.refit!r}; allowed: never, always")
             for table in scorer.fits_on:
                 if table != "documents" and table not in recipe.targets:
                     raise RecipeError(f"scores.{label}: there is no target {table!r}; {nearest(table, recipe.targets)}")

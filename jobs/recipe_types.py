@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..udfs.errors import RecipeError
-from ..udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, digest, parameters
+from ..udfs.scorer import Estimator, Scorer, digest, parameters
 from .selectors.selector import Selector
 
 
@@ -83,9 +84,20 @@ class Recipe:
         """Return labels and source columns that the selector and the controls name, without fields."""
         return {n.split(".")[0] for c in (self.selector, *self.controls.values()) for n in c.needs}
 
+    def asked(self) -> set[str]:
+        """Return labels that the selector asks for row by row and that nothing else needs: not computed for all."""
+        used = self.chooser_columns() | {self.budget.count}
+        used |= {i for s in self.scores.values() for i in s.inputs}
+        return {n for n in self.selector.asks if n in self.scores and n not in used and not mentions(self.where, n)}
+
     def length_label(self) -> str:
         """Return the label that measures length: what reports and length-matched controls use."""
         return next(k for k, v in self.scores.items() if v.kind in ("length_tokens", "length_bytes"))
+
+
+def mentions(expression: str, column: str) -> bool:
+    """Return whether an SQL expression may name a column: its name occurs as a word, in any case."""
+    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", expression, re.IGNORECASE) is not None
 
 
 def _fields(item: Any) -> dict[str, Any]:
@@ -98,7 +110,7 @@ def order(recipe: Recipe) -> list[str]:
     done: list[str] = []
     left = dict(recipe.scores)
     while left:
-        ready = [k for k, v in left.items() if all(i in DOCUMENT_INPUTS or i in done for i in v.inputs)]
+        ready = [k for k, v in left.items() if all(i not in recipe.scores or i in done for i in v.inputs)]
         if not ready:
             raise RecipeError(f"scores {', '.join(left)} read each other in a circle; let one of them read text")
         done += ready

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import InputError
-from .documents import Documents, hash_name, input_sets, open_documents
+from ..udfs.scorer import Estimator
+from .documents import Documents, open_documents
 from .fit import open_target
 from .ingest import ingest, sources_identity
 from .keys import write_keys
@@ -18,6 +19,7 @@ from .lake.schemas import Table, controls, keys, models, rejected, runs
 from .lake.session import compiled
 from .lake.tables import Lake, deciding
 from .recipe import Recipe
+from .roots import hash_name, input_sets
 from .score import label_tables, score
 from .select import declared, select
 
@@ -27,13 +29,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("lakesift")
 
 
-def run(lake: Lake, recipe: Recipe, until: str = "select") -> Manifest:
+def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) -> Manifest:
     """Bring everything that a recipe derives up to date, and say what was done.
 
     Parameters
     ----------
     until : {"ingest", "score", "select"}
         The last step.
+    refit : bool
+        Fit the models that learn from documents again, whatever stands.
 
     Returns
     -------
@@ -42,7 +46,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select") -> Manifest:
     """
     manifest = Manifest(recipe.name, recipe.identity())
     with lake.lock(f"run of {recipe.name}"):
-        if until == "select" and standing(lake, recipe, manifest):
+        if until == "select" and not refit and standing(lake, recipe, manifest):
             return manifest
         ingest(lake, recipe, manifest)
         if until == "ingest":
@@ -62,10 +66,10 @@ def run(lake: Lake, recipe: Recipe, until: str = "select") -> Manifest:
         documents = replace(documents, repeated=bool(summary["duplicates"]))
         at = (f"keys_{recipe.name}", version)
         with compiled(lake.spark, summary["documents"]):
-            scored, published = score(lake, documents, at, manifest)
+            memos, published = score(lake, documents, at, manifest, refit)
             if until == "score":
                 return manifest
-            manifest.selection_version = select(lake, documents, at, summary, scored, published, manifest)
+            manifest.selection_version = select(memos, summary, published, manifest)
         _record(lake, recipe, manifest)
     return manifest
 
@@ -74,13 +78,9 @@ def tables_of(recipe: Recipe, documents: Documents | None) -> list[Table]:
     """Return every table the recipe needs beside its inputs; without documents the selection's columns are unknown."""
     labels, memos = label_tables(recipe)
     made = [keys(recipe.name, [hash_name(s) for s in input_sets(recipe)]), rejected(recipe.name), runs()]
-    if recipe.targets:
+    if any(isinstance(s, Estimator) for s in recipe.scores.values()):
         made.append(models())
-    written = (
-        declared(recipe, documents, list(labels.columns[2:]))
-        if documents
-        else [controls(recipe.name, recipe.keep_versions)]
-    )
+    written = declared(recipe, documents) if documents else [controls(recipe.name, recipe.keep_versions)]
     return [*made, *memos, labels, *written]
 
 

@@ -16,11 +16,12 @@ from .documents import Documents
 from .lake.manifest import Manifest, Step
 from .lake.schemas import FIXED, TOKENS_USED, Col, Table, controls, selection
 from .lake.tables import Lake, deciding
+from .memos import Memos
 from .recipe import Recipe
-from .score import Scored, label_columns
+from .score import label_columns
 
 if TYPE_CHECKING:
-    pass
+    from pyspark.sql import DataFrame
 
 log = logging.getLogger("lakesift")
 
@@ -42,26 +43,39 @@ def selection_table(recipe: Recipe, documents: Documents, labels: list[Col]) -> 
         for name, sql in documents.keep.items()
     ]
     fixed = (*FIXED, TOKENS_USED) if recipe.budget.tokens else FIXED
-    shown = [c for c in labels if c.name not in recipe.hidden]
-    return selection(recipe.name, (*fixed, *shown, *kept), recipe.keep_versions)
+    extras = [Col(*extra) for extra in recipe.selector.extras]
+    return selection(recipe.name, (*fixed, *extras, *labels, *kept), recipe.keep_versions)
+
+
+def shown_labels(recipe: Recipe) -> list[str]:
+    """Return the labels that a selection holds: asked ones too, null in rows that were not asked for; no arrays."""
+    return [k for k, s in recipe.scores.items() if k not in recipe.hidden and not s.value.startswith("array")]
+
+
+def _labels(choice: Choice) -> DataFrame:
+    """Return id and the labels of every document that has one: published, and beside them what was asked for."""
+    recipe, asked = choice.recipe, choice.recipe.asked()
+    shown = shown_labels(recipe)
+    made = choice.scores().select("id", *(f"`{c}`" for c in shown if c not in asked))
+    for label in (c for c in shown if c in asked):
+        values = choice.memos.values(choice.memos.scored[label])
+        made = made.join(values.withColumnRenamed("value", label), "id", "left")
+    return made
 
 
 def select(
-    lake: Lake,
-    documents: Documents,
-    keys: tuple[str, int],
+    memos: Memos,
     summary: dict[str, Any],
-    scored: list[Scored],
     published: int,
     manifest: Manifest,
 ) -> int:
     """Make `selection_<recipe>` and `controls_<recipe>` current; returns the version of the selection."""
-    recipe = documents.recipe
+    lake, documents, recipe = memos.lake, memos.documents, memos.documents.recipe
     manifest.run_id = run_id(recipe, summary, manifest.fingerprints)
-    table = selection_table(recipe, documents, label_columns(scored))
+    table = selection_table(recipe, documents, label_columns([memos.scored[k] for k in shown_labels(recipe)]))
     side = controls(recipe.name, recipe.keep_versions)
     with manifest.step("select", table.name) as step:
-        chosen = Choice(lake, documents, keys, summary, published, manifest)
+        chosen = Choice(memos, summary, published, manifest)
         step.rows = summary["documents"]
         version = int(deciding("select", lambda: _write_selection(lake, table, chosen, step)))
         manifest.counts |= lake_counts(lake, table.name)
@@ -99,8 +113,7 @@ def _write_selection(lake: Lake, table: Table, choice: Choice, step: Step) -> in
             f"scores_{choice.recipe.name}"
         )
     chosen = spark.createDataFrame(picks)
-    labels = [c for c in choice.recipe.scores if c not in choice.recipe.hidden]
-    scores = choice.scores().select("id", *(f"`{c}`" for c in labels)).join(F.broadcast(chosen), "id", "inner")
+    scores = _labels(choice).join(F.broadcast(chosen), "id", "inner")
     kept = [F.expr(sql).alias(name) for name, sql in documents.keep.items()]
     source = documents.frame.select(
         F.expr(documents.id).alias("id"), F.expr(documents.row_hash()).alias("row_hash"), *kept
@@ -157,6 +170,7 @@ def _write_controls(lake: Lake, table: Table, selected: str, version: int, choic
     return sum(len(p) for p in parts)
 
 
-def declared(recipe: Recipe, documents: Documents, labels: list[Col]) -> list[Table]:
+def declared(recipe: Recipe, documents: Documents) -> list[Table]:
     """Return the tables that this job writes, for creation and `plan --ddl`."""
+    labels = [Col(k, s.value, f"{s.comment} ({s.kind})") for k in shown_labels(recipe) for s in [recipe.scores[k]]]
     return [selection_table(recipe, documents, labels), controls(recipe.name, recipe.keep_versions)]

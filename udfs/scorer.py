@@ -50,6 +50,11 @@ class Scorer:
         """What the kernel is called with, in order."""
         return (self.of,)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of its inputs that are source columns of the documents, read as they are."""
+        return ()
+
     def __eq__(self, other: object) -> bool:
         """Same kind and same content; inherited where fields hold arrays, by dataclass(frozen=True, eq=False)."""
         return isinstance(other, Scorer) and type(other) is type(self) and other._digest() == self._digest()

@@ -194,6 +194,7 @@ def models() -> Table:
     columns = (
         Col("fingerprint", "STRING", "fingerprint of the scorer that was fitted", True),
         Col("kind", "STRING", "kind of the scorer", True),
+        Col("fit_key", "STRING", "estimator, fit table and what it reads, hashed; null if fitted on targets alone"),
         Col("params", "STRING", "JSON: parameters of the fitted scorer without its arrays", True),
         Col("state", "MAP<STRING, BINARY>", "fitted fields as .npy bytes"),
         Col("fitted_on", "STRING", "JSON: tables and versions it learnt from", True),

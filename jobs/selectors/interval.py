@@ -20,7 +20,7 @@ from ...udfs.errors import RecipeError, nearest
 from ..quantiles import quantiles, with_rank
 from ..ranking import top
 from ..sort_keys import draw, number
-from .selector import Selector, picks
+from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +91,7 @@ class Interval(Selector):
         budget: int,
         seed: int,
         selected: pd.DataFrame | None = None,  # noqa: ARG002
+        ask: Ask | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """Return the picks among the rows inside."""
         values = [number(rows, label) for label in self.bounds]

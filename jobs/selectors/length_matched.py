@@ -16,7 +16,7 @@ from ...udfs.errors import InputError
 from ..quantiles import quantiles
 from ..ranking import pull, top_by_quota
 from ..sort_keys import cell_of, draw, number, stratum
-from .selector import Selector, picks
+from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -49,7 +49,14 @@ class LengthMatched(Selector):
         """The length."""
         return (self.length,)
 
-    def select(self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None) -> pd.DataFrame:
+    def select(
+        self,
+        rows: DataFrame,
+        budget: int,
+        seed: int,
+        selected: pd.DataFrame | None = None,
+        ask: Ask | None = None,  # noqa: ARG002
+    ) -> pd.DataFrame:
         """Return min(budget, len(selected)) picks; `gain` is null.
 
         Raises

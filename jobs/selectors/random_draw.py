@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from ...udfs.errors import InputError
 from ..ranking import pull, top
 from ..sort_keys import draw, number
-from .selector import Selector, picks
+from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +52,7 @@ class Random(Selector):
         budget: int,
         seed: int,
         selected: pd.DataFrame | None = None,  # noqa: ARG002
+        ask: Ask | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """Return the picks; `gain` is null.
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
+
+from ...udfs.scorer import Scorer
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 #: Columns of the frame that `select` returns, in order.
 PICKS = ("id", "rank", "gain", "weight", "copies")
+
+
+class Ask(Protocol):
+    """What a selector that asks is given."""
+
+    def fitted(self, label: str) -> Scorer:
+        """Return the fitted scorer of a label."""
+
+    def __call__(self, what: str | Scorer, ids: Sequence[str] | None = None) -> DataFrame:
+        """Return (id, value) of some rows, of all with None: a label, a source column, or a scorer of one's own."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +39,44 @@ class Selector(ABC):
     tests/selectors/test_contract.py: exactly min(budget, eligible) distinct ids; the same for any partitioning;
     "lowest index" and ties mean order of (hash(seed, id), id); null needs are never selected; a smaller budget is a
     prefix of a larger one unless `nested` is False, whose docstring says why.
+
+    A selector may ask: `asks` names fitted scores that need not be computed for all rows, and `select` then gets
+    `ask`, which applies a scorer to the rows that it picks. What is computed so lands in the same memos.
     """
 
     kind: ClassVar[str] = ""
     nested: ClassVar[bool] = True
+    #: Columns beside PICKS that its picks have and the selection holds: name, DDL type, comment.
+    extras: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 
     @property
     @abstractmethod
     def needs(self) -> tuple[str, ...]:
         """Labels of scores and source columns that every row must have computed beforehand."""
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Labels of scores, or source columns, that it reads for the rows it picks only."""
+        return ()
+
     @abstractmethod
-    def select(self, rows: DataFrame, budget: int, seed: int, selected: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Return the picks. `selected` is the selection a control is compared with (None for the selection itself)."""
+    def select(
+        self,
+        rows: DataFrame,
+        budget: int,
+        seed: int,
+        selected: pd.DataFrame | None = None,
+        ask: Ask | None = None,
+    ) -> pd.DataFrame:
+        """Return the picks.
+
+        Parameters
+        ----------
+        selected : pandas.DataFrame, optional
+            The selection that a control is compared with; None for the selection itself.
+        ask : Ask, optional
+            Given to a selector that asks.
+        """
 
 
 def picks(ids: pd.Series[str], gain: pd.Series[float] | None = None) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from ...udfs.errors import InputError, RecipeError, nearest
 from ..ranking import top_by_quota
 from ..sort_keys import draw, number, stratum
-from .selector import Selector, picks
+from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +78,7 @@ class Stratified(Selector):
         budget: int,
         seed: int,
         selected: pd.DataFrame | None = None,  # noqa: ARG002
+        ask: Ask | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """Return the picks; `gain` is the score, null for draws.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ...udfs.errors import RecipeError, nearest
 from ..ranking import top
 from ..sort_keys import number
-from .selector import Selector, picks
+from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +63,7 @@ class TopK(Selector):
         budget: int,
         seed: int,
         selected: pd.DataFrame | None = None,  # noqa: ARG002
+        ask: Ask | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """Return the picks; the seed decides ties only."""
         chosen = top(rows, number(rows, self.by) * ORDERS[self.order], budget, seed)

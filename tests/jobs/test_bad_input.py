@@ -13,8 +13,9 @@ import pytest
 
 from lakesift.jobs.cli import sentence
 from lakesift.jobs.documents import open_documents
-from lakesift.jobs.fit import fit_scores, open_target
+from lakesift.jobs.fit import Fitting, open_target
 from lakesift.jobs.lake.manifest import Manifest, Step
+from lakesift.jobs.memos import Memos
 from lakesift.jobs.run import run
 from lakesift.udfs import discovery
 from lakesift.udfs.errors import InputError, LakeSiftError
@@ -319,6 +320,6 @@ def test_targets_that_cannot_be_fitted_on(world: World, target: dict[str, Any], 
     mine = recipe(targets={"goals": {"table": "goals", **target}})
     documents = replace(open_documents(world.lake, recipe()), recipe=mine)
     with pytest.raises(LakeSiftError) as caught:
-        fit_scores(world.lake, documents, Manifest("tiny", ""))
+        Fitting(Memos(world.lake, documents, ("keys_tiny", 0)), Manifest("tiny", "")).from_targets()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

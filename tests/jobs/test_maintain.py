@@ -12,9 +12,9 @@ from lakesift.jobs.lake.commits import COLUMNS, commit_of
 from lakesift.jobs.lake.schemas import RETENTION, scores
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.maintain import maintain
+from lakesift.jobs.memos import memo_table
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
-from lakesift.jobs.score import memo_table
 from lakesift.udfs.scorer import fingerprint
 
 if TYPE_CHECKING:
