@@ -27,6 +27,11 @@ class Asking:
         """Return the fitted scorer of a label."""
         return self.memos.scored[label].scorer
 
+    def note(self, sentence: str) -> None:
+        """Say something about the selection, in the run's manifest and at its end."""
+        if sentence not in self.manifest.notes:
+            self.manifest.notes.append(sentence)
+
     def __call__(self, what: str | Scorer, ids: Sequence[str] | None = None) -> DataFrame:
         """Return (id, value) of the rows with these ids, of all eligible rows with None.
 

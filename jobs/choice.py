@@ -88,10 +88,10 @@ class Choice:
         ask = Asking(self.memos, rows, self.manifest) if recipe.selector.asks else None
         documents = self.summary["documents"]
         self.picks = cut(recipe.selector, rows, recipe.budget, documents, made["ranked"], recipe.seed, ask)
-        self.counts["selected"] = len(self.picks)
-        if recipe.budget.rows and len(self.picks) < recipe.budget.rows:
+        self.counts["selected"], drawn = len(self.picks), int(self.picks["copies"].sum())
+        if recipe.budget.rows and drawn < recipe.budget.rows:
             note = (
-                f"budget is {recipe.budget.rows:,} rows, {len(self.picks):,} could be selected "
+                f"budget is {recipe.budget.rows:,} rows, {drawn:,} could be selected "
                 f"({self.counts['ineligible']:,} ineligible, {self.counts['unranked']:,} without the score)"
             )
             self.manifest.notes.append(note)

@@ -28,6 +28,9 @@ class Ask(Protocol):
     def __call__(self, what: str | Scorer, ids: Sequence[str] | None = None) -> DataFrame:
         """Return (id, value) of some rows, of all with None: a label, a source column, or a scorer of one's own."""
 
+    def note(self, sentence: str) -> None:
+        """Say something about the selection, in the run's manifest and at its end."""
+
 
 @dataclass(frozen=True)
 class Selector(ABC):
@@ -45,7 +48,6 @@ class Selector(ABC):
     """
 
     kind: ClassVar[str] = ""
-    nested: ClassVar[bool] = True
     #: Columns beside PICKS that its picks have and the selection holds: name, DDL type, comment.
     extras: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 
@@ -53,6 +55,11 @@ class Selector(ABC):
     @abstractmethod
     def needs(self) -> tuple[str, ...]:
         """Labels of scores and source columns that every row must have computed beforehand."""
+
+    @property
+    def nested(self) -> bool:
+        """Whether a smaller budget is a prefix of a larger one."""
+        return True
 
     @property
     def asks(self) -> tuple[str, ...]:

@@ -29,6 +29,17 @@ def pool() -> pd.DataFrame:
             "quality": pd.array(rng.random(N).round(2) * (rng.random(N) < 0.5), dtype="Float64"),
         }
     )
+    points = rng.normal(size=(9, 6))
+    cell = rng.choice(9, N, p=[0.6, *[0.05] * 8])
+    vector = (points[cell] + rng.normal(scale=0.4, size=(N, 6))).astype(np.float32)
+    vector[100:110] = vector[100]  # duplicates
+    vector /= np.linalg.norm(vector, axis=1, keepdims=True)
+    square = ((vector - points[cell]) ** 2).sum(axis=1)
+    frame["vector"] = list(vector)
+    frame["cells"] = [{"cluster": int(c), "distance_sq": float(d)} for c, d in zip(cell, square, strict=True)]
+    frame["loss"] = 1 + square
+    for column in ("vector", "cells"):
+        frame[column] = frame[column].where(np.arange(N) % 23 != 19, None)
     for column, start in (("alignment", 3), ("entropy", 7), ("tokens", 11), ("quality", 13)):
         frame.loc[start::29, column] = None
     return frame
@@ -37,7 +48,8 @@ def pool() -> pd.DataFrame:
 def as_rows(spark: SparkSession, frame: pd.DataFrame, partitions: int, folder: Path) -> DataFrame:
     """The pool as a Spark frame: shuffled by another seed for every number of partitions."""
     path = folder / f"{partitions}.parquet"
-    frame.sample(frac=1, random_state=partitions).astype({"nll": "Float32"}).to_parquet(path, index=False)
+    shuffled = frame.sample(frac=1, random_state=partitions).astype({"nll": "Float32"})
+    shuffled.to_parquet(path, index=False)
     return spark.read.parquet(str(path)).repartition(partitions)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import Any
 
@@ -13,8 +14,11 @@ from pyspark.sql import functions as F
 
 from lakesift.jobs import ranking
 from lakesift.jobs.selectors import selectors
+from lakesift.jobs.selectors.clusters import KMQ, KMeansClosest, KMeansRandom
+from lakesift.jobs.selectors.coverage import FacilityLocation, KCenter
 from lakesift.jobs.selectors.interval import Interval
 from lakesift.jobs.selectors.length_matched import LengthMatched
+from lakesift.jobs.selectors.near_duplicates import Deita, SemDeDup
 from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.selector import PICKS, Selector
 from lakesift.jobs.selectors.stratified import Stratified
@@ -25,10 +29,11 @@ from .pool import as_rows, pool
 
 POOL = pool()
 SELECTED = POOL[POOL["tokens"].notna()].nlargest(200, "tokens")[["id"]]
-#: kind -> examples: a selector, its number of eligible rows, whether the seed decides more than ties.
+#: kind -> examples: a selector, its number of eligible rows (None: it drops some), whether the seed decides more than
+#: ties. Those that ask are held to their own laws.
 DEFINED = POOL.notna()
 LISTED = {"os": 40, "json": 500, None: 3}
-CASES: dict[str, list[tuple[Selector, int, bool]]] = {
+CASES: dict[str, list[tuple[Selector, int | None, bool]]] = {
     "top_k": [(TopK("alignment"), DEFINED["alignment"].sum(), False), (TopK("nll", order="asc"), len(POOL), False)],
     "random": [(Random(), len(POOL), True), (Random("quality"), DEFINED["quality"].sum(), True)],
     "interval": [
@@ -48,9 +53,28 @@ CASES: dict[str, list[tuple[Selector, int, bool]]] = {
             True,
         ),
     ],
+    "kmeans_random": [
+        (KMeansRandom("cells"), DEFINED["cells"].sum(), True),
+        (KMeansRandom("module", quota="equal"), POOL["module"].notna().sum(), True),
+    ],
+    "kmeans_closest": [(KMeansClosest("cells"), DEFINED["cells"].sum(), True)],  # the seed rounds the shares
+    "kmq": [
+        (KMQ("cells", quality="quality"), (DEFINED["cells"] & DEFINED["quality"]).sum(), True),
+        (KMQ("cells", quality="nll", weights="softmax", temperature=0.5), DEFINED["cells"].sum(), True),
+    ],
+    "k_center": [(KCenter(), DEFINED["vector"].sum(), True)],
+    "facility_location": [
+        (FacilityLocation(), DEFINED["vector"].sum(), False),
+        (FacilityLocation(quality="entropy", alpha=0.5), (DEFINED["vector"] & DEFINED["entropy"]).sum(), False),
+    ],
+    "deita": [(Deita(by="entropy", limit=0.999), None, False)],
+    "semdedup": [(SemDeDup(cluster="cells", by="entropy", eps=0.001), None, False)],
     "length_matched": [(LengthMatched("tokens"), len(SELECTED), True)],
 }
+ASKING = {"sensitivity"}
 BUDGET = 90
+#: Selectors that collect something themselves.
+PULLING = ("random_draw", "length_matched", "clusters")
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +85,19 @@ def layouts(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 def test_every_selector_has_an_example() -> None:
-    assert set(selectors()) == set(CASES), "give the new selector an example in CASES"
+    assert set(selectors()) == set(CASES) | ASKING, "give the new selector an example in CASES"
 
 
 @pytest.mark.parametrize("case", [c for cs in CASES.values() for c in cs], ids=lambda c: str(c[0])[:60])
-def test_laws(case: tuple[Selector, int, bool], layouts: dict[int, DataFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_laws(
+    case: tuple[Selector, int | None, bool], layouts: dict[int, DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
     selector, eligible, random = case
     collected: list[DataFrame] = []
-    actual = ranking.pull
-    for module in ("ranking", "quantiles", "selectors.random_draw", "selectors.length_matched"):
-        monkeypatch.setattr(f"lakesift.jobs.{module}.pull", lambda f: collected.append(f) or actual(f))
+    for name in ("ranking", "quantiles", "vectors", *(f"selectors.{n}" for n in PULLING)):
+        module = importlib.import_module(f"lakesift.jobs.{name}")
+        actual = module.pull
+        monkeypatch.setattr(module, "pull", lambda f, actual=actual: collected.append(f) or actual(f))
     if selector == Stratified("module", by="alignment"):
         monkeypatch.setattr(ranking, "SPARE", -(10**9))  # groups cut on the executors
 
@@ -81,18 +108,21 @@ def test_laws(case: tuple[Selector, int, bool], layouts: dict[int, DataFrame], m
     assert collected
     assert [o for frame in collected for o in offences(frame)] == []
     assert tuple(picks.columns) == PICKS
+    every = pick(7, 10**7, 3)
+    if eligible is None:
+        eligible = len(every)
+        assert BUDGET < eligible < len(POOL)
     assert len(picks) == picks["id"].nunique() == min(BUDGET, eligible)
     assert picks["rank"].tolist() == list(range(1, len(picks) + 1))
     assert set(picks["weight"]) == {1.0}
     assert set(picks["copies"]) == {1}
-    ranked = picks["gain"].notna().all()
+    ranked = picks["gain"].iloc[1:].notna().all()
     assert ranked or picks["gain"].isna().all()
-    if ranked and not isinstance(selector, Stratified):
-        assert picks["gain"].is_monotonic_decreasing
+    if ranked and not isinstance(selector, Stratified | KMeansClosest):
+        assert picks["gain"].dropna().is_monotonic_decreasing
     pd.testing.assert_frame_equal(pick(50, BUDGET, 3), picks)
     if selector.nested:
         pd.testing.assert_frame_equal(pick(1, 31, 3), picks.head(31))
-    every = pick(7, 10**7, 3)
     assert len(every) == eligible
     assert POOL.set_index("id").loc[every["id"], [n for n in selector.needs if n != "module"]].notna().all(axis=None)
     other = pick(7, BUDGET, 2**62)
