@@ -1,17 +1,13 @@
-"""The Spark edge of every scorer and fold: nulls, NaN, Arrow, batches and shipped state are dealt with here alone.
+"""The Spark edge of every scorer and fold: batches and shipped state; what happens to a batch is in arrow.py.
 
 - `column(scorer)`: an iterator pandas UDF; what SQL gets.
 - `apply(frame, scorer)`: the batch form that jobs use, by `mapInArrow`.
 - `fold(frame, fold)`: one pass over a table into one small state.
-
-Rules held in both forms: a null in any input gives null and never reaches a kernel; NaN out of a kernel is null;
-infinity is an error that names the id and the score.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from .arrow import inputs_of, kernel_of, score_batch
 from .discovery import scorers
-from .errors import BoundError, ScoreError
-from .kernels.heap import keep_heap
-from .scorer import Fold, Kernel, Scorer, fingerprint
+from .errors import BoundError
+from .scorer import Fold, Scorer
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -35,142 +31,6 @@ MERGE_GROUPS = 8
 #: Fitted state travels inside the task closure up to here.
 CLOSURE_BYTES = 16_000_000
 
-_SCALARS = {
-    "double": pa.float64(),
-    "float": pa.float32(),
-    "bigint": pa.int64(),
-    "int": pa.int32(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-}
-_kernels: OrderedDict[str, Kernel] = OrderedDict()
-
-
-def arrow_type(ddl: str) -> pa.DataType:
-    """Return the Arrow type of a scorer's `value`.
-
-    Examples
-    --------
-    >>> arrow_type("struct<cluster:int,distance_sq:double>")
-    StructType(struct<cluster: int32, distance_sq: double>)
-    """
-    if ddl in _SCALARS:
-        return _SCALARS[ddl]
-    if ddl.startswith("array<"):
-        return pa.list_(arrow_type(ddl[6:-1]))
-    if ddl.startswith("struct<"):
-        fields = (part.split(":", 1) for part in ddl[7:-1].split(","))
-        return pa.struct([(name.strip(), arrow_type(kind.strip())) for name, kind in fields])
-    raise ScoreError(f"value type {ddl!r} is not supported; allowed: {', '.join(_SCALARS)}, array<...>, struct<...>")
-
-
-def _kernel(scorer: Scorer) -> Kernel:
-    """Return the scorer's kernel, built once per Python worker."""
-    key = f"{scorer.kind}/{fingerprint(scorer)}"
-    if key not in _kernels:
-        keep_heap()
-        _kernels[key] = scorer.kernel()
-        while len(_kernels) > 16:
-            _kernels.popitem(last=False)
-    _kernels.move_to_end(key)
-    return _kernels[key]
-
-
-def _to_arrow(values: Any, kind: pa.DataType, where: Callable[[int], str]) -> pa.Array:
-    """Turn one kernel output into Arrow: NaN becomes null (a struct of nothing else too), infinity is an error."""
-    if pa.types.is_struct(kind):
-        parts = [_to_arrow(values[f.name], f.type, where) for f in kind]
-        undefined = np.logical_and.reduce([p.is_null().to_numpy(zero_copy_only=False) for p in parts])
-        return pa.StructArray.from_arrays(parts, fields=list(kind), mask=pa.array(undefined))
-    array = np.asarray(values)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        infinite = np.flatnonzero(np.isinf(array.reshape(len(array), -1)).any(axis=1))
-        if len(infinite):
-            raise ScoreError(f"{where(int(infinite[0]))} is infinite; a score must be finite, or NaN for undefined")
-    if pa.types.is_list(kind):
-        missing = np.isnan(array).any(axis=1)
-        width = array.shape[1]
-        offsets = pa.array(np.arange(0, (len(array) + 1) * width, width, dtype=np.int32))
-        flat = pa.array(np.ascontiguousarray(array).reshape(-1), type=kind.value_type)
-        return pa.ListArray.from_arrays(offsets, flat, mask=pa.array(missing) if missing.any() else None)
-    if array.dtype.kind == "f":
-        missing = np.isnan(array)
-        if pa.types.is_integer(kind):
-            array = np.where(missing, 0, array).astype(np.int64)
-        return pa.array(array, type=kind, mask=missing if missing.any() else None)
-    return pa.array(values if array.dtype.kind in "OU" else array, type=kind)
-
-
-def _inputs(arrays: list[pa.Array]) -> list[Any]:
-    """Return kernel inputs without nulls: str lists for text, numpy arrays for numbers, 2-d arrays for vectors."""
-    made: list[Any] = []
-    for array in arrays:
-        if pa.types.is_list(array.type):
-            flat = array.flatten().to_numpy(zero_copy_only=False)
-            lengths = np.diff(array.offsets.to_numpy())
-            if len(lengths) and (lengths != lengths[0]).any():
-                raise ScoreError(f"vectors have different lengths ({lengths.min()} and {lengths.max()}); one is needed")
-            made.append(flat.reshape(len(array), -1))
-        elif pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-            made.append(array.to_pylist())
-        else:
-            made.append(array.to_numpy(zero_copy_only=False))
-    return made
-
-
-def score_batch(
-    scorer: Scorer, arrays: list[pa.Array], ids: pa.Array | None = None, kernel: Kernel | None = None
-) -> pa.Array:
-    """Score one Arrow batch: the whole path of a row except Spark's transport.
-
-    Parameters
-    ----------
-    arrays : list of pyarrow.Array
-        One per `scorer.inputs`; equal lengths; may hold nulls.
-    ids : pyarrow.Array, optional
-        Named in errors.
-    kernel : callable, optional
-        The scorer's, where the caller holds it already.
-
-    Returns
-    -------
-    pyarrow.Array of `arrow_type(scorer.value)`; null where an input is null or the score is undefined.
-
-    Raises
-    ------
-    ScoreError
-        For an infinite value, or a kernel that returned another number of rows than it was given.
-    """
-    rows, kind = len(arrays[0]), arrow_type(scorer.value)
-    valid = np.ones(rows, dtype=bool)
-    for array in arrays:
-        if array.null_count:
-            valid &= array.is_valid().to_numpy(zero_copy_only=False)
-    position = np.flatnonzero(valid)
-    if not len(position):
-        return pa.nulls(rows, kind)
-    if len(position) < rows:
-        arrays = [array.take(pa.array(position)) for array in arrays]
-    values = (kernel or _kernel(scorer))(*_inputs(arrays))
-    first = next(iter(values.values())) if isinstance(values, dict) else values
-    if len(first) != len(position):
-        raise ScoreError(
-            f"score {scorer.kind!r} returned {len(first)} values for {len(position)} rows; one each is needed"
-        )
-
-    def where(i: int) -> str:
-        row = int(position[i])
-        return f"score {scorer.kind!r} of " + (
-            f"id {ids[row].as_py()!r}" if ids is not None else f"row {row} of a batch"
-        )
-
-    made = _to_arrow(values, kind, where)
-    if len(position) == rows:
-        return made
-    slots = np.full(rows, -1)
-    slots[position] = np.arange(len(position))
-    return made.take(pa.array(slots, mask=slots < 0))
-
 
 def _column_of(batch: pa.RecordBatch, i: int) -> pa.Array:
     array = batch.column(i)
@@ -178,7 +38,7 @@ def _column_of(batch: pa.RecordBatch, i: int) -> pa.Array:
 
 
 def _apply_batches(scorer: Scorer, keep: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    kernel = _kernel(scorer)
+    kernel = kernel_of(scorer)
     for batch in batches:
         columns = [_column_of(batch, i) for i in range(batch.num_columns)]
         value = score_batch(scorer, columns[keep:], columns[0], kernel)
@@ -291,7 +151,7 @@ def _fold_batches(fold: Fold[Any], batches: Iterable[pa.RecordBatch]) -> Iterato
             valid &= array.is_valid().to_numpy(zero_copy_only=False)
         kept = batch if valid.all() else batch.filter(pa.array(valid))
         if kept.num_rows:
-            state = fold.add(state, *_inputs([_column_of(kept, i) for i in range(kept.num_columns)]))
+            state = fold.add(state, *inputs_of([_column_of(kept, i) for i in range(kept.num_columns)]))
             seen = True
     if seen:
         yield _state_batch(fold, state)

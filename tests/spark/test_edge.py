@@ -15,11 +15,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from lakesift.udfs.arrow import score_batch
 from lakesift.udfs.discovery import scorers
 from lakesift.udfs.errors import BoundError
 from lakesift.udfs.scorer import Fold
 from lakesift.udfs.scores.zipfit import ZipFit
-from lakesift.udfs.spark import apply, column, fold, register_all, score_batch
+from lakesift.udfs.spark import apply, column, fold, register_all
 from tests.odd_scores.shapes import Digits, Ends, Mortal
 from tests.scores.conftest import fit_locally, made
 from tests.texts import functions, human_eval
