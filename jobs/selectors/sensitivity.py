@@ -27,6 +27,8 @@ from .selector import Ask, Selector, picks
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
 #: Below this share of the loss's variance explained by the clusters, sampling by them may be worse than uniform.
 EXPLAINED = 0.3
 
@@ -51,8 +53,9 @@ class Sensitivity(Selector):
     lipschitz : "cluster", "global" or a number, default "cluster"
         L: per cluster or one for all, from the probes; or given: 0 (losses at centres alone), or up to infinity
         (distance alone).
-    mixing : float, default 0.0
-        b of p = (1 - b) q / sum q + b / n; above 0 no weight exceeds n / (s b).
+    mixing : float, default 0.1
+        b of p = (1 - b) q / sum q + b / n; above 0 no weight exceeds n / (s b). At 0 rows at a centre without loss are
+        never drawn, and single weights may decide the estimate.
     eps, delta : float, optional
         Draw only as many as guarantee |estimate - sum l| <= eps (sum l + 2 sum_c L_c Phi_c) with probability
         1 - delta, if the budget allows.
@@ -75,7 +78,7 @@ class Sensitivity(Selector):
     z: int = 2
     probes: int = 5
     lipschitz: str | float = "cluster"
-    mixing: float = 0.0
+    mixing: float = 0.1
     eps: float | None = None
     delta: float | None = None
 
@@ -134,30 +137,18 @@ class Sensitivity(Selector):
             If the label has no distances, or a loss that is paid for is undefined or negative.
         """
         assert ask is not None
-        if not isinstance(rows.schema[self.cluster].dataType, T.StructType):
-            raise InputError(f"sensitivity: {self.cluster!r} has no distance; name a label of kind kmeans")
-        cell, square = F.col(f"`{self.cluster}`.cluster"), F.col(f"`{self.cluster}`.distance_sq")
-        power = square if self.z == 2 else F.sqrt(square)
-        members = rows.select("id", cell.alias("cell"), square.alias("square"), power.alias("power"))
-        members = members.where("cell IS NOT NULL")
-        centres = self._centres(members, ask)
+        members = members_of(rows, self.cluster, self.z)
+        centres = centres_of(members)
+        centres["loss"] = self._losses(centres, ask)
         bound = self._bounds(members, centres, seed, ask)
-        flat = math.isinf(bound.max())
-        table = pd.DataFrame(
-            {
-                "cell": centres["cell"].astype("int32"),
-                "base": 0.0 if flat else centres["loss"],
-                "slope": np.where(flat, 1.0, bound),
-            }
-        )
-        known = members.sparkSession.createDataFrame(table, "cell int, base double, slope double")
-        q = members.join(F.broadcast(known), "cell", "inner").withColumn("q", F.expr("base + slope * power"))
-        return self._draw(q, self._size(budget, ask), seed)
+        if math.isinf(bound.max()):  # distance alone
+            centres["loss"], bound = 0.0, np.ones(len(centres))
+        return drawn(members, centres, bound, self._size(budget, ask), seed, self.mixing)
 
     def _size(self, budget: int, ask: Ask) -> int:
         if self.eps is None or self.delta is None:
             return budget
-        wanted = math.ceil(draws_needed(self.eps, self.delta) / (1 - self.mixing)) if self.mixing < 1 else budget
+        wanted = draws_needed(self.eps, self.delta, self.mixing) if self.mixing < 1 else budget
         void = " (an L from probes voids the bound)" if isinstance(self.lipschitz, str) else ""
         if wanted > budget:
             ask.note(f"eps {self.eps} and delta {self.delta} take {wanted:,} draws; the budget allows {budget:,}")
@@ -165,18 +156,9 @@ class Sensitivity(Selector):
             ask.note(f"{wanted:,} draws give eps {self.eps} with probability {1 - self.delta:g}{void}")
         return min(wanted, budget)
 
-    def _centres(self, members: DataFrame, ask: Ask) -> pd.DataFrame:
-        """Return one row per cluster, in order: cell, id of the nearest member, rows, potential, and its loss."""
-        nearest = F.min_by("id", F.struct("square", hashed(0), "id")).alias("id")
-        sums = members.groupBy("cell").agg(nearest, F.min("square").alias("square"), F.count("id").alias("rows"))
-        found = pull(sums.limit(GROUPS)).sort_values("cell", ignore_index=True)
-        found["loss"] = self._losses(found, ask)
-        return found
-
-    def _losses(self, rows: pd.DataFrame, ask: Ask) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _losses(self, rows: pd.DataFrame, ask: Ask) -> Floats:
         """Return the losses of rows (id, cell), paid for here."""
-        values = pull(ask(self.loss, rows["id"].tolist()).selectExpr("id", "CAST(value AS DOUBLE) AS value"))
-        loss = rows["id"].map(values.set_index("id")["value"]).to_numpy(dtype=float, na_value=np.nan)
+        loss = paid(rows, self.loss, ask)
         bad = np.flatnonzero(~(np.isfinite(loss) & (loss >= 0)))
         if bad.size:
             row = rows.iloc[bad[0]]
@@ -186,13 +168,11 @@ class Sensitivity(Selector):
             )
         return loss
 
-    def _bounds(
-        self, members: DataFrame, centres: pd.DataFrame, seed: int, ask: Ask
-    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _bounds(self, members: DataFrame, centres: pd.DataFrame, seed: int, ask: Ask) -> Floats:
         """Return L of every cluster: given, or from the losses at probes."""
-        paid = f"paid for the loss of {len(centres):,} centres"
+        known = f"paid for the loss of {len(centres):,} centres"
         if not self.probes:
-            ask.note(paid)
+            ask.note(known)
             return np.full(len(centres), float(self.lipschitz))
         taken = members.sparkSession.createDataFrame(centres[["id"]])
         others = members.join(F.broadcast(taken), "id", "left_anti")
@@ -202,13 +182,13 @@ class Sensitivity(Selector):
             return groups.assign(weight=1.0, capacity=groups["size"].clip(upper=most))
 
         chosen = top_by_quota(others, draw(seed), F.col("cell"), plan, most * len(centres), seed)
-        known = members.sparkSession.createDataFrame(chosen[["id"]], "id string")
-        probes = pull(members.join(F.broadcast(known), "id", "left_semi")).sort_values("id", ignore_index=True)
+        taken = members.sparkSession.createDataFrame(chosen[["id"]], "id string")
+        probes = pull(members.join(F.broadcast(taken), "id", "left_semi")).sort_values("id", ignore_index=True)
         loss, own = self._losses(probes, ask), centres["loss"].to_numpy()
         place = np.searchsorted(centres["cell"], probes["cell"])
-        r2 = float(explained(own, loss, place))
+        r2 = float(explained(own, loss, place, centres["rows"]))
         told = "" if math.isnan(r2) else f"; the clusters explain {max(r2, 0.0):.0%} of the loss's variance"
-        ask.note(f"{paid} and {len(probes):,} probes{told}")
+        ask.note(f"{known} and {len(probes):,} probes{told}")
         if r2 < EXPLAINED:
             ask.note(f"the clusters explain less than {EXPLAINED:.0%} of {self.loss!r}: uniform draws may do better")
         if not isinstance(self.lipschitz, str):
@@ -216,20 +196,55 @@ class Sensitivity(Selector):
         made = lipschitz_from_probes(own, loss, place, probes["square"].to_numpy(), self.z, self.lipschitz)
         return np.broadcast_to(np.asarray(made, dtype=float), (len(centres),)).copy()
 
-    def _draw(self, rows: DataFrame, size: int, seed: int) -> pd.DataFrame:
-        sums = weighed(rows, F.col("q"), seed)
+
+def members_of(rows: DataFrame, cluster: str, z: int) -> DataFrame:
+    """Return id, cell, squared distance and dist^z of the rows that have a cluster; InputError without distances."""
+    if not isinstance(rows.schema[cluster].dataType, T.StructType):
+        raise InputError(f"the label {cluster!r} has no distances to centres; name a label of kind kmeans")
+    cell, square = F.col(f"`{cluster}`.cluster"), F.col(f"`{cluster}`.distance_sq")
+    power = square if z == 2 else F.sqrt(square)
+    shaped = rows.select("id", cell.alias("cell"), square.alias("square"), power.alias("power"))
+    return shaped.where("cell IS NOT NULL")
+
+
+def centres_of(members: DataFrame) -> pd.DataFrame:
+    """Return one row per cluster, in order: cell, id of the member nearest to the centre, number of rows."""
+    nearest = F.min_by("id", F.struct("square", hashed(0), "id")).alias("id")
+    found = pull(members.groupBy("cell").agg(nearest, F.count("id").alias("rows")).limit(GROUPS))
+    return found.sort_values("cell", ignore_index=True)
+
+
+def paid(rows: pd.DataFrame, what: str, ask: Ask) -> Floats:
+    """Return the values of rows, asked for; NaN where there is none."""
+    values = pull(ask(what, rows["id"].tolist()).selectExpr("id", "CAST(value AS DOUBLE) AS value"))
+    found = rows["id"].map(values.set_index("id")["value"])
+    return found.to_numpy(dtype=float, na_value=np.nan)
+
+
+def drawn(
+    members: DataFrame, centres: pd.DataFrame, lipschitz: Floats, size: int, seed: int, mixing: float
+) -> pd.DataFrame:
+    """Return `size` draws by q = loss of the centre + L dist^z: picks in order of the first draw, weight 1 / (s p).
+
+    Parameters
+    ----------
+    members : (id, cell, power)
+    centres : (cell, loss)
+    lipschitz : (k,) float64
+    """
+    table = pd.DataFrame({"cell": centres["cell"].astype("int32"), "base": centres["loss"], "slope": lipschitz})
+    known = members.sparkSession.createDataFrame(table, "cell int, base double, slope double")
+    rows = members.join(F.broadcast(known), "cell", "inner").withColumn("q", F.expr("base + slope * power"))
+    sums = weighed(rows, F.col("q"), seed)
+    found = totals(sums)
+    count, total = int(found["rows"].sum()), float(found["total"].cumsum().iloc[-1]) if len(found) else 0.0
+    if not count:
+        return picks(pd.Series([], dtype=object))
+    if total == 0 or mixing > 0:  # no loss and no distance anywhere: uniform
+        share = F.lit(0.0) if total == 0 else F.col("q") * F.lit((1 - mixing) / total)
+        sums = weighed(rows, share + F.lit((1.0 if total == 0 else mixing) / count), seed)
         found = totals(sums)
-        count, total = int(found["rows"].sum()), float(found["total"].cumsum().iloc[-1]) if len(found) else 0.0
-        if not count:
-            return picks(pd.Series([], dtype=object))
-        if total == 0 or self.mixing > 0:  # no loss and no distance anywhere: uniform
-            share = F.lit(0.0) if total == 0 else F.col("q") * F.lit((1 - self.mixing) / total)
-            even = 1.0 if total == 0 else self.mixing
-            sums = weighed(rows, share + F.lit(even / count), seed)
-            found = totals(sums)
-            total = float(found["total"].cumsum().iloc[-1])
-        chosen = draw_rows(sums, found, {"": size}, seed)
-        made = picks(chosen["id"])
-        made["copies"] = chosen["copies"].to_numpy()
-        made["weight"] = total / (size * chosen["weight"].to_numpy())
-        return made
+        total = float(found["total"].cumsum().iloc[-1])
+    chosen = draw_rows(sums, found, {"": size}, seed)
+    weight = total / (size * chosen["weight"].to_numpy())
+    return picks(chosen["id"]).assign(weight=weight, copies=chosen["copies"].to_numpy())

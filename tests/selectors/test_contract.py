@@ -19,7 +19,7 @@ from lakesift.jobs.selectors.coverage import FacilityLocation, KCenter
 from lakesift.jobs.selectors.interval import Interval
 from lakesift.jobs.selectors.length_matched import LengthMatched
 from lakesift.jobs.selectors.near_duplicates import Deita, SemDeDup
-from lakesift.jobs.selectors.random_draw import Random
+from lakesift.jobs.selectors.random_draw import Random, Resample
 from lakesift.jobs.selectors.selector import PICKS, Selector
 from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
@@ -36,6 +36,7 @@ LISTED = {"os": 40, "json": 500, None: 3}
 CASES: dict[str, list[tuple[Selector, int | None, bool]]] = {
     "top_k": [(TopK("alignment"), DEFINED["alignment"].sum(), False), (TopK("nll", order="asc"), len(POOL), False)],
     "random": [(Random(), len(POOL), True), (Random("quality"), DEFINED["quality"].sum(), True)],
+    "resample": [(Resample("alignment"), DEFINED["alignment"].sum(), True)],
     "interval": [
         (Interval({"tokens": [5, 40], "nll": [None, 1.5]}), POOL.eval("5 <= tokens <= 40 and nll <= 1.5").sum(), True),
         (
@@ -71,7 +72,7 @@ CASES: dict[str, list[tuple[Selector, int | None, bool]]] = {
     "semdedup": [(SemDeDup(cluster="cells", by="entropy", eps=0.001), None, False)],
     "length_matched": [(LengthMatched("tokens"), len(SELECTED), True)],
 }
-ASKING = {"sensitivity"}
+ASKING = {"sensitivity", "sensitivity_regression", "zipfit_race"}
 BUDGET = 90
 #: Selectors that collect something themselves.
 PULLING = ("random_draw", "length_matched", "clusters")

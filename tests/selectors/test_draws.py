@@ -1,0 +1,203 @@
+"""Draws with replacement and sensitivity sampling through Spark: against a plain twin, and what the paper promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakesift.jobs.sampling import draw_rows, totals, weighed
+from lakesift.jobs.selectors.clusters import KMQ
+from lakesift.jobs.selectors.random_draw import Random
+from lakesift.jobs.selectors.sensitivity import Sensitivity
+from lakesift.udfs.errors import InputError, RecipeError
+from lakesift.udfs.kernels import sensitivity as kernel
+
+from .pool import as_rows, hashes, pool
+
+POOL = pool()
+#: The members nearest to the points of the pool stand for centres: their distance is 0.
+CELLS = POOL["cells"].map(lambda c: c and c["cluster"])
+
+
+class Paid:
+    """An `ask` over the pool that counts whose values were read."""
+
+    def __init__(self, rows: DataFrame) -> None:
+        self.rows, self.ids, self.notes = rows, set(), list[str]()
+
+    def __call__(self, what: Any, ids: Any = None) -> DataFrame:
+        self.ids |= set(ids)
+        return self.rows.where(F.col("id").isin(list(ids))).selectExpr("id", f"`{what}` AS value")
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+
+
+@pytest.fixture(scope="module")
+def layouts(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[int, DataFrame]:
+    folder = tmp_path_factory.mktemp("draws")
+    return {n: as_rows(spark, POOL, n, folder) for n in (1, 13)}
+
+
+def in_order(spark: SparkSession, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Rows in order of (block, h, id), with the block of the hash."""
+    h = rows["id"].map(hashes(spark, rows, seed)).to_numpy(np.int64)
+    found = rows.assign(h=h, block=(h.view(np.uint64) >> np.uint64(52)).astype(np.int64))
+    return found.sort_values(["block", "h", "id"], ignore_index=True)
+
+
+def test_draws_equal_the_twin(spark: SparkSession, layouts: dict[int, DataFrame]) -> None:
+    known = in_order(spark, POOL[POOL["entropy"].notna()], 5)
+    running, blocks = kernel.running_sums(known["entropy"].to_numpy(float), known["block"])
+    place, offset = kernel.locate(kernel.draws(5, 400) * np.cumsum(blocks)[-1], blocks)
+    expected: dict[str, int] = {}
+    for block, at in zip(place, offset, strict=True):
+        rows = np.flatnonzero(known["block"] == block)
+        row = known["id"][rows[np.flatnonzero(running[rows] > at)[0]]]
+        expected[row] = expected.get(row, 0) + 1
+    for rows in layouts.values():
+        sums = weighed(rows, F.col("entropy"), 5)
+        made = draw_rows(sums, totals(sums), {"": 400}, 5)
+        assert dict(zip(made["id"], made["copies"], strict=True)) == expected
+        assert made["id"].tolist() == list(expected), "in order of the first draw"
+
+
+def test_a_fewer_draws_are_the_first_of_more(layouts: dict[int, DataFrame]) -> None:
+    sums = weighed(layouts[13], F.col("entropy"), 5)
+    found = totals(sums)
+    few, many = (draw_rows(sums, found, {"": s}, 5).set_index("id")["copies"] for s in (60, 400))
+    assert (few <= many.reindex(few.index)).all()
+    assert many.index[: len(few)].tolist() == few.index.tolist()
+
+
+def test_kmq_with_replacement(layouts: dict[int, DataFrame]) -> None:
+    selector = KMQ("cells", quality="quality", replacement=True)
+    made = [selector.select(rows, 300, 3) for rows in layouts.values()]
+    pd.testing.assert_frame_equal(*made)
+    assert made[0]["copies"].sum() == 300
+    assert made[0]["id"].is_unique
+    assert made[0]["copies"].max() > 1
+    chosen = POOL.set_index("id").loc[made[0]["id"]]
+    assert (chosen["quality"] > 0).all()
+    # Every cluster gives its share of the rows with a quality, to one draw.
+    there = CELLS[POOL["quality"].notna()].dropna().value_counts(normalize=True)
+    drawn = made[0]["copies"].groupby(made[0]["id"].map(CELLS.set_axis(POOL["id"]))).sum()
+    assert (drawn - 300 * there.reindex(drawn.index)).abs().max() < 1.01
+
+
+def test_copies_follow_the_weights(spark: SparkSession) -> None:
+    """Chi-square with 9 degrees of freedom: above 27.9 once in a thousand."""
+    rows = spark.range(10).selectExpr("CAST(id AS STRING) AS id", "CAST(id + 1 AS DOUBLE) AS weight")
+    sums = weighed(rows, F.col("weight"), 1)
+    made = draw_rows(sums, totals(sums), {"": 20_000}, 1).set_index("id")["copies"].sort_index()
+    expected = 20_000 * np.arange(1, 11) / 55
+    assert ((made.to_numpy() - expected) ** 2 / expected).sum() < 27.9
+
+
+def test_first_picks_of_kmq_follow_the_quality(spark: SparkSession) -> None:
+    """One pick from each of 2000 clusters of 8, in proportion to quality; 7 degrees of freedom: 24.3 once in 1000."""
+    rows = spark.range(16_000).selectExpr(
+        "CAST(id AS STRING) AS id", "id DIV 8 AS cell", "CAST(id % 8 + 1 AS DOUBLE) AS quality"
+    )
+    made = KMQ("cell", quality="quality", quota="equal").select(rows, 2000, 1)["id"].astype(int)
+    assert (made // 8).is_unique
+    counts, expected = np.bincount(made % 8, minlength=8), 2000 * np.arange(1, 9) / 36
+    assert ((counts - expected) ** 2 / expected).sum() < 24.3
+
+
+def test_sensitivity_pays_for_centres_and_probes_only(layouts: dict[int, DataFrame]) -> None:
+    selector = Sensitivity("cells", "loss", probes=2)
+    made, asks = [], []
+    for rows in layouts.values():
+        asks.append(Paid(rows))
+        made.append(selector.select(rows, 200, 3, ask=asks[-1]))
+    pd.testing.assert_frame_equal(*made)
+    assert asks[0].ids == asks[1].ids
+    assert len(asks[0].ids) == 9 + 2 * 9
+    assert "paid for the loss of 9 centres and 18 probes" in asks[0].notes[0]
+    assert made[0]["copies"].sum() == 200
+    assert made[0]["id"].is_unique
+    assert made[0]["gain"].isna().all()
+    n = DEFINED = POOL["cells"].notna().sum()
+    total = (made[0]["copies"] * made[0]["weight"]).sum()
+    assert abs(total - n) < 0.25 * DEFINED, "weights add up to about the rows"
+
+
+def test_sensitivity_is_unbiased_and_its_limits(layouts: dict[int, DataFrame]) -> None:
+    rows = layouts[1].where("cells IS NOT NULL").localCheckpoint()
+    known = POOL[POOL["cells"].notna()].set_index("id")
+    truth = known["loss"].sum()
+    errors = []
+    for seed in range(8):
+        made = Sensitivity("cells", "loss", probes=3).select(rows, 300, seed, ask=Paid(rows))
+        errors.append(
+            (made["copies"] * made["weight"] * known["loss"].reindex(made["id"]).to_numpy()).sum() / truth - 1
+        )
+    assert abs(np.mean(errors)) < 0.03
+    assert np.std(errors) < 0.06
+    flat = Sensitivity("cells", "loss", probes=0, lipschitz=0, mixing=0).select(rows, 100, 1, ask=Paid(rows))
+    losses = known["cells"].reindex(flat["id"]).map(lambda c: c["cluster"])
+    assert flat.groupby(losses.to_numpy())["weight"].nunique().max() == 1, "at L = 0 a cluster has one weight"
+    far = Sensitivity("cells", "loss", probes=0, lipschitz=float("inf"), mixing=0).select(rows, 100, 1, ask=Paid(rows))
+    distance = known["cells"].reindex(far["id"]).map(lambda c: c["distance_sq"]).to_numpy()
+    np.testing.assert_allclose(far["weight"] * distance, (far["weight"] * distance).iloc[0])
+
+
+def test_size_from_a_guarantee(layouts: dict[int, DataFrame]) -> None:
+    rows = layouts[1]
+    ask = Paid(rows)
+    made = Sensitivity("cells", "loss", probes=0, lipschitz=2.0, eps=0.5, delta=0.1, mixing=0).select(
+        rows, 10**6, 1, ask=ask
+    )
+    assert made["copies"].sum() == kernel.draws_needed(0.5, 0.1)
+    assert "28 draws give eps 0.5" in ask.notes[-1]
+
+
+def test_mixing_bounds_the_weights(layouts: dict[int, DataFrame]) -> None:
+    rows, n = layouts[1], int(POOL["cells"].notna().sum())
+    made = Sensitivity("cells", "loss", probes=2, mixing=0.5).select(rows, 100, 1, ask=Paid(rows))
+    assert made["weight"].max() <= n / (100 * 0.5) * (1 + 1e-9)
+
+
+def test_no_loss_anywhere_is_uniform(layouts: dict[int, DataFrame]) -> None:
+    rows = layouts[1].withColumn("loss", F.lit(0.0))
+    made = Sensitivity("cells", "loss", probes=2).select(rows, 100, 1, ask=Paid(rows))
+    assert made["weight"].nunique() == 1
+
+
+@pytest.mark.parametrize("bad", [-1.0, float("nan"), None])
+def test_losses_that_cannot_be(layouts: dict[int, DataFrame], bad: float | None) -> None:
+    rows = layouts[1].withColumn("loss", F.lit(bad).cast("double"))
+    with pytest.raises(InputError, match=r"the loss 'loss' of id .* is .*a number from 0 is needed"):
+        Sensitivity("cells", "loss").select(rows, 10, 1, ask=Paid(rows))
+
+
+def test_parameters_that_cannot_be() -> None:
+    for wrong in ({"z": 3}, {"lipschitz": -1}, {"lipschitz": "local"}, {"mixing": 2}, {"eps": 0.1}, {"probes": 0}):
+        with pytest.raises(RecipeError, match="sensitivity: "):
+            Sensitivity("cells", "loss", **wrong)
+    for wrong in ({"weights": "cubic"}, {"temperature": 0}, {"quota": "half"}):
+        with pytest.raises(RecipeError, match="kmq: "):
+            KMQ("cells", quality="quality", **wrong)
+
+
+@pytest.mark.parametrize(("sql", "said"), [("quality - 2", "has the value -"), ("quality * 0", "is 0 in every row")])
+def test_qualities_that_cannot_be(layouts: dict[int, DataFrame], sql: str, said: str) -> None:
+    rows = layouts[1].withColumn("quality", F.expr(sql))
+    with pytest.raises(InputError, match=said):
+        KMQ("cells", quality="quality").select(rows, 10, 1)
+    with pytest.raises(InputError, match="weight"):
+        Random("quality").select(rows, 10, 1)
+    KMQ("cells", quality="quality", weights="softmax").select(rows, 10, 1)
+
+
+def test_one_giant_cluster_and_fewer_draws_than_clusters(layouts: dict[int, DataFrame]) -> None:
+    rows = layouts[13]
+    assert len(KMQ("cells", quality="nll").select(rows, 4, 1)) == 4
+    one = rows.withColumn("cell", F.lit(1))
+    assert len(KMQ("cell", quality="nll").select(one, 50, 1)) == 50
