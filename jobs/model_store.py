@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..udfs.scorer import Estimator, Scorer, parameters
+from ..udfs.scores.kmeans import KMeansScorer
 from .lake.schemas import models
 from .lake.tables import Lake
 
@@ -54,7 +55,6 @@ def remember(lake: Lake, made: list[Model]) -> Commit | None:
     A model with a key is there if it is the newest of its key: what was fitted last is what a later run takes.
     """
     from pyspark.sql import functions as F
-    from pyspark.sql import types as T
 
     table, there, known = models(), lake.read("models"), set()
     if lake.newest(table.name):
@@ -66,10 +66,8 @@ def remember(lake: Lake, made: list[Model]) -> Commit | None:
     new = [m for m in made if (m.key, m.fingerprint) not in known]
     if not new:
         return None
-    text, state = T.StringType(), T.MapType(T.StringType(), T.BinaryType())
-    names = ("fingerprint", "kind", "fit_key", "params", "state", "fitted_on")
-    schema = T.StructType([T.StructField(n, state if n == "state" else text) for n in names])
-    frame = lake.spark.createDataFrame([_row(m) for m in new], schema).withColumn("fitted_at", F.current_timestamp())
+    columns = ", ".join(f"{c.name} {c.type}" for c in table.columns if c.name != "fitted_at")
+    frame = lake.spark.createDataFrame([_row(m) for m in new], columns).withColumn("fitted_at", F.current_timestamp())
     # Read in the append's own plan: of two runs that learnt the same, one commits and the other finds it there.
     twins = there.where("fit_key IS NULL").select(F.col("fingerprint").alias("twin"))
     frame = frame.join(twins, F.col("fit_key").isNull() & (F.col("fingerprint") == F.col("twin")), "left_anti")
@@ -80,7 +78,13 @@ def _row(model: Model) -> tuple[Any, ...]:
     body = parameters(model.scorer)
     state = {k: bytearray(_npy(v)) for k, v in body.items() if isinstance(v, np.ndarray | tuple)}
     plain = json.dumps({k: v for k, v in body.items() if k not in state}, sort_keys=True)
-    return model.fingerprint, model.scorer.kind, model.key, plain, state, json.dumps(model.learnt, sort_keys=True)
+    curve = centroids = None
+    if isinstance(model.scorer, KMeansScorer):
+        fit = model.scorer
+        curve = list(zip(fit.inertia_rows.tolist(), fit.inertia.tolist(), strict=True))
+        centroids = list(zip(range(len(fit.sizes)), fit.sizes.tolist(), fit.centroids.tolist(), strict=True))
+    learnt = json.dumps(model.learnt, sort_keys=True)
+    return model.fingerprint, model.scorer.kind, model.key, plain, state, curve, centroids, learnt
 
 
 def _npy(value: Any) -> bytes:

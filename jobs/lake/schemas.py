@@ -197,6 +197,16 @@ def models() -> Table:
         Col("fit_key", "STRING", "estimator, fit table and what it reads, hashed; null if fitted on targets alone"),
         Col("params", "STRING", "JSON: parameters of the fitted scorer without its arrays", True),
         Col("state", "MAP<STRING, BINARY>", "fitted fields as .npy bytes"),
+        Col(
+            "curve",
+            "ARRAY<STRUCT<rows: BIGINT, value: DOUBLE>>",
+            "what the fit lowers, in every step, over so many rows: the inertia of k-means; else null",
+        ),
+        Col(
+            "centroids",
+            "ARRAY<STRUCT<cluster: INT, rows: BIGINT, centre: ARRAY<FLOAT>>>",
+            "k-means: clusters with their rows at the fit and their centres; else null",
+        ),
         Col("fitted_on", "STRING", "JSON: tables and versions it learnt from", True),
         Col("fitted_at", "TIMESTAMP", "UTC", True),
     )
