@@ -74,6 +74,8 @@ setup(
             "faiss-cpu>=1.8",
             "data-selection==1.0.3",
             "nltk>=3.10",
+            "regex",
+            "threadpoolctl",
             "reasoning-gym==0.1.25",
             "nbclient>=0.10",
             "ipykernel>=6",

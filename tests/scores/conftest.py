@@ -38,14 +38,15 @@ def contract_tables() -> dict[str, dict[str, Sequence[Any]]]:
     draw = np.random.default_rng(3)
     vectors = draw.normal(size=(60, 8)).astype(np.float32)
     h = draw.integers(-(2**63), 2**63, 60, np.int64)
-    return {TARGET: {"text": human_eval(6)}, "documents": {"h": h, "text": functions(60), "vector": vectors}}
+    documents = {"h": h, "text": functions(60), "vector": vectors, "completion": functions(60), "twin": vectors}
+    return {TARGET: {"text": human_eval(6)}, "documents": documents}
 
 
 def declared(cls: type[Scorer] | type[Estimator], **parameters: Any) -> Scorer | Estimator:
-    """Return an instance with the given parameters, and TARGET where a target is needed."""
-    if "target" in {f.name for f in fields(cls)}:
-        parameters = {"target": TARGET, **parameters}
-    return cls(**parameters)
+    """Return an instance with the given parameters, TARGET for a target, and few clusters."""
+    names = {f.name for f in fields(cls)}
+    small = {"target": TARGET, "k": 5}
+    return cls(**{**{k: v for k, v in small.items() if k in names}, **parameters})
 
 
 def made(cls: type[Scorer] | type[Estimator], **parameters: Any) -> Scorer:

@@ -16,6 +16,7 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ _LOOKAHEAD = 262
 
 #: x -> C(x + t) for every target t, and C(x) last.
 Sizes = Callable[[bytes], Sequence[int] | NDArray[np.int32]]
+Numbers = NDArray[np.float64]
 
 
 def _gzip_by_zlib(level: int, targets: Sequence[bytes]) -> Sizes:
@@ -83,9 +85,23 @@ def _parts(data: bytes, limit: int) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(cuts)]
 
 
+def _similar(both: Numbers, own: Any, alone: Numbers) -> Numbers:
+    """Return 1 - NCD from sizes; element by element, so a value is the same in a row and in a block of rows."""
+    similar: Numbers = 1 - (both - np.minimum(own, alone)) / np.maximum(own, alone)
+    return similar
+
+
+def _prepared(codec: str, level: int, targets: Sequence[str]) -> tuple[Sizes, Numbers]:
+    """Return the sizes after a row, and C(t) of the targets."""
+    encoded = [text.encode() for text in targets]
+    size = size_function(codec, level)
+    keep_heap()
+    return _sizes_after(codec, level, encoded), np.array([size(data) for data in encoded], dtype=np.float64)
+
+
 def alignment(
     codec: str, level: int, targets: Sequence[str], chunk_bytes: int = 0, chunk_how: str = "mean"
-) -> Callable[[Sequence[str]], NDArray[np.float64]]:
+) -> Callable[[Sequence[str]], Numbers]:
     """Return the ZIP-FIT kernel: texts -> A(x), larger is closer to the targets.
 
     Parameters
@@ -107,24 +123,51 @@ def alignment(
         (a lone surrogate). The mean over targets is correctly rounded, hence the same for any order of targets.
         O(rows x targets) compressions, O(targets) memory.
     """
-    encoded = [text.encode() for text in targets]
-    size, sizes_after = size_function(codec, level), _sizes_after(codec, level, encoded)
-    alone = np.array([size(data) for data in encoded], dtype=np.float64)
-    keep_heap()
+    sizes_after, alone = _prepared(codec, level, targets)
 
     def aligned(data: bytes) -> float:
         found = np.array(sizes_after(data), dtype=np.float64)
-        both, own = found[:-1], found[-1]
-        similar = 1 - (both - np.minimum(own, alone)) / np.maximum(own, alone)
-        return math.fsum(similar.tolist()) / len(encoded)
+        return math.fsum(_similar(found[:-1], found[-1], alone).tolist()) / len(alone)
 
-    def score(texts: Sequence[str]) -> NDArray[np.float64]:
+    def score(texts: Sequence[str]) -> Numbers:
         rows = ((i, utf8(text)) for i, text in enumerate(texts))
         values = np.full(len(texts), np.nan)
         for i, data in rows:
             if data is not None:
                 parts = [aligned(part) for part in _parts(data, chunk_bytes)]
                 values[i] = max(parts) if chunk_how == "max" else math.fsum(parts) / len(parts)
+        return values
+
+    return score
+
+
+def similarities(codec: str, level: int, targets: Sequence[str]) -> Callable[[Sequence[str]], Numbers]:
+    """Return the kernel of single pairs: texts -> C(x) and 1 - NCD(x, t) for every target.
+
+    Parameters
+    ----------
+    codec, level, targets
+        As in alignment.
+
+    Returns
+    -------
+    callable
+        list of n str -> (n, 1 + m) float64: C(x) in bytes, then the m similarities. Their `math.fsum` over all targets,
+        by their number, is `alignment` bit for bit, whichever calls the pairs come from. A row of NaN where the text is
+        not UTF-8.
+    """
+    sizes_after, alone = _prepared(codec, level, targets)
+
+    def score(texts: Sequence[str]) -> Numbers:
+        values = np.full((len(texts), len(targets) + 1), np.nan)
+        for i, data in enumerate(map(utf8, texts)):
+            if data is not None:
+                found = sizes_after(data)
+                values[i, 1:], values[i, 0] = found[:-1], found[-1]
+        # Block by block: temporary arrays of a whole batch would be mapped and faulted in anew.
+        for start in range(0, len(texts), 256):
+            block = values[start : start + 256]
+            block[:, 1:] = _similar(block[:, 1:], block[:, :1], alone)
         return values
 
     return score

@@ -1,0 +1,118 @@
+"""The mean of a row over many targets, estimated from a few of them: which few, and the regression.
+
+Landmarks are chosen by orthogonal matching pursuit, the mean by ridge regression on their similarities and on what
+costs nothing (the row's own size, and the bound it sets). What racing.py is made of; ours. Measured on ZIP-FIT with
+164 targets: 4 landmarks explain .98 of the variance of the mean on unseen rows, 16 explain .996.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+
+def landmarks(pairs: Numbers, mean: Numbers, count: int, taken: Sequence[int] = ()) -> list[int]:
+    """Return the columns that, after those `taken`, explain the row mean best: orthogonal matching pursuit.
+
+    Parameters
+    ----------
+    pairs : (p, n) float64
+    mean : (p,) float64
+    count : int
+    taken : sequence of int
+        Columns that are known already.
+
+    Returns
+    -------
+    list of at most `count` int, in order of choice; fewer where the other columns are combinations of these.
+
+    Examples
+    --------
+    >>> x = np.array([[0.0, 1, 1], [1, 0, 2], [2, 2, 3], [2, 0, 4]])
+    >>> landmarks(x, x[:, 2] + 0.1 * x[:, 1], 2)
+    [2, 1]
+    """
+    rest, left = pairs - pairs.mean(axis=0), mean - mean.mean()
+    chosen, least = list(taken), 1e-9 * np.maximum((rest**2).sum(axis=0), 1e-12)
+
+    def explain(column: Numbers) -> None:
+        nonlocal rest, left
+        axis = column / max(math.sqrt((column**2).sum()), 1e-150)
+        # einsum and not BLAS, whose sums follow the number of threads.
+        rest = rest - axis[:, None] * np.einsum("i,ij->j", axis, rest)
+        left = left - axis * (axis * left).sum()
+
+    for at in taken:
+        explain(rest[:, at])
+    while len(chosen) < len(taken) + count:
+        size = (rest**2).sum(axis=0)
+        free = size > least
+        free[chosen] = False
+        if not free.any():
+            break
+        gain = np.where(free, np.einsum("ij,i->j", rest, left) ** 2 / np.where(free, size, 1), -1)
+        chosen.append(int(gain.argmax()))
+        explain(rest[:, chosen[-1]])
+    return chosen[len(taken) :]
+
+
+def expand(features: Numbers) -> list[Numbers]:
+    """Return the terms of the regression, each (r,), from l = log C(x), u = mean bound, A_1 .. A_m.
+
+    With a the mean of A_1 .. A_m: u, u u, l, l l, A_1, .., A_m, a a, a u, a l. Column by column, so that a row's terms
+    are the same in any block.
+    """
+    size, bound = features[:, 0], features[:, 1]
+    near = [features[:, j] for j in range(2, features.shape[1])]
+    a = sum(near[1:], near[0]) / len(near)
+    return [bound, bound * bound, size, size * size, *near, a * a, a * bound, a * size]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A fitted ridge regression, coefficients[0] + sum over j of coefficients[j] * term j of `expand`, and its sd."""
+
+    coefficients: Numbers
+    sd: float
+
+    def predict(self, features: Numbers) -> Numbers:
+        """Return (r,) float64 from (r, 2 + m); every value by plain sums from left to right, so of its row alone."""
+        total = np.full(len(features), self.coefficients[0])
+        for weight, term in zip(self.coefficients[1:], expand(features), strict=True):
+            total += weight * term
+        return total
+
+
+def fit(features: Numbers, mean: Numbers, high: int = 60) -> Estimate:
+    """Fit the mean over all targets.
+
+    Parameters
+    ----------
+    features : (p, 2 + m) float64
+    mean : (p,) float64
+    high : int
+        The sd is that of all rows or of this many with the highest mean, whichever is larger.
+
+    Returns
+    -------
+    Estimate
+        Its sd is the root mean square of the leave-one-out errors, so the number of coefficients is paid for.
+    """
+    terms = np.column_stack(expand(features))
+    centre, scale, level = terms.mean(axis=0), terms.std(axis=0), mean.mean()
+    scale[scale == 0] = 1
+    x, count = (terms - centre) / scale, len(terms)
+    inverse = np.linalg.inv(np.einsum("ij,ik->jk", x, x) + 1e-6 * count * np.eye(x.shape[1]))
+    weights = np.einsum("jk,k->j", inverse, np.einsum("ij,i->j", x, mean - level))
+    leverage = 1 / count + (np.einsum("ij,jk->ik", x, inverse) * x).sum(axis=1)
+    error = (mean - level - np.einsum("ij,j->i", x, weights)) / np.maximum(1 - leverage, 0.01)
+    top = np.argsort(-mean, kind="stable")[:high]
+    sd = math.sqrt(max((error**2).mean(), (error[top] ** 2).mean()))
+    plain = weights / scale
+    return Estimate(np.array([level - (plain * centre).sum(), *plain]), sd)

@@ -1,0 +1,108 @@
+"""Encoders of text by name: how wide their vectors are, which model files they read, how they are loaded.
+
+An encoder is texts (n,) -> float64 (n, d). A row's vector is a function of its text alone, bit for bit; NaN is
+"undefined": empty text, text that is not UTF-8. Left out: normalising (kernels/vectors.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RecipeError
+from ..kernels.tokens import utf8
+from . import files, hashed_ngrams, minilm, only, wordllama
+
+Encode = Callable[[Sequence[str]], NDArray[np.float64]]
+
+#: Texts that are tokenised together: a token takes some 100 bytes meanwhile.
+BLOCK_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Width of its vectors, the widths that may be asked for, the model whose files it reads ("" for none)."""
+
+    width: int
+    widths: range
+    model: str
+    load: Callable[[int], Encode]
+
+
+def _wordllama(dimensions: int) -> Encode:
+    return wordllama.load(files.verified("wordllama"), dimensions)
+
+
+def _minilm(_: int) -> Encode:
+    minilm.requirements()  # first, because its sentence names everything that is needed
+    return minilm.load(files.verified("minilm"))
+
+
+ENCODERS = {
+    "wordllama": Encoder(wordllama.WIDTH, range(1, wordllama.WIDTH + 1), "wordllama", _wordllama),
+    "minilm": Encoder(minilm.WIDTH, range(minilm.WIDTH, minilm.WIDTH + 1), "minilm", _minilm),
+    "hashed_ngrams": Encoder(hashed_ngrams.WIDTH, range(1, 65_537), "", hashed_ngrams.load),
+}
+
+
+def check_dimensions(name: str, dimensions: int) -> None:
+    """Raise RecipeError unless the encoder has vectors of that width; 0 is its own.
+
+    Examples
+    --------
+    >>> check_dimensions("minilm", 128)
+    Traceback (most recent call last):
+    ...
+    lakesift.udfs.errors.RecipeError: dimensions 128 is no width of encoder minilm; allowed: 384; leave it out
+    """
+    allowed = ENCODERS[name].widths
+    if type(dimensions) is not int or (dimensions and dimensions not in allowed):
+        span = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else f"{allowed[0]}"
+        raise RecipeError(f"dimensions {dimensions!r} is no width of encoder {name}; allowed: {span}; leave it out")
+
+
+def load(name: str, dimensions: int = 0) -> Encode:
+    """Return the encoder, from the one place this process has for a model, else from its verified files.
+
+    Parameters
+    ----------
+    name : str
+        One of ENCODERS.
+    dimensions : int, default 0
+        Width of the vectors; 0 is the encoder's own.
+
+    Returns
+    -------
+    callable
+        list of n str -> (n, d) float64; rows of NaN where undefined.
+
+    Raises
+    ------
+    PlatformError
+        If a package or a file is missing.
+    ScoreError
+        If a file is not the pinned one.
+
+    Examples
+    --------
+    >>> encode = load("hashed_ngrams", 4)
+    >>> encode(["to be or not to be", ""]).round(2).tolist()[1]
+    [nan, nan, nan, nan]
+    """
+    width = dimensions or ENCODERS[name].width
+    return only((name, width), lambda: _on_defined(ENCODERS[name].load(width), width))
+
+
+def _on_defined(encode: Encode, width: int) -> Encode:
+    def rows(texts: Sequence[str]) -> NDArray[np.float64]:
+        found = np.full((len(texts), width), np.nan)
+        defined = [i for i, text in enumerate(texts) if text and utf8(text) is not None]
+        for start in range(0, len(defined), BLOCK_ROWS):
+            part = defined[start : start + BLOCK_ROWS]
+            found[part] = encode([texts[i] for i in part])
+        return found
+
+    return rows

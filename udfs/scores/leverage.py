@@ -1,0 +1,167 @@
+"""leverage: the statistical leverage of a vector, a^T (A^T A)^+ a over all documents; a rival of sensitivity sampling.
+
+Rows drawn with probability proportional to leverage suffice for linear regression (Drineas, Mahoney, Muthukrishnan,
+SODA 2006). Ours: vectors are rounded to integers so wide that all products and sums are exact, so neither the model nor
+a value depends on partitions, batches or threads; an intercept of 1 is added. Left out: ridge leverage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BoundError, InputError, ScoreError
+from ..scorer import Fold, Kernel, OnDocuments, Scorer
+
+Floats = NDArray[np.float64]
+#: Rows and the largest absolute value of a table, and the width of its vectors (-1: none seen).
+Extent = tuple[int, float, int]
+
+_COMMENT = (
+    "statistical leverage of the vector among all documents, 0 to 1; larger is more influential; null without one"
+)
+#: Widest vectors: the state has (d + 1)^2 float64.
+WIDEST = 600
+#: Bits of a vector's elements and of the factor's: with 2^9 terms their sums stay below 2^53.
+_BITS, _FACTOR_BITS = 20, 24
+
+
+def _defined(vectors: Any) -> Floats:
+    """Return the vectors without NaN, with a last column of ones."""
+    x = np.asarray(vectors, dtype=np.float64)
+    x = x[~np.isnan(x).any(axis=1)]
+    return np.column_stack([x, np.ones(len(x))])
+
+
+class Extents(Fold[Extent]):
+    """How many vectors there are, how large they get, how wide they are."""
+
+    def zero(self) -> Extent:
+        """Return nothing seen."""
+        return 0, 0.0, -1
+
+    def add(self, state: Extent, *columns: Any) -> Extent:
+        """Add vectors (n, d)."""
+        x = _defined(columns[0])
+        return self.merge(state, (len(x), float(np.abs(x).max(initial=0.0)), x.shape[1] if len(x) else -1))
+
+    def merge(self, a: Extent, b: Extent) -> Extent:
+        """Return both; raise InputError for two widths, BoundError above the bound."""
+        if a[2] != b[2] and min(a[2], b[2]) >= 0:
+            raise InputError(f"vectors have {a[2] - 1} and {b[2] - 1} values; all need the same number")
+        if max(a[2], b[2]) > WIDEST + 1:
+            raise BoundError(f"vectors have {max(a[2], b[2]) - 1} values; leverage takes at most {WIDEST}")
+        return a[0] + b[0], max(a[1], b[1]), max(a[2], b[2])
+
+
+class Gram(Fold[Floats]):
+    """A^T A in units of `step` squared, (d + 1, d + 1); sums of integers below 2^53, hence exact in any order."""
+
+    limit_bytes = 8 * (WIDEST + 1) ** 2 + 1_000
+
+    def __init__(self, step: float, width: int) -> None:
+        self.step, self.width = step, width
+
+    def zero(self) -> Floats:
+        """Return zeros."""
+        return np.zeros((self.width, self.width))
+
+    def add(self, state: Floats, *columns: Any) -> Floats:
+        """Add vectors (n, d)."""
+        x = np.rint(_defined(columns[0]) / self.step)
+        added: Floats = state + x.T @ x
+        return added
+
+    def merge(self, a: Floats, b: Floats) -> Floats:
+        """Return the sum."""
+        return a + b
+
+
+@dataclass(frozen=True, eq=False)
+class LeverageScorer(Scorer):
+    """Leverage by the factor it holds; made by Leverage.
+
+    Parameters
+    ----------
+    of : str
+        Label of an embedding.
+    factor : (d + 1, r) float64
+        F with F F^T the pseudo-inverse of the Gram matrix: the leverage of a is ||a F||^2.
+
+    Examples
+    --------
+    >>> LeverageScorer(factor=np.diag([0.5, 0.0])).kernel()(np.array([[1.0], [2.0]])).tolist()
+    [0.25, 1.0]
+    """
+
+    kind = "leverage"
+    fitted: ClassVar[bool] = True
+    comment = _COMMENT
+
+    of: str = "vector"
+    factor: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def kernel(self) -> Kernel:
+        """Return vectors (n, d) -> float64 (n,); NaN where a vector holds NaN. Another d is a ScoreError."""
+        unit = 2.0 ** (math.frexp(float(np.abs(self.factor).max(initial=1e-300)))[1] - _FACTOR_BITS)
+        factor, width = np.rint(self.factor / unit), len(self.factor) - 1
+
+        def score(vectors: Any) -> Floats:
+            x = np.asarray(vectors, dtype=np.float64)
+            if x.shape[1] != width:
+                raise ScoreError(f"a vector of {x.shape[1]} values met a model of {width}; fit again with --refit")
+            full = np.column_stack([x, np.ones(len(x))])
+            scale = np.exp2(np.frexp(np.abs(full).max(axis=1))[1].astype(float) - _BITS)[:, None]
+            near = (np.rint(full / scale) @ factor) * (scale * unit)
+            return np.minimum(_row_sums(near * near), 1.0)
+
+        return score
+
+
+def _row_sums(values: Floats) -> Floats:
+    """Return the sum of every row, from left to right, so that it is the same in any batch."""
+    return np.add.accumulate(values, axis=1)[:, -1] if values.shape[1] else np.zeros(len(values))
+
+
+@dataclass(frozen=True)
+class Leverage(OnDocuments):
+    """Learns the Gram matrix of the vectors; two passes, at most 600 values a vector.
+
+    Raises
+    ------
+    InputError
+        From `fit`: no defined vector, or two lengths.
+    BoundError
+        From `fit`: wider vectors, or so many that their exact sums need more than 53 bits.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [0.0], [3.0]])
+    >>> model = Leverage().fit(lambda f, table: f.add(f.zero(), rows))
+    >>> model.kernel()(rows).round(6).tolist()
+    [0.5, 0.5, 1.0]
+    """
+
+    kind = "leverage"
+    comment = _COMMENT
+    makes = LeverageScorer
+
+    of: str = "vector"
+
+    def fit(self, fold: Callable[[Fold[Any], str], Any]) -> LeverageScorer:
+        """Sum the products, and factor the pseudo-inverse."""
+        rows, largest, width = fold(Extents(), "documents")
+        if not rows:
+            raise InputError(f"no document has a defined vector {self.of!r}; check `fit_where:` and the embedding")
+        bits = (53 - math.ceil(math.log2(rows + 1))) // 2
+        if bits < 10:
+            raise BoundError(f"{rows} vectors are too many for exact sums; fit on a part of them with `fit_where:`")
+        step = 2.0 ** (math.frexp(largest)[1] - bits)
+        values, axes = np.linalg.eigh(fold(Gram(step, width), "documents") * step**2)
+        kept = values > max(values[-1], 0.0) * len(values) * 2.0 ** (4 - 2 * bits)
+        return LeverageScorer(self.of, axes[:, kept] / np.sqrt(values[kept]))
