@@ -83,28 +83,21 @@ class Sensitivity(Selector):
     delta: float | None = None
 
     def __post_init__(self) -> None:
-        numeric = isinstance(self.lipschitz, int | float) and not isinstance(self.lipschitz, bool)
-        checks = {
-            "z": (self.z, self.z in (1, 2), "1 or 2"),
-            "probes": (self.probes, self.probes >= 0, "a whole number from 0"),
-            "mixing": (self.mixing, 0 <= self.mixing <= 1, "a number from 0 to 1"),
-            "lipschitz": (
-                self.lipschitz,
-                self.lipschitz in ("cluster", "global") if not numeric else float(self.lipschitz) >= 0,
-                "cluster, global or a number from 0",
-            ),
-            "eps": (self.eps, self.eps is None or self.eps > 0, "a number above 0"),
-            "delta": (self.delta, self.delta is None or 0 < self.delta < 1, "a number between 0 and 1"),
-        }
-        for name, (value, fine, allowed) in checks.items():
+        given = isinstance(self.lipschitz, int | float) and not isinstance(self.lipschitz, bool)
+        named = self.lipschitz in ("cluster", "global")
+        for name, fine, allowed in (
+            ("z", self.z in (1, 2), "1 or 2"),
+            ("probes", self.probes >= 0, "a whole number from 0"),
+            ("mixing", 0 <= self.mixing <= 1, "a number from 0 to 1"),
+            ("lipschitz", (given and float(self.lipschitz) >= 0) or named, "cluster, global or a number from 0"),
+            ("eps", self.eps is None or self.eps > 0, "a number above 0"),
+        ):
             if not fine:
-                raise RecipeError(f"sensitivity: {name} is {value!r}; {allowed} is needed")
-        if (self.eps is None) != (self.delta is None):
-            raise RecipeError("sensitivity: eps and delta go together: give both, or the budget alone")
-        if not self.probes and not numeric:
-            raise RecipeError(
-                f"sensitivity: lipschitz is {self.lipschitz!r} without probes; give probes: 5, or a number"
-            )
+                raise RecipeError(f"sensitivity: {name} is {getattr(self, name)!r}; {allowed} is needed")
+        if (self.eps is None) != (self.delta is None) or not 0 < (self.delta or 0.5) < 1:
+            raise RecipeError(f"sensitivity: delta is {self.delta!r}; it goes with eps, between 0 and 1")
+        if not self.probes and named:
+            raise RecipeError(f"sensitivity: lipschitz is {self.lipschitz!r} without probes; give probes, or a number")
 
     @property
     def needs(self) -> tuple[str, ...]:
