@@ -13,7 +13,7 @@ from ..udfs.scorer import Estimator, Fold, OnDocuments, Scorer, digest, fingerpr
 from ..udfs.spark import fold
 from .documents import Documents, analyse, analyse_condition, open_input, text_of
 from .lake.commits import Identity
-from .lake.manifest import Manifest
+from .lake.manifest import Manifest, Step
 from .lake.tables import Lake, deciding
 from .memos import Memos
 from .model_store import Model, recall, remember
@@ -55,16 +55,14 @@ class Fitting:
 
     def from_targets(self) -> dict[str, Scorer]:
         """Return, by label, the scorers that need no fitting and those that learn from targets alone."""
-        made, fitted = {}, []
-        for label, score in self.documents.recipe.scores.items():
-            if isinstance(score, Scorer):
-                made[label] = score
-            elif "documents" not in score.fits_on:
-                made[label] = score.fit(self._pass(score))
-                learnt = {"tables": [self._named(n) for n in score.fits_on]}
-                fitted.append(Model(fingerprint(made[label]), made[label], learnt))
-        if fitted:
-            self._remember("fit", fitted)
+        scores = self.documents.recipe.scores
+        made = {label: s for label, s in scores.items() if isinstance(s, Scorer)}
+        ours = {k: s for k, s in scores.items() if isinstance(s, Estimator) and "documents" not in s.fits_on}
+        if ours:
+            with self.manifest.step("fit", "models") as step:
+                made |= {label: score.fit(self._pass(score)) for label, score in ours.items()}
+                learnt = {k: {"tables": [self._named(n) for n in s.fits_on]} for k, s in ours.items()}
+                self._remember(step, [Model(fingerprint(made[k]), made[k], learnt[k]) for k in ours])
         return made
 
     def from_documents(self, label: str, prints: dict[str, str]) -> Scorer:
@@ -79,13 +77,12 @@ class Fitting:
             self.reused[label] = model
             return model.scorer
         log.info("  %s: fitting on %s", label, ", ".join(score.fits_on))
-        made = score.fit(self._pass(score))
-        learnt = {
-            "tables": [self._named(n) for n in score.fits_on],
-            "documents": self.documents.identity.version,
-        }
-        reads = {i: prints[i] for i in made.inputs if i in prints}
-        self._remember(f"fit {label}", [Model(fingerprint(made, reads), made, learnt, key)])
+        with self.manifest.step(f"fit {label}", "models") as step:
+            made = score.fit(self._pass(score))
+            tables = [self._named(n) for n in score.fits_on]
+            learnt = {"tables": tables, "documents": self.documents.identity.version}
+            reads = {i: prints[i] for i in made.inputs if i in prints}
+            self._remember(step, [Model(fingerprint(made, reads), made, learnt, key)])
         return made
 
     def newer(self, label: str) -> None:
@@ -168,15 +165,13 @@ class Fitting:
         texts = target_texts(frame, self.documents, name).selectExpr("count(*) AS n", "bit_xor(xxhash64(text)) AS x")
         return str(texts.collect()[0].asDict())
 
-    def _remember(self, name: str, made: list[Model]) -> None:
-        with self.manifest.step(name, "models") as step:
-            step.computed = 0
-            commit = deciding("models", lambda: remember(self.lake, made))
-            if commit is None:
-                step.unchanged(self.lake.version("models"))
-            else:
-                step.computed = commit.rows
-                step.wrote(commit.version)
+    def _remember(self, step: Step, made: list[Model]) -> None:
+        commit = deciding("models", lambda: remember(self.lake, made))
+        step.computed = commit.rows if commit else 0
+        if commit is None:
+            step.unchanged(self.lake.version("models"))
+        else:
+            step.wrote(commit.version)
 
 
 def fit_key(documents: Documents, label: str, prints: dict[str, str], targets: dict[str, str]) -> str:

@@ -62,6 +62,8 @@ class Memos:
     def __init__(self, lake: Lake, documents: Documents, keys: tuple[str, int]) -> None:
         self.lake, self.documents, self.keys = lake, documents, keys
         self.scored: dict[str, Scored] = {}
+        self._documents = 0
+        self._whole: dict[str, bool] = {}  # fingerprint -> whether the memo holds the present documents and no others
 
     def live(self, item: Scored) -> DataFrame:
         """Return (id, content_hash, value) of all rows ever computed, of documents that are gone too."""
@@ -76,10 +78,14 @@ class Memos:
         from pyspark.sql import functions as F
 
         need = self.lake.read(*self.keys).selectExpr("id", f"{item.key} AS content_hash")
-        rows, documents = self.live(item), need.count()
-        if rows.count() == documents and self.pending(item).isEmpty():
+        rows = self.live(item)
+        if item.fingerprint not in self._whole:
+            self._documents = self._documents or need.count()
+            whole = rows.count() == self._documents and self.pending(item).isEmpty()
+            self._whole[item.fingerprint] = whole
+        if self._whole[item.fingerprint]:
             return rows.select("id", "value")
-        known = F.broadcast(need) if documents <= UNIT_LIMIT else need
+        known = F.broadcast(need) if self._documents <= UNIT_LIMIT else need
         return rows.join(known, ["id", "content_hash"], "left_semi").select("id", "value")
 
     def pending(self, item: Scored, within: DataFrame | None = None) -> DataFrame:
@@ -112,6 +118,7 @@ class Memos:
     def compute(self, item: Scored, before: str | None, step: Step, within: DataFrame | None = None) -> None:
         """Compute what is pending, unit by unit; nothing if the memo still is what it was `before`."""
         lake, present = self.lake, self.lake.identity(item.table.name)
+        self._whole.pop(item.fingerprint, None)
         step.computed = step.computed or 0
         if before and before == f"{memo_stamp(present, item)}/{self.keys[1]}":
             step.unchanged(present.version)

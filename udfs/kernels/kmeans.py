@@ -10,83 +10,18 @@ Left out: mini-batches (inertia 2 % worse at the same cost).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csc_matrix
 
-from ..errors import BoundError
+from .exact_sums import Grid, move_in, snap
 from .nearest_centroid import BLOCK, Centroids, Clusters, Floats, Nearest, Rows, distances_sq
 
 #: Sums (k, d), sizes (k,) and the sum of squared lengths of some rows.
 Tally = tuple[Floats, Floats, float]
 #: (moves made, rows, inertia) -> None.
 Report = Callable[[int, float, float], None]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Powers of two on which coordinates and squared lengths of rows add in float64 without error.
-
-    `Grid.of(largest, rows, width)` is for `rows` rows (with weights: plus their total) of `width` values up to
-    `largest`. Sums stay under 2^51 steps; float64 leaves integers out from 2^53. Rounding costs at most half a step a
-    value, 2^-51 rows largest: nothing for float32 values that are not tiny beside `largest`.
-
-    Examples
-    --------
-    >>> Grid.of(1.0, 1000, 4).step == 2.0**-41
-    True
-    """
-
-    largest: float
-    step: float
-    step_sq: float
-
-    @staticmethod
-    def of(largest: float, rows: float, width: int) -> Grid:
-        """Return the grid; BoundError where float64 has none."""
-        steps = []
-        for most in (largest * rows, largest * largest * width * rows):
-            if not most < 2.0**960:
-                raise BoundError(f"values up to {largest} have no exact sums in float64; scale the vectors below 1e100")
-            steps.append(2.0 ** max(math.frexp(most)[1] - 51, -1022))
-        return Grid(largest, *steps)
-
-    def rounded(self, x: Rows, out: Floats) -> Floats:
-        """Return rows on the grid, (n, d) float64, in `out`; BoundError for a value above `largest`."""
-        if x.size and not max(x.max(), -x.min()) <= self.largest:  # NaN too
-            raise BoundError(f"a value is above {self.largest}, which exact sums were laid out for; fit again")
-        return _snap(x, self.step, out[: len(x)])
-
-    def squares(self, points: Floats, weights: Floats | float = 1.0) -> float:
-        """Return the exact sum of the squared lengths of rows on the grid, times their weights; overwrites them."""
-        points *= points
-        lengths = points.sum(axis=1)
-        lengths = _snap(lengths, self.step_sq, lengths) * weights
-        return float(_snap(lengths, self.step_sq, lengths).sum())
-
-
-def _snap(x: Rows, step: float, out: Floats) -> Floats:
-    # Adding 1.5 x 2^52 steps leaves float64 no digits below one step; half goes to even.
-    # A fresh array of each block would be new pages each time: several times the arithmetic.
-    large = np.float64(1.5 * 2.0**52 * step)
-    np.add(x, large, out=out)
-    out -= large
-    return out
-
-
-def _move_in(sums: Floats, points: Floats, new: Clusters, old: Clusters | None = None) -> None:
-    """Add rows on the grid to the sums (k, d) of their new clusters, and take them from those of the old ones."""
-    n, shape = len(points), (len(sums), len(points))
-    if old is None:
-        onehot = csc_matrix((np.ones(n), new, np.arange(n + 1, dtype=np.int32)), shape=shape)
-    else:
-        signs, ends = np.tile((1.0, -1.0), n), np.arange(0, 2 * n + 1, 2, dtype=np.int32)
-        onehot = csc_matrix((signs, np.stack((new, old), axis=1).ravel(), ends), shape=shape)
-    sums += onehot @ points
 
 
 def tally(x: Rows, centroids: Centroids, grid: Grid) -> Tally:
@@ -106,7 +41,7 @@ def tally(x: Rows, centroids: Centroids, grid: Grid) -> Tally:
     for start in range(0, len(x), BLOCK):
         part = slice(start, start + BLOCK)
         points = grid.rounded(x[part], buffer)
-        _move_in(sums, points, cluster[part])
+        move_in(sums, points, cluster[part])
         squares += grid.squares(points)
     return sums, np.bincount(cluster, minlength=len(centroids)).astype(np.float64), squares
 
@@ -127,8 +62,8 @@ class _Running:
             rows = changed[start : start + BLOCK]
             points = self.grid.rounded(self.x[rows], buffer)
             if self.weights is not None:
-                points = _snap(points * self.weights[rows, None], self.grid.step, points)
-            _move_in(self.sums, points, new[rows], None if old is None else old[rows])
+                points = snap(points * self.weights[rows, None], self.grid.step, points)
+            move_in(self.sums, points, new[rows], None if old is None else old[rows])
             if old is None and self.weights is None:
                 self.squares += self.grid.squares(points)
             elif old is None:

@@ -1,0 +1,40 @@
+"""Every shipped recipe from end to end, as a user runs it, in one lake: what they share is computed once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.recipe import load, shipped
+from lakesift.jobs.report import report
+from lakesift.jobs.run import run
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: Run in `make test` too; the others are long, their mechanisms are tested on small pools elsewhere.
+QUICK = ("kmq",)
+
+
+@pytest.fixture(scope="module")
+def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return Lake(spark, str(tmp_path_factory.mktemp("shipped")))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.long) for n in sorted(shipped(), key=QUICK.__contains__)],
+)
+def test_it_runs_as_it_stands(lake: Lake, name: str) -> None:
+    recipe = load(name)
+    made = run(lake, recipe)
+    rows = lake.read(f"selection_{name}")
+    assert rows.selectExpr("sum(copies) AS n").collect()[0]["n"] == recipe.budget.rows
+    assert made.counts["documents"] > 5_000
+    controls = lake.read(f"controls_{name}").groupBy("control").count().collect()
+    assert {r["control"] for r in controls} == set(recipe.controls)
+    assert f"selection_{name}" in {s.table for s in made.steps}
+    assert report(lake, recipe)
+    assert run(lake, recipe).noop
