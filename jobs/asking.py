@@ -60,4 +60,4 @@ class Asking:
         with self.manifest.step(f"ask {item.label}", item.table.name) as step:
             self.memos.compute(item, None, step, within=wanted)
             step.rows = step.computed
-        return self.memos.values(item).join(F.broadcast(wanted), "id", "left_semi")
+        return self.memos.values(item, within=wanted)

@@ -70,15 +70,19 @@ class Memos:
         rows = self.lake.read(item.table.name).where(f"fingerprint = '{item.fingerprint}'")
         return rows.select("id", "content_hash", "value")
 
-    def values(self, item: Scored) -> DataFrame:
+    def values(self, item: Scored, within: DataFrame | None = None) -> DataFrame:
         """Return (id, value) of the present documents that were computed; arrays are read, not exchanged, if they can.
 
-        Without stale rows (as many as documents, none of which is pending) there is nothing to join with.
+        Without stale rows (as many as documents, none of which is pending) there is nothing to join with. `within`:
+        of these ids only, which are few enough to be broadcast.
         """
         from pyspark.sql import functions as F
 
         need = self.lake.read(*self.keys).selectExpr("id", f"{item.key} AS content_hash")
         rows = self.live(item)
+        if within is not None:
+            few = F.broadcast(need.join(F.broadcast(within.select("id")), "id", "left_semi"))
+            return rows.join(few, ["id", "content_hash"], "left_semi").select("id", "value")
         if item.fingerprint not in self._whole:
             self._documents = self._documents or need.count()
             whole = rows.count() == self._documents and self.pending(item).isEmpty()

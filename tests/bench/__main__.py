@@ -16,7 +16,10 @@ from pathlib import Path
 
 from tests.bench.lines import Line, measure, table
 
-BENCHES = ("kernels", "edge", "run", "ranking")
+BENCHES = (
+    *("kernels", "edge", "run", "ranking", "dsir", "kmeans", "coverage", "racing", "sensitivity"),
+    *("clusters", "vectors"),
+)
 OUT = Path("build") / "bench.json"
 
 

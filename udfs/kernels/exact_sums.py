@@ -58,8 +58,15 @@ class Grid:
 
 
 def snap(x: Rows, step: float, out: Floats) -> Floats:
-    # Adding 1.5 x 2^52 steps leaves float64 no digits below one step; half goes to even.
-    # A fresh array of each block would be new pages each time: several times the arithmetic.
+    """Return values rounded to whole steps, half to even, in `out`; |x| up to 2^51 steps.
+
+    Examples
+    --------
+    >>> snap(np.array([0.3, 0.4]), 0.25, np.empty(2)).tolist()
+    [0.25, 0.5]
+    """
+    # Adding 1.5 x 2^52 steps leaves float64 no digits below one step.
+    # A fresh array for each block would be new pages each time, several times the arithmetic.
     large = np.float64(1.5 * 2.0**52 * step)
     np.add(x, large, out=out)
     out -= large

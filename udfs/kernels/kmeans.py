@@ -46,7 +46,7 @@ def tally(x: Rows, centroids: Centroids, grid: Grid) -> Tally:
     return sums, np.bincount(cluster, minlength=len(centroids)).astype(np.float64), squares
 
 
-class _Running:
+class _InMemory:
     """The tally of rows in memory: only rows that change their cluster are added anew, which exact sums allow."""
 
     def __init__(self, x: Rows, k: int, grid: Grid, weights: Floats | None) -> None:
@@ -56,20 +56,34 @@ class _Running:
 
     def __call__(self, centroids: Centroids) -> Tally:
         new, old = Nearest(centroids).clusters(self.x), self.cluster
+        weights = self.weights
         changed = np.arange(len(new)) if old is None else np.flatnonzero(new != old)
         buffer = np.empty((min(BLOCK, len(changed)), self.x.shape[1]))
         for start in range(0, len(changed), BLOCK):
             rows = changed[start : start + BLOCK]
             points = self.grid.rounded(self.x[rows], buffer)
-            if self.weights is not None:
-                points = snap(points * self.weights[rows, None], self.grid.step, points)
+            if weights is not None:
+                points = snap(points * weights[rows, None], self.grid.step, points)
             move_in(self.sums, points, new[rows], None if old is None else old[rows])
-            if old is None and self.weights is None:
+            if old is None and weights is None:
                 self.squares += self.grid.squares(points)
-            elif old is None:
-                self.squares += self.grid.squares(self.grid.rounded(self.x[rows], buffer), self.weights[rows])
+            elif old is None and weights is not None:
+                self.squares += self.grid.squares(self.grid.rounded(self.x[rows], buffer), weights[rows])
         self.cluster = new
-        return self.sums, np.bincount(new, self.weights, len(centroids)).astype(np.float64), self.squares
+        return self.sums, np.bincount(new, weights, len(centroids)).astype(np.float64), self.squares
+
+    def refill(self, centroids: Centroids, sizes: Floats) -> Centroids:
+        """Place empty clusters on the rows farthest from any centroid, one after the other; ties to the first row."""
+        held = sizes > 0
+        far = Nearest(centroids[held])(self.x)[1]
+        placed = centroids.copy()
+        for j in np.flatnonzero(~held):
+            farthest = int(far.argmax())
+            if far[farthest] == 0:
+                break
+            placed[j] = self.x[farthest]
+            far = np.minimum(far, distances_sq(self.x, placed.astype(np.float64), np.full(len(self.x), j)))
+        return placed
 
 
 class Descent(NamedTuple):
@@ -111,7 +125,8 @@ def descend(
     for move in range(moves + 1):
         sums, sizes, squares = measure(centroids)
         exact = centroids.astype(np.float64)
-        cost = squares - 2 * float((exact * sums).sum()) + float(sizes @ (exact * exact).sum(axis=1))
+        lengths = (exact * exact).sum(axis=1)  # products and sums only: a dot product would round as its BLAS does
+        cost = squares - 2 * float((exact * sums).sum()) + float((sizes * lengths).sum())
         inertia.append(max(0.0, cost))
         if report is not None:
             report(move, float(sizes.sum()), inertia[-1])
@@ -153,7 +168,7 @@ def lloyd(
     tol : float, default 1e-4
         Stops when the inertia falls by less than this share of itself; 0 goes on until it does not fall.
     weights : (n,) float64, optional
-        Above 0. A whole weight is that row repeated, bit for bit.
+        Above 0. A whole weight is that row repeated, up to the rounding of the grid.
     spherical : bool, default False
     report : callable, optional
         As in `descend`.
@@ -183,18 +198,5 @@ def lloyd(
     largest = max(abs(float(x.max())), abs(float(x.min())))
     grid = Grid.of(largest, len(x) if weights is None else len(x) + float(weights.sum()), x.shape[1])
 
-    def refill(centroids: Centroids, sizes: Floats) -> Centroids:
-        held = sizes > 0
-        far = Nearest(centroids[held])(x)[1]
-        placed = centroids.copy()
-        for j in np.flatnonzero(~held):
-            farthest = int(far.argmax())
-            if far[farthest] == 0:
-                break
-            placed[j] = x[farthest]
-            far = np.minimum(far, distances_sq(x, placed.astype(np.float64), np.full(len(x), j)))
-        return placed
-
-    return descend(
-        start, _Running(x, len(start), grid, weights), moves, tol, spherical=spherical, refill=refill, report=report
-    )
+    rows = _InMemory(x, len(start), grid, weights)
+    return descend(start, rows, moves, tol, spherical=spherical, refill=rows.refill, report=report)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BoundError, InputError
-from ..kernels.kmeans import Grid, Report, Tally, tally
+from ..kernels.exact_sums import Grid
+from ..kernels.kmeans import Report, Tally, tally
 from ..kernels.kmeans_start import keyed
 from ..kernels.nearest_centroid import Centroids, Floats, Nearest, Rows, unit
 from ..scorer import Fold
@@ -84,7 +85,7 @@ class Sample(Fold[Sampled]):
         if not len(x):
             return state
         largest = max(abs(float(x.max())), abs(float(x.min())))
-        if largest > np.finfo(np.float32).max:
+        if largest > float(np.finfo(np.float32).max):
             raise InputError(
                 f"a vector holds {largest}; k-means needs values within float32; leave such rows out with `fit_where:`"
             )

@@ -1,8 +1,10 @@
 """kmeans: the cluster of a vector and its squared distance to the centroid, by k-means fitted on the documents.
 
 The fit: count; draw the k x fit_rows rows with the smallest keyed hash; greedy k-means++ and Lloyd on them in memory; a
-few passes over all rows with exact sums. A start on 20 and a fit on 100 rows a centroid followed by two moves over the
-table ends within 1 % of Lloyd on everything. For one seed the centroids do not depend on order, partitions or machine.
+few passes over all rows with exact sums. For one seed the centroids depend on neither order, partitions nor machine.
+What the sample costs (inertia above scikit-learn's on everything, medians of 4 seeds; four tables of 20 000 to 40 000
+rows, k = 50): .6 to 1.5 % by default, .2 to .9 % with fit_rows 200, .2 to .6 % with 12 passes. The start alone is worth
+about 1 % either way.
 
 Source: Lloyd (1982); Arthur and Vassilvitskii (2007); k by the simplified silhouette of Hruschka et al. (2004). Ours:
 the sample and the passes. Left out: weights of rows (the kernel takes them), placing clusters anew that are empty in a
@@ -22,7 +24,8 @@ from numpy.typing import NDArray
 
 from ..errors import BoundError, RecipeError, ScoreError
 from ..kernels import silhouette
-from ..kernels.kmeans import Descent, Grid, descend, lloyd
+from ..kernels.exact_sums import Grid
+from ..kernels.kmeans import Descent, descend, lloyd
 from ..kernels.kmeans_start import plus_plus
 from ..kernels.nearest_centroid import Centroids, Floats, Nearest
 from ..scorer import Fold, Kernel, OnDocuments, Scorer, parameters
