@@ -92,6 +92,31 @@ def test_explore(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "wrote version 1" in steps
 
 
+def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight rows in two clusters: kmq takes one of each, k_center two of one."""
+    ids = [f"row-{i}" for i in range(8)]
+    cells = [{"cluster": i // 4, "distance_sq": 0.0} for i in range(8)]
+    _write(tmp_path, "scores_kmq", pl.DataFrame({"id": ids, "cells": cells}))
+    for name, chosen in {"kmq": ["row-0", "row-4"], "k_center": ["row-4", "row-5"]}.items():
+        _write(tmp_path, f"selection_{name}", pl.DataFrame({"id": chosen}))
+    _write(tmp_path, "controls_kmq", pl.DataFrame({"control": ["random"] * 2, "id": ["row-1", "row-2"]}))
+    manifest = json.dumps({"fingerprints": {"vector": "feed"}})
+    runs = pl.DataFrame({"recipe": ["kmq"], "finished_at": [1], "manifest": [manifest]})
+    _write(tmp_path, "runs", runs)
+    vectors = [[float(i // 4), i / 8, 0.0] for i in range(8)]
+    _write(tmp_path, "memo_embedding", pl.DataFrame({"id": ids, "fingerprint": ["feed"] * 8, "value": vectors}))
+    monkeypatch.setenv("LAKESIFT_LAKE", str(tmp_path))
+    notebook = nbformat.read(FOLDER / "compare.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    _, overlap, covered, maps = _shown(notebook)
+    assert "image" in overlap or "0.333333" in overlap
+    assert [line.split()[1::2][:5] for line in covered.splitlines() if "kmq" in line or "k_center" in line] == [
+        ["kmq", "2", "2", "2", "1.0"],
+        ["k_center", "2", "1", "2", "0.0"],
+    ]
+    assert "image" in maps
+
+
 def test_notebooks_are_kept_without_outputs() -> None:
     for path in FOLDER.glob("*.ipynb"):
         cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
