@@ -18,7 +18,7 @@ from tests.bench.lines import Line, measure, table
 
 BENCHES = (
     *("kernels", "edge", "run", "ranking", "dsir", "kmeans", "coverage", "racing", "sensitivity"),
-    *("clusters", "vectors"),
+    *("clusters", "vectors", "tasks"),
 )
 OUT = Path("build") / "bench.json"
 
