@@ -19,8 +19,8 @@ from ..scorer import Fold
 
 log = logging.getLogger("lakesift")
 
-#: The largest sample, and the largest sums of one pass.
-SAMPLE_BYTES, SUMS_BYTES = 512_000_000, 64_000_000
+#: The largest sample, and the largest sums of one pass: half of that are the centroids, which travel with a task.
+SAMPLE_BYTES, SUMS_BYTES = 512_000_000, 31_200_000
 
 #: Rows seen, largest absolute value, width (-1: none seen), and ascending keys (s,) uint64 with their rows (s, d).
 Sampled = tuple[int, float, int, NDArray[np.uint64], Centroids]

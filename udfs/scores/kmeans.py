@@ -158,7 +158,7 @@ class KMeans(OnDocuments):
     InputError
         From `fit`: no defined vector, k above the number of distinct ones, two lengths, a table that changes meanwhile.
     BoundError
-        From `fit`: a sample above 512 MB, or k x d above 8 000 000.
+        From `fit`: a sample above 512 MB, or k x d above 3 900 000 (16 MB as float32, which travel with a task).
 
     Notes
     -----
@@ -213,7 +213,7 @@ class KMeans(OnDocuments):
         if 8 * tried[best] * width > SUMS_BYTES:
             raise BoundError(
                 f"{tried[best]} centroids of {width} values are {tried[best] * width} numbers, the bound is "
-                f"{SUMS_BYTES // 8}, because every pass returns them; lower k"
+                f"{SUMS_BYTES // 8}, because they travel with every task; lower k"
             )
         steps, points = [descents[best]], np.empty(0, np.int64)
         measure = measured(fold, lambda c: Pass(self.of, c, Grid.of(largest, rows, width), self.spherical), rows)
