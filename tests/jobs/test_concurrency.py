@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from lakesift.jobs import score
+from lakesift.jobs import memos
 from lakesift.jobs.lake import tables
 from lakesift.jobs.lake.commits import Conflict
 from lakesift.jobs.lake.lock import hold
@@ -302,8 +302,8 @@ def test_two_recipes_at_once_share_a_score(
     caplog.set_level(logging.INFO, "lakesift")
     fill(lake)
     if not lake.local:
-        real = score.apply
-        monkeypatch.setattr(score, "apply", lambda frame, scorer: meeting(real(frame, scorer), tmp_path / "meet"))
+        real = memos.apply
+        monkeypatch.setattr(memos, "apply", lambda frame, scorer: meeting(real(frame, scorer), tmp_path / "meet"))
 
     def work(name: str) -> Manifest:
         mine = other(lake)
