@@ -59,6 +59,7 @@ setup(
         "torch": ["torch>=2.2", "transformers>=4.40"],
         "dev": [
             "pytest>=8",
+            "setuptools>=68",
             "ruff>=0.6",
             "mypy>=1.11",
             "types-PyYAML",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import setuptools  # noqa: F401 - before a package imports distutils, which setuptools replaces
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -14,19 +14,14 @@ from lakesift.jobs.run import run
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-#: Run in `make test` too; the others are long, their mechanisms are tested on small pools elsewhere.
-QUICK = ("kmq",)
-
 
 @pytest.fixture(scope="module")
 def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return Lake(spark, str(tmp_path_factory.mktemp("shipped")))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n if n in QUICK else pytest.param(n, marks=pytest.mark.long) for n in sorted(shipped(), key=QUICK.__contains__)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", shipped())
 def test_it_runs_as_it_stands(lake: Lake, name: str) -> None:
     recipe = load(name)
     made = run(lake, recipe)

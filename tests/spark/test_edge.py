@@ -39,23 +39,25 @@ TEXTS: list[str | None] = [
     "x" * 20_000,
     "1 + 1 = 2",
 ]
+VECTORS: list[list[float] | None] = np.random.default_rng(5).normal(size=(len(TEXTS), 8)).tolist()
+VECTORS[4], VECTORS[9] = None, [math.nan] * 8
 BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
 
 
 @pytest.fixture(scope="module")
 def frame(spark: SparkSession) -> DataFrame:
-    rows = [(f"d{i}", i, t) for i, t in enumerate(TEXTS)]
-    return spark.createDataFrame(rows, "id string, content_hash bigint, text string")
+    rows = [(f"d{i}", i, t, v) for i, (t, v) in enumerate(zip(TEXTS, VECTORS, strict=True))]
+    return spark.createDataFrame(rows, "id string, content_hash bigint, text string, vector array<double>")
 
 
 def plain(scorer: Any) -> list[Any]:
-    """One row at a time, without Spark; null for a null text and for NaN."""
+    """One row at a time, without Spark; null for a null input and for NaN."""
     kernel = scorer.kernel()
 
-    def one(text: str | None) -> Any:
-        if text is None:
+    def one(given: Any) -> Any:
+        if given is None:
             return None
-        value = kernel([text])
+        value = kernel([given] if isinstance(given, str) else np.array([given]))
         if isinstance(value, dict):
             cells = {k: v[0] for k, v in value.items()}
             return None if all(map(math.isnan, cells.values())) else cells
@@ -63,7 +65,7 @@ def plain(scorer: Any) -> list[Any]:
             return None if np.isnan(value[0]).any() else [float(v) for v in value[0]]
         return None if value.dtype.kind == "f" and math.isnan(value[0]) else value[0]
 
-    return [one(t) for t in TEXTS]
+    return [one(given) for given in (VECTORS if scorer.inputs == ("vector",) else TEXTS)]
 
 
 def through(rows: DataFrame) -> list[Any]:
@@ -86,10 +88,10 @@ def test_same_values_everywhere(spark: SparkSession, frame: DataFrame, kind: str
     assert None in want
     one = frame.coalesce(1)
     spark.conf.set(BATCH, "3")
-    small = through(apply(one, scorer)), through(one.select("id", column(scorer)("text").alias("value")))
+    small = through(apply(one, scorer)), through(one.select("id", column(scorer)(*scorer.inputs).alias("value")))
     spark.conf.unset(BATCH)
     spread = frame.repartition(4, "id")
-    large = through(apply(spread, scorer)), through(spread.select("id", column(scorer)("text").alias("value")))
+    large = through(apply(spread, scorer)), through(spread.select("id", column(scorer)(*scorer.inputs).alias("value")))
     for got in (*small, *large):
         assert got == want
 
