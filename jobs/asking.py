@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..udfs.scorer import Scorer, fingerprint
 from .lake.manifest import Manifest
 from .memos import Memos, Scored, memo_table
+from .roots import hash_name
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -55,7 +56,7 @@ class Asking:
             item = self.memos.scored[what]
         else:
             name, table = f"{what.kind} (asked)", memo_table(what)
-            item = Scored(name, what, fingerprint(what), table, "hash_" + "_".join(what.inputs))
+            item = Scored(name, what, fingerprint(what), table, hash_name(what.inputs))
             self.memos.lake.create(table)
         with self.manifest.step(f"ask {item.label}", item.table.name) as step:
             self.memos.compute(item, None, step, within=wanted)
