@@ -77,6 +77,7 @@ setup(
             "nltk>=3.10",
             "regex",
             "threadpoolctl",
+            "hypothesis>=6.100",
             "reasoning-gym==0.1.25",
             "nbclient>=0.10",
             "ipykernel>=6",

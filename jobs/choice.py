@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +86,9 @@ class Choice:
             "ineligible": self.summary["documents"] - made["eligible"],
             "unranked": made["eligible"] - made["ranked"],
         }
-        ask = Asking(self.memos, rows, self.manifest) if recipe.selector.asks else None
         documents = self.summary["documents"]
-        self.picks = cut(recipe.selector, rows, recipe.budget, documents, made["ranked"], recipe.seed, ask)
+        with Asking(self.memos, rows, self.manifest) if recipe.selector.asks else nullcontext() as ask:
+            self.picks = cut(recipe.selector, rows, recipe.budget, documents, made["ranked"], recipe.seed, ask)
         self.counts["selected"], drawn = len(self.picks), int(self.picks["copies"].sum())
         if recipe.budget.rows and drawn < recipe.budget.rows:
             note = (

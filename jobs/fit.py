@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..udfs.scorer import Estimator, Fold, OnDocuments, Scorer, digest, fingerprint, parameters
 from ..udfs.spark import fold
 from .documents import Documents, analyse, analyse_condition, open_input, text_of
+from .held import Held, fits
 from .lake.commits import Identity
 from .lake.manifest import Manifest, Step
 from .lake.tables import Lake, deciding
@@ -109,13 +110,24 @@ class Fitting:
     # -- passes --------------------------------------------------------------------------------------------------
 
     def _pass(self, score: Estimator) -> Any:
+        held = self._held(score) if isinstance(score, OnDocuments) else None
+
         def one_pass(f: Fold[Any], name: str) -> Any:
             if name == "documents":
                 assert isinstance(score, OnDocuments)
-                return fold(self._rows(score, f.reads or score.inputs), f)
+                columns = f.reads or score.inputs
+                return held.fold(f, columns) if held else fold(self._rows(score, columns), f)
             return fold(target_texts(self._open(name)[0], self.documents, name), f)
 
         return one_pass
+
+    def _held(self, score: OnDocuments) -> Held | None:
+        """Return the vectors that an estimator learns from, if it reads nothing else and they fit the driver."""
+        scored = [self.memos.scored.get(name) for name in score.inputs]
+        widths = [getattr(item.scorer, "width", 0) if item else 0 for item in scored]
+        if not all(widths) or not fits(self.memos.documents_count(), sum(widths)):
+            return None
+        return Held(self._rows(score, ("h", *score.inputs)))
 
     def _rows(self, score: OnDocuments, names: tuple[str, ...]) -> DataFrame:
         """Return the columns that a fold reads, one row per document that the model may learn from."""

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
 from ..udfs.scorer import Estimator, Scorer
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("lakesift")
 
 #: A unit is this many rows or this many seconds of work, whichever is larger, and never more than UNIT_LIMIT rows
-#: (their ids are broadcast). `spark.lakesift.unitRows` sets the first.
+#: (their ids are broadcast), which is what scores of scores start with: no text is read for them.
+#: `spark.lakesift.unitRows` sets the first.
 UNIT_ROWS, UNIT_SECONDS, UNIT_LIMIT = 50_000, 120.0, 1_000_000
 #: Runs that add to one fingerprint lose a unit by turns, also over different rows: of 20 in a row one is theirs.
 UNIT_TRIES = 20
@@ -63,33 +65,44 @@ class Memos:
         self.lake, self.documents, self.keys = lake, documents, keys
         self.scored: dict[str, Scored] = {}
         self._documents = 0
-        self._whole: dict[str, bool] = {}  # fingerprint -> whether the memo holds the present documents and no others
+        #: Fingerprint -> the version at which nothing of it was pending, and whether it then held no stale rows either.
+        self._current: dict[str, int | None] = {}
+        self._whole: dict[str, bool] = {}
 
-    def live(self, item: Scored) -> DataFrame:
+    @cached_property
+    def _few_splits(self) -> bool:
+        return self.lake.few_splits(self.documents.recipe.documents.table, cores(self.lake.spark))
+
+    def documents_count(self) -> int:
+        """Return the number of documents that have keys."""
+        self._documents = self._documents or self.lake.read(*self.keys).count()
+        return self._documents
+
+    def live(self, item: Scored, version: int | None = None) -> DataFrame:
         """Return (id, content_hash, value) of all rows ever computed, of documents that are gone too."""
-        rows = self.lake.read(item.table.name).where(f"fingerprint = '{item.fingerprint}'")
+        rows = self.lake.read(item.table.name, version).where(f"fingerprint = '{item.fingerprint}'")
         return rows.select("id", "content_hash", "value")
 
     def values(self, item: Scored, within: DataFrame | None = None) -> DataFrame:
         """Return (id, value) of the present documents that were computed; arrays are read, not exchanged, if they can.
 
-        Without stale rows (as many as documents, none of which is pending) there is nothing to join with. `within`:
-        of these ids only, which are few enough to be broadcast.
+        Where nothing is pending and there are as many rows as documents, none is stale and there is nothing to join
+        with. `within`: of these ids only, which are few enough to be broadcast.
         """
         from pyspark.sql import functions as F
 
         need = self.lake.read(*self.keys).selectExpr("id", f"{item.key} AS content_hash")
-        rows = self.live(item)
+        version = self._current.get(item.fingerprint)
+        rows = self.live(item, version)
         if within is not None:
             few = F.broadcast(need.join(F.broadcast(within.select("id")), "id", "left_semi"))
             return rows.join(few, ["id", "content_hash"], "left_semi").select("id", "value")
         if item.fingerprint not in self._whole:
-            self._documents = self._documents or need.count()
-            whole = rows.count() == self._documents and self.pending(item).isEmpty()
+            whole = version is not None and rows.count() == self.documents_count()
             self._whole[item.fingerprint] = whole
         if self._whole[item.fingerprint]:
             return rows.select("id", "value")
-        known = F.broadcast(need) if self._documents <= UNIT_LIMIT else need
+        known = F.broadcast(need) if self.documents_count() <= UNIT_LIMIT else need
         return rows.join(known, ["id", "content_hash"], "left_semi").select("id", "value")
 
     def pending(self, item: Scored, within: DataFrame | None = None) -> DataFrame:
@@ -104,34 +117,48 @@ class Memos:
             need = need.join(within.select("id"), "id", "left_semi")
         return need.join(have, ["id", "content_hash"], "left_anti")
 
-    def source(self, item: Scored, bucket: str) -> DataFrame:
+    def source(self, item: Scored, bucket: str = "true", spread: bool = True) -> DataFrame:
         """Return id, content_hash and the scorer's inputs for one slice: from the documents or from memos."""
-        documents, inputs = self.documents, item.scorer.inputs
+        documents, inputs, frame = self.documents, item.scorer.inputs, self.documents.frame
         if not any(name in self.scored for name in inputs):
-            spread = self.lake.spread(documents.recipe.documents.table, documents.frame, cores(self.lake.spark))
+            if spread and self._few_splits:  # such small tables are dealt out: the one place where text may move
+                frame = frame.repartition(4 * cores(self.lake.spark))
             sql = [f"{documents.id} AS id", f"{documents.hashes()[item.key]} AS content_hash"]
-            return spread.where(bucket.format(id=documents.id)).selectExpr(*sql, *documents.inputs(inputs))
-        frame: DataFrame | None = None
+            return frame.where(bucket.format(id=documents.id)).selectExpr(*sql, *documents.inputs(inputs))
+        parts = []
         for name in inputs:
             values = self.live(self.scored[name]).where(bucket.format(id="id"))
-            part = values.selectExpr("id", "content_hash", f"value AS `{name}`")
-            frame = part if frame is None else frame.join(part, ["id", "content_hash"], "inner")
-        assert frame is not None
-        return frame
+            parts.append(values.selectExpr("id", "content_hash", f"value AS `{name}`"))
+        return reduce(lambda a, b: a.join(b, ["id", "content_hash"], "inner"), parts)
+
+    def scores_of(self, item: Scored, within: DataFrame) -> DataFrame:
+        """Return (id, content_hash, value) of a few documents, computed when it is read and not written."""
+        from pyspark.sql import functions as F
+
+        few = F.broadcast(within.select("id"))
+        rows = self.source(item, spread=False).join(few, "id", "left_semi")
+        if self.documents.repeated or any(name in self.scored for name in item.scorer.inputs):
+            need = self.lake.read(*self.keys).selectExpr("id", f"{item.key} AS content_hash")
+            need = F.broadcast(need.join(few, "id", "left_semi"))
+            rows = rows.join(need, ["id", "content_hash"], "left_semi").dropDuplicates(["id", "content_hash"])
+        return apply(rows.repartition(4 * cores(self.lake.spark)) if self._few_splits else rows, item.scorer)
 
     def compute(self, item: Scored, before: str | None, step: Step, within: DataFrame | None = None) -> None:
         """Compute what is pending, unit by unit; nothing if the memo still is what it was `before`."""
         lake, present = self.lake, self.lake.identity(item.table.name)
+        self._current.pop(item.fingerprint, None)
         self._whole.pop(item.fingerprint, None)
         step.computed = step.computed or 0
         if before and before == f"{memo_stamp(present, item)}/{self.keys[1]}":
             step.unchanged(present.version)
+            self._current[item.fingerprint] = present.version
             return
         if present.newest is None and within is None:  # a new memo lacks them all
             pending, low, end = lake.read(*self.keys).count(), 0, BUCKETS
         else:  # what a crash left undone lies in the last buckets: units are cut from these alone
             pending, low, end = _span(self.pending(item, within))
-        rows = int(lake.spark.conf.get("spark.lakesift.unitRows", str(UNIT_ROWS)) or UNIT_ROWS)
+        usual = UNIT_LIMIT if all(name in self.scored for name in item.scorer.inputs) else UNIT_ROWS
+        rows = int(lake.spark.conf.get("spark.lakesift.unitRows", str(usual)) or usual)
         buckets, start, version, done = end - low, time.monotonic(), None, 0
         width = math.ceil(buckets * min(1.0, rows / max(pending, 1)))
         while low < end:
@@ -154,8 +181,11 @@ class Memos:
             width = min(max(wanted, 1), max(1, buckets * UNIT_LIMIT // pending))
             low = high
         step.computed += done
+        newest = lake.version(item.table.name)
+        if within is None:
+            self._current[item.fingerprint] = newest
         if version is None:
-            step.unchanged(lake.version(item.table.name))
+            step.unchanged(newest)
         else:
             step.wrote(version)
 

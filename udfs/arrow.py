@@ -8,7 +8,7 @@ vectors of another length are undefined rows, else lengths that differ are an er
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from .errors import ScoreError
 from .kernels.heap import keep_heap
-from .scorer import Kernel, Scorer, fingerprint
+from .scorer import Fold, Kernel, Scorer, fingerprint
 
 _SCALARS = {
     "double": pa.float64(),
@@ -95,6 +95,25 @@ def inputs_of(arrays: list[pa.Array], width: int = 0) -> list[Any]:
         else:
             made.append(array.to_numpy(zero_copy_only=False))
     return made
+
+
+def without_large(array: pa.Array) -> pa.Array:
+    """Return text as Arrow's string type, whichever Spark sent."""
+    return array.cast(pa.string()) if pa.types.is_large_string(array.type) else array
+
+
+def fold_batches(fold: Fold[Any], batches: Iterable[pa.RecordBatch]) -> Any:
+    """Return the state of a fold over batches, rows with a null left out; None if no row is left."""
+    state, seen = fold.zero(), False
+    for batch in batches:
+        valid = np.ones(batch.num_rows, dtype=bool)
+        for array in batch.columns:
+            valid &= array.is_valid().to_numpy(zero_copy_only=False)
+        kept = batch if valid.all() else batch.filter(pa.array(valid))
+        if kept.num_rows:
+            state = fold.add(state, *inputs_of([without_large(array) for array in kept.columns]))
+            seen = True
+    return state if seen else None
 
 
 def _matrix(array: pa.Array, width: int) -> Any:

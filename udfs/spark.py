@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .arrow import inputs_of, kernel_of, score_batch
+from .arrow import fold_batches, kernel_of, score_batch, without_large
 from .discovery import scorers
 from .errors import BoundError
 from .scorer import Fold, Scorer
@@ -32,15 +31,10 @@ MERGE_GROUPS = 8
 CLOSURE_BYTES = 16_000_000
 
 
-def _column_of(batch: pa.RecordBatch, i: int) -> pa.Array:
-    array = batch.column(i)
-    return array.cast(pa.string()) if pa.types.is_large_string(array.type) else array
-
-
 def _apply_batches(scorer: Scorer, keep: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     kernel = kernel_of(scorer)
     for batch in batches:
-        columns = [_column_of(batch, i) for i in range(batch.num_columns)]
+        columns = [without_large(array) for array in batch.columns]
         value = score_batch(scorer, columns[keep:], columns[0], kernel)
         yield pa.RecordBatch.from_arrays([*columns[:keep], value], [*batch.schema.names[:keep], "value"])
 
@@ -144,16 +138,8 @@ def _state_batch(fold: Fold[Any], state: Any) -> pa.RecordBatch:
 
 
 def _fold_batches(fold: Fold[Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    state, seen = fold.zero(), False
-    for batch in _blocks(batches):
-        valid = np.ones(batch.num_rows, dtype=bool)
-        for array in batch.columns:
-            valid &= array.is_valid().to_numpy(zero_copy_only=False)
-        kept = batch if valid.all() else batch.filter(pa.array(valid))
-        if kept.num_rows:
-            state = fold.add(state, *inputs_of([_column_of(kept, i) for i in range(kept.num_columns)]))
-            seen = True
-    if seen:
+    state = fold_batches(fold, _blocks(batches))
+    if state is not None:
         yield _state_batch(fold, state)
 
 

@@ -203,19 +203,16 @@ class Lake:
             raise
         return next((c for c in self.history(name, 20) if c.note.get("attempt") == attempt), None)
 
-    def spread(self, name: str, frame: DataFrame, cores: int) -> DataFrame:
-        """Return a frame of a table cut into about 4 x cores even tasks.
+    def few_splits(self, name: str, cores: int) -> bool:
+        """Tell whether Spark would read a table in too few tasks: it packs small files, and one row group is one task.
 
-        Spark packs small files into few tasks, and one file of one row group is one task: such small tables are
-        dealt out by a round-robin exchange, the one place where text may move.
+        Not known of a view or another format: False.
         """
         try:
             detail = self.spark.sql(f"DESCRIBE DETAIL {self.ref(name)}").select("numFiles", "sizeInBytes").collect()[0]
-        except Exception:  # a view or another format: Spark's own splits
-            return frame
-        if detail["numFiles"] < 2 * cores and detail["sizeInBytes"] < 64_000_000 * cores:
-            return frame.repartition(4 * cores)
-        return frame
+        except Exception:  # Spark's own splits
+            return False
+        return bool(detail["numFiles"] < 2 * cores and detail["sizeInBytes"] < 64_000_000 * cores)
 
     def lock(self, who: str) -> AbstractContextManager[None]:
         """Make the lake if it is not there and hold it: one writer at a time in a folder; elsewhere Delta's own checks.

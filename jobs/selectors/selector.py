@@ -25,7 +25,7 @@ class Ask(Protocol):
     def fitted(self, label: str) -> Scorer:
         """Return the fitted scorer of a label."""
 
-    def __call__(self, what: str | Scorer, ids: Sequence[str] | None = None) -> DataFrame:
+    def __call__(self, what: str | Scorer, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return (id, value) of some rows, of all with None: a label, a source column, or a scorer of one's own."""
 
     def note(self, sentence: str) -> None:

@@ -209,8 +209,7 @@ def centres_of(members: DataFrame) -> pd.DataFrame:
 
 def paid(rows: pd.DataFrame, what: str, ask: Ask) -> Floats:
     """Return the values of rows, asked for; NaN where there is none."""
-    values = pull(ask(what, rows["id"].tolist()).selectExpr("id", "CAST(value AS DOUBLE) AS value"))
-    found = rows["id"].map(values.set_index("id")["value"])
+    found = rows["id"].map(ask(what, rows["id"].tolist()).set_index("id")["value"])
     return found.to_numpy(dtype=float, na_value=np.nan)
 
 

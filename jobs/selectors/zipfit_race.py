@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError, RecipeError
 from ...udfs.kernels.racing import MOST_ROWS, Race, Stages, race
@@ -109,7 +108,7 @@ class ZipFitRace(Selector):
         def features(targets: list[int], some: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
             wanted = place if some is None else place[some]
             scored = ask(ZipFitPairsScorer.of_targets(scorer, targets), None if some is None else wanted.tolist())
-            found = pull(scored.where(F.col("value").isNotNull()))
+            found = scored.dropna(subset="value")
             made = np.full((len(wanted), 2 + len(targets)), np.nan)
             if len(found):
                 made[wanted.get_indexer(found["id"])] = np.vstack(found["value"].to_list())

@@ -57,6 +57,32 @@ def pool(n: int) -> list[dict[str, Any]]:
     return [{"id": f"doc-{i:05d}", "module": f"m{i % 5}", "text": t} for i, t in enumerate(texts)]
 
 
+#: Scores that learn from documents, an asked loss, and every selector over clusters, vectors and weights.
+VECTORS: dict[str, Any] = {
+    "scores": {
+        "vector": {"kind": "embedding", "encoder": "hashed_ngrams", "dimensions": 32},
+        "cells": {"kind": "kmeans", "k": 6},
+        "logw": {"kind": "dsir", "target": "goals"},
+        "reach": {"kind": "leverage"},
+        "entropy": {"kind": "information_entropy"},
+        "ratio": {"kind": "compression_ratio"},
+    },
+    "where": "module <> 'm4'",
+    "select": {"kind": "sensitivity", "cluster": "cells", "loss": "ratio", "probes": 2},
+    "controls": [
+        {"kind": "kmq", "cluster": "cells", "quality": "entropy"},
+        {"kind": "kmeans_random", "cluster": "cells"},
+        {"kind": "kmeans_closest", "cluster": "cells"},
+        {"kind": "k_center"},
+        {"kind": "facility_location", "quality": "entropy", "alpha": 0.5},
+        {"kind": "semdedup", "cluster": "cells", "by": "entropy", "eps": 0.01},
+        {"kind": "deita", "by": "entropy"},
+        {"kind": "resample", "by": "logw"},
+        {"kind": "top_k", "by": "reach"},
+    ],
+}
+
+
 def recipe(name: str = "tiny", **changes: Any) -> Recipe:
     """The recipe of these tests; `changes` replace top-level keys."""
     raw: dict[str, Any] = {

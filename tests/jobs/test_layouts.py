@@ -21,7 +21,7 @@ import yaml
 
 from lakesift.jobs.run import run
 from tests.conftest import LOCAL
-from tests.jobs.conftest import World, pool, recipe
+from tests.jobs.conftest import VECTORS, World, pool, recipe
 from tests.texts import human_eval
 
 DERIVED = ("selection_tiny", "scores_tiny", "controls_tiny")
@@ -64,12 +64,16 @@ def selected(folder: Path, master: str, recipe_file: Path) -> list[dict[str, Any
     env = {**os.environ, "PYSPARK_PYTHON": sys.executable}
     made = subprocess.run([*command, "--spark", str(conf)], capture_output=True, text=True, env=env, timeout=900)
     assert made.returncode == 0, made.stderr[-3000:]
-    rows = deltalake.DeltaTable(str(lake / "selection_places")).to_pyarrow_table().to_pylist()
-    return sorted(rows, key=lambda r: int(r["rank"]))
+    tables = [
+        deltalake.DeltaTable(str(lake / f"{n}_places")).to_pyarrow_table().to_pylist()
+        for n in ("selection", "controls")
+    ]
+    return [row for rows in tables for row in sorted(rows, key=lambda r: (r.get("control", ""), int(r["rank"])))]
 
 
 @pytest.mark.long
-def test_one_core_two_cores_and_a_cluster(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", [{}, VECTORS], ids=["alignment", "vectors"])
+def test_one_core_two_cores_and_a_cluster(tmp_path: Path, changes: dict[str, Any]) -> None:
     """A local cluster writes its workers' folders into pyspark's own; they are removed."""
     tables = {"docs": pool(120), "goals": [{"text": t} for t in human_eval()[:6]]}
     for name, rows in tables.items():
@@ -81,6 +85,8 @@ def test_one_core_two_cores_and_a_cluster(tmp_path: Path) -> None:
         "scores": {"alignment": {"kind": "zipfit", "target": "goals"}, "tokens": {"kind": "length_tokens"}},
         "select": {"kind": "stratified", "column": "module", "by": "alignment"},
         "budget": {"rows": 30},
+        "controls": ["random"],
+        **changes,
     }
     recipe_file = tmp_path / "places.yaml"
     recipe_file.write_text(yaml.safe_dump(raw))
@@ -91,5 +97,5 @@ def test_one_core_two_cores_and_a_cluster(tmp_path: Path) -> None:
     finally:
         if not before:
             shutil.rmtree(work, ignore_errors=True)
-    assert len(made["local[1]"]) == 30
+    assert len(made["local[1]"]) > 20 * (1 + len(changes.get("controls", [])))
     assert made["local[1]"] == made["local[2]"] == made["local-cluster[2,1,1024]"]

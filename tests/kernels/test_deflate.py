@@ -18,7 +18,7 @@ from lakesift.udfs.errors import ScoreError
 from lakesift.udfs.kernels import codecs, deflate
 from lakesift.udfs.kernels.codecs import GZIP_WRAPPER
 from lakesift.udfs.kernels.compression import alignment
-from lakesift.udfs.kernels.deflate import PROBE, gzip_sizes_after, lengths
+from lakesift.udfs.kernels.deflate import CHECKED, PROBE, gzip_sizes_after, lengths
 from tests.texts import ODD, functions, human_eval, stitched
 
 BUILT = deflate._library() is not None
@@ -172,8 +172,14 @@ def test_a_wrong_size_stops_the_scoring(monkeypatch: pytest.MonkeyPatch) -> None
     good = sizes(b"short")
     assert good is not None
     assert good.tolist() == [_zlib(b"shortdef f(x): return x", 1) + GZIP_WRAPPER, _zlib(b"short", 1) + GZIP_WRAPPER]
-    with pytest.raises(ScoreError, match=r"100 and 18 bytes .* LAKESIFT_DEFLATE=zlib"):
-        sizes(b"a" * 100)
+    rows = [b"%d" % i * 100 for i in range(2 * CHECKED)]
+    with pytest.raises(ScoreError, match=r" and 18 bytes .* LAKESIFT_DEFLATE=zlib"):
+        list(map(sizes, rows))
+    many = gzip_sizes_after(1, [b"%d" % i for i in range(CHECKED)])
+    assert many is not None
+    for row in rows:
+        with pytest.raises(ScoreError):  # every row has a pair that is compared
+            many(row)
 
 
 def test_without_the_library_zlib_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,7 @@ def test_hashed_ngrams_keep_inner_products() -> None:
 
 def test_column_takes_the_vectors_that_are_there() -> None:
     rows = np.array([[3, 4], [0, 0], [math.nan, 1], [math.inf, 1]])
-    scorer = Embedding(of="vec", encoder="column")
+    scorer = Embedding(of="vec", encoder="column", dimensions=2)
     assert (scorer.inputs, scorer.columns, scorer.model) == (("vec",), ("vec",), "")
     assert Embedding().columns == ()
     nan, inf = math.nan, math.inf
@@ -168,7 +168,8 @@ def test_column_takes_the_vectors_that_are_there() -> None:
     [
         ({"encoder": "wordlama"}, "no encoder 'wordlama'; did you mean 'wordllama'"),
         ({"encoder": "column"}, "encoder column reads vectors, got of: text"),
-        ({"encoder": "column", "of": "vec", "dimensions": -1}, "dimensions -1 is no width"),
+        ({"encoder": "column", "of": "vec"}, "needs the number of elements of its vectors, got dimensions 0"),
+        ({"encoder": "column", "of": "vec", "dimensions": -1}, "needs the number of elements of its vectors"),
         ({"dimensions": 257}, "dimensions 257 is no width of encoder wordllama; allowed: 1 to 256"),
         ({"dimensions": 8.0}, "dimensions 8.0 is no width"),
         ({"encoder": "minilm", "dimensions": 256}, "allowed: 384"),

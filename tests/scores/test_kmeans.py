@@ -58,7 +58,7 @@ def inertia_of(scorer: KMeansScorer, x: np.ndarray) -> float:
     return float(scorer.kernel()(x)["distance_sq"].sum())
 
 
-@pytest.mark.parametrize(("given", "above"), [({"fit_rows": 200}, 0.01), ({"fit_rows": 100, "passes": 3}, 0.02)])
+@pytest.mark.parametrize(("given", "above"), [({}, 0.01), ({"fit_rows": 100}, 0.02)])
 @pytest.mark.parametrize("kind", ["blobs", "hardly any clusters"])
 def test_the_fit_is_as_good_as_those_on_everything(kind: str, given: dict[str, Any], above: float) -> None:
     """Medians of starts: one start alone is worth 1 % either way, for every package."""
@@ -74,6 +74,28 @@ def test_the_fit_is_as_good_as_those_on_everything(kind: str, given: dict[str, A
     ours = np.median([fitted(x, k=50, seed=seed, **given).inertia[-1] for seed in range(3)])
     assert ours <= (1 + above) * np.median([with_faiss(seed) for seed in range(3)])
     assert ours <= (1 + above) * np.median([Theirs(50, n_init=1, random_state=s).fit(x).inertia_ for s in range(3)])
+
+
+def tables_without_clear_clusters() -> dict[str, np.ndarray]:
+    """Return noise, noise with decaying variances, clusters that overlap, and noise around a mean on the sphere."""
+    draw = np.random.default_rng(5)
+    means = draw.normal(size=(30, 32)) * 0.7
+    return {
+        "noise": draw.normal(size=(20_000, 16)).astype(np.float32),
+        "decay": (draw.normal(size=(40_000, 64)) * np.exp(-np.arange(64) / 10)).astype(np.float32),
+        "overlap": (means[draw.integers(0, 30, 30_000)] + draw.normal(size=(30_000, 32))).astype(np.float32),
+        "sphere": unit(draw.normal(size=(30_000, 32)) + draw.normal(size=32)),
+    }
+
+
+@pytest.mark.long
+def test_the_default_fit_is_within_one_percent_where_clusters_are_weak() -> None:
+    """Against scikit-learn on all rows, medians of four starts each."""
+    ratios = {}
+    for name, x in tables_without_clear_clusters().items():
+        theirs = np.median([Theirs(50, n_init=1, random_state=seed).fit(x).inertia_ for seed in range(4)])
+        ratios[name] = float(np.median([fitted(x, k=50, seed=seed).inertia[-1] for seed in range(4)]) / theirs)
+    assert max(ratios.values()) <= 1.01, ratios
 
 
 def test_the_sample_is_of_so_many_rows_a_centroid() -> None:
@@ -221,7 +243,7 @@ def test_each_measurement_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "lakesift"):
         scorer = fitted(blobs(1000, 4, 6), k=6, centres="points")
     assert len(caplog.messages) == len(scorer.inertia)
-    assert caplog.messages[0].startswith("kmeans k=6, sample 1: 600 rows, inertia per row ")
+    assert caplog.messages[0].startswith("kmeans k=6, sample 1: 1000 rows, inertia per row ")
     assert caplog.messages[-1] == f"kmeans k=6, points 1: 1000 rows, inertia per row {scorer.inertia[-1] / 1000:.6g}"
 
 

@@ -55,8 +55,8 @@ def test_a_table_that_changes_meanwhile_is_refused() -> None:
 
 def test_bounds_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
     x = blobs(1000, 4, 6)
-    monkeypatch.setattr(_kmeans_fit, "SAMPLE_BYTES", 9599)
-    with pytest.raises(BoundError, match="600 rows of 4 values takes 9600 bytes, the bound is 9599"):
+    monkeypatch.setattr(_kmeans_fit, "SAMPLE_BYTES", 19_199)
+    with pytest.raises(BoundError, match="1200 rows of 4 values takes 19200 bytes, the bound is 19199"):
         fitted(x, k=6)
     monkeypatch.undo()
     monkeypatch.setattr("lakesift.udfs.scores.kmeans.SUMS_BYTES", 184)

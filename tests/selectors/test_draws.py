@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -30,9 +32,9 @@ class Paid:
     def __init__(self, rows: DataFrame) -> None:
         self.rows, self.ids, self.notes = rows, set(), list[str]()
 
-    def __call__(self, what: Any, ids: Any = None) -> DataFrame:
+    def __call__(self, what: Any, ids: Any = None) -> pd.DataFrame:
         self.ids |= set(ids)
-        return self.rows.where(F.col("id").isin(list(ids))).selectExpr("id", f"`{what}` AS value")
+        return self.rows.where(F.col("id").isin(list(ids))).selectExpr("id", f"`{what}` AS value").toPandas()
 
     def note(self, sentence: str) -> None:
         self.notes.append(sentence)
@@ -97,6 +99,31 @@ def test_copies_follow_the_weights(spark: SparkSession) -> None:
     made = draw_rows(sums, totals(sums), {"": 20_000}, 1).set_index("id")["copies"].sort_index()
     expected = 20_000 * np.arange(1, 11) / 55
     assert ((made.to_numpy() - expected) ** 2 / expected).sum() < 27.9
+
+
+@pytest.mark.long
+@settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=30),
+    st.integers(1, 400),
+    st.integers(1, 400),
+    st.sampled_from(["proportional", "equal"]),
+)
+def test_kmq_on_clusters_of_any_sizes(spark: SparkSession, sizes: list[int], one: int, other: int, quota: str) -> None:
+    """Exact budget, capacities kept, no row twice, the smaller budget a prefix; every quality is drawn from."""
+    cells = np.repeat(np.arange(len(sizes)), sizes)
+    table = pd.DataFrame({"id": np.arange(len(cells)).astype(str), "cell": cells, "quality": 1.0 + cells % 3})
+    rows = spark.createDataFrame(table).repartition(3)
+    fewer, more = (KMQ("cell", quality="quality", quota=quota).select(rows, b, 5) for b in sorted((one, other)))
+    assert len(more) == min(max(one, other), len(cells))
+    assert more["id"].is_unique
+    assert more["id"].head(len(fewer)).tolist() == fewer["id"].tolist()
+    taken = np.bincount(cells[more["id"].astype(int)], minlength=len(sizes))
+    assert (taken <= sizes).all()
+    if quota == "proportional":
+        assert (np.abs(taken - np.array(sizes) * len(more) / len(cells)) < 2).all()
+    else:  # nobody has two fewer than another without being used up
+        assert taken[taken < sizes].min(initial=10**9) >= taken.max() - 1
 
 
 def test_first_picks_of_kmq_follow_the_quality(spark: SparkSession) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lakesift.jobs.quota import quota
 from lakesift.udfs.errors import InputError
@@ -27,6 +31,27 @@ def test_quota_takes_the_smallest_keys() -> None:
         for budget in {0, 1, *rng.integers(0, len(order) + 2, 12).tolist(), len(order) + 1}:
             expected = np.bincount(order[:budget], minlength=groups)
             np.testing.assert_array_equal(quota(capacity, weight, offset, budget), expected)
+
+
+#: Capacity, weight and offset of each group.
+GROUPS = st.lists(
+    st.tuples(st.integers(0, 10**9), st.floats(0, 1e6, width=32), st.floats(2**-20, 1, width=32)),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(GROUPS, st.lists(st.integers(0, 2 * 10**9), min_size=2, max_size=5).map(sorted))
+def test_exact_sums_capacities_and_prefixes(groups: list[tuple[int, float, float]], budgets: list[int]) -> None:
+    """A larger budget takes no row back from any group."""
+    capacity, weight, offset = map(np.array, zip(*groups, strict=True))
+    made = [quota(capacity, weight, offset, budget) for budget in budgets]
+    for share, budget in zip(made, budgets, strict=True):
+        assert share.sum() == min(budget, capacity[weight > 0].sum())
+        assert (share >= 0).all()
+        assert (share <= np.where(weight > 0, capacity, 0)).all()
+    assert all((fewer <= more).all() for fewer, more in pairwise(made))
 
 
 def test_shares_follow_the_weights() -> None:

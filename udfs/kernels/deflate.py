@@ -3,8 +3,8 @@
 ZIP-FIT asks for len(deflate(x + t)) for one x and many t. zlib parses x anew for every t, or copies 270 KB of state,
 and writes bits that nobody reads; native/deflate_sizes.c does neither. It decides as zlib does, tie for tie, so nothing
 depends on which of the two ran: it is compared with the zlib that is loaded before it is used, and with one whole
-compression a row after that. Left out: where there was no C compiler at installation, in a zip for --py-files, with
-another deflate than stock zlib's, and with LAKESIFT_DEFLATE=zlib in the environment.
+compression in 32 or oftener after that. Left out: where there was no C compiler at installation, in a zip for
+--py-files, with another deflate than stock zlib's, and with LAKESIFT_DEFLATE=zlib in the environment.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from ..errors import ScoreError
 from .codecs import GZIP_WRAPPER, size_function
 
+#: One pair of a row is compared with zlib where a row has so many pairs; with fewer, of so many of the rows.
+CHECKED = 32
 #: Longer texts are never handed over: the C answers "unknown" far below.
 LONGEST = 1 << 20
 _WORDS = b"the quick brown fox jumps over a lazy dog while nine extra jolly wizards vex".split()
@@ -97,7 +99,7 @@ def gzip_sizes_after(level: int, texts: Sequence[bytes]) -> Callable[[bytes], ND
     Raises
     ------
     ScoreError
-        From the callable, if a size differs from zlib's: one pair of every row is compared.
+        From the callable, if a size differs from zlib's: one of CHECKED pairs is compared, one a row if there are more.
     """
     if os.environ.get("LAKESIFT_DEFLATE") == "zlib":
         return None
@@ -105,6 +107,7 @@ def gzip_sizes_after(level: int, texts: Sequence[bytes]) -> Callable[[bytes], ND
     if sizes_of is None or probed is None:
         return None
     by_zlib = size_function("gzip", level)
+    turns = max(len(texts), CHECKED)
     for probe, length in zip([*texts, PROBE], probed(b"").tolist(), strict=False):
         if length >= 0 and length + GZIP_WRAPPER != by_zlib(probe):
             return None
@@ -114,8 +117,8 @@ def gzip_sizes_after(level: int, texts: Sequence[bytes]) -> Callable[[bytes], ND
         if found.min() < 0:
             return None
         found += GZIP_WRAPPER
-        at = zlib.crc32(data) % len(texts)
-        if found[at] != (expected := by_zlib(data + texts[at])):
+        at = zlib.crc32(data) % turns
+        if at < len(texts) and found[at] != (expected := by_zlib(data + texts[at])):
             raise ScoreError(
                 f"a pair of {len(data)} and {len(texts[at])} bytes has gzip size {found[at]} by our C and {expected} "
                 f"by zlib {zlib.ZLIB_RUNTIME_VERSION} at level {level}, where both must be equal; set "

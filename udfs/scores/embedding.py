@@ -32,7 +32,7 @@ class Embedding(Scorer):
         text without words is undefined). column reads float32; a vector with a null or NaN in it is undefined.
     dimensions : int, default 0
         Width of the vectors; 0 is the encoder's own. wordllama keeps the first 1 to 256 (made for 64 and 128),
-        hashed_ngrams has 1 to 65 536. With column, vectors of another width are undefined; at 0 all need one width.
+        hashed_ngrams has 1 to 65 536. With column it must be given; vectors of another width are undefined.
     normalise : bool, default True
         Scale to length 1, after which a vector of zeros is undefined.
     model : str
@@ -52,7 +52,7 @@ class Embedding(Scorer):
     >>> a, b, c = Embedding(encoder="hashed_ngrams").kernel()(["the red house", "a red house", "forty-two apples"])
     >>> bool(a @ b > a @ c), a.shape
     (True, (256,))
-    >>> Embedding(of="vec", encoder="column").columns
+    >>> Embedding(of="vec", encoder="column", dimensions=3).columns
     ('vec',)
     """
 
@@ -85,15 +85,21 @@ class Embedding(Scorer):
                 f"encoder column reads vectors, got of: {self.of}, which is text; "
                 "allowed is a source column of arrays; set of: COLUMN, or another encoder"
             )
-        if type(self.dimensions) is not int or self.dimensions < 0:
+        if type(self.dimensions) is not int or self.dimensions < 1:
             raise RecipeError(
-                f"dimensions {self.dimensions!r} is no width; allowed: 0 (any) or the number of elements of the vectors"
+                f"encoder column needs the number of elements of its vectors, got dimensions {self.dimensions!r}; "
+                "set dimensions: to a whole number from 1; vectors of another length will be undefined"
             )
 
     @property
     def _files(self) -> str:
         """The model whose files the encoder reads, "" for none."""
         return "" if self.encoder == "column" else encoders.ENCODERS[self.encoder].model
+
+    @property
+    def width(self) -> int:
+        """Number of elements of a vector."""
+        return self.dimensions or encoders.ENCODERS[self.encoder].width
 
     @property
     def columns(self) -> tuple[str, ...]:
