@@ -41,7 +41,8 @@ class Held:
 
 
 def _to_arrow(frame: DataFrame) -> pa.Table:  # Spark 3.5
-    return pa.Table.from_batches(frame._collect_as_arrow())  # type: ignore[operator]
+    batches = frame._collect_as_arrow()  # type: ignore[operator]
+    return pa.Table.from_batches(batches) if batches else pa.table({name: [] for name in frame.columns})
 
 
 def fits(rows: int, width: int) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.long
 
-COMMON = ("pandas<3", "pyarrow<22", "numpy", "PyYAML")
+COMMON = ("pandas<3", "pyarrow<22", "numpy", "scipy", "PyYAML")
 VERSIONS = {
     "3.5": ("pyspark==3.5.9", "delta-spark==3.3.3", *COMMON),
     "4.0": ("pyspark==4.0.5", "delta-spark==4.0.1", *COMMON),

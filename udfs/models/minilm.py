@@ -26,6 +26,7 @@ def load(folder: Path) -> Callable[[Sequence[str]], NDArray[np.float64]]:
     """Return n texts, none empty and all UTF-8 -> (n, 384) float64."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch, transformers = requirements()
+    transformers.logging.disable_progress_bar()  # one for every worker
     torch.set_num_threads(1)  # threads spin at barriers as soon as cores are shared
     tokenizer = files.module("tokenizers", _REMEDY).Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
