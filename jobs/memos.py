@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lakesift")
 
-#: A unit is this many rows or this many seconds of work, whichever is larger, and never more than UNIT_LIMIT rows
-#: (their ids are broadcast), which is what scores of scores start with: no text is read for them.
-#: `spark.lakesift.unitRows` sets the first.
-UNIT_ROWS, UNIT_SECONDS, UNIT_LIMIT = 50_000, 120.0, 1_000_000
+#: A unit is the scorer's `unit_rows` or this many seconds of work, whichever is larger, and never more than UNIT_LIMIT
+#: rows (their ids are broadcast). `spark.lakesift.unitRows` sets how many instead.
+UNIT_SECONDS, UNIT_LIMIT = 120.0, 1_000_000
 #: Runs that add to one fingerprint lose a unit by turns, also over different rows: of 20 in a row one is theirs.
 UNIT_TRIES = 20
 #: SQL of a row's bucket.
@@ -157,8 +156,8 @@ class Memos:
             pending, low, end = lake.read(*self.keys).count(), 0, BUCKETS
         else:  # what a crash left undone lies in the last buckets: units are cut from these alone
             pending, low, end = _span(self.pending(item, within))
-        usual = UNIT_LIMIT if all(name in self.scored for name in item.scorer.inputs) else UNIT_ROWS
-        rows = int(lake.spark.conf.get("spark.lakesift.unitRows", str(usual)) or usual)
+        first = item.scorer.unit_rows
+        rows = int(lake.spark.conf.get("spark.lakesift.unitRows", str(first)) or first)
         buckets, start, version, done = end - low, time.monotonic(), None, 0
         width = math.ceil(buckets * min(1.0, rows / max(pending, 1)))
         while low < end:
@@ -175,10 +174,9 @@ class Memos:
             rate = done / (time.monotonic() - start)
             log.info("  %s: %s of %s rows, %s rows/s", item.label, f"{done:,}", f"{pending:,}", f"{rate:,.0f}")
             per_bucket = max(time.monotonic() - began, 0.001) / (high - low)
-            wanted = (
-                max(math.ceil(buckets * rows / pending), int(UNIT_SECONDS / per_bucket)) if rows >= UNIT_ROWS else width
-            )
-            width = min(max(wanted, 1), max(1, buckets * UNIT_LIMIT // pending))
+            wanted = int(UNIT_SECONDS / per_bucket) if rows == first else 0
+            wanted = max(math.ceil(buckets * rows / pending), wanted)
+            width = min(wanted, max(1, buckets * UNIT_LIMIT // pending))
             low = high
         step.computed += done
         newest = lake.version(item.table.name)

@@ -55,6 +55,11 @@ class Scorer:
         """Those of its inputs that are source columns of the documents, read as they are."""
         return ()
 
+    @property
+    def unit_rows(self) -> int:
+        """Rows that are computed before the first commit: two cores' work of a minute or two."""
+        return 50_000
+
     def __eq__(self, other: object) -> bool:
         """Same kind and same content; inherited where fields hold arrays, by dataclass(frozen=True, eq=False)."""
         return isinstance(other, Scorer) and type(other) is type(self) and other._digest() == self._digest()
