@@ -128,15 +128,16 @@ class Nearest:
 
     def _pick(self, x: Rows, g: Centroids, slack: Floats, taken: Clusters | None = None) -> Clusters:
         """Return the nearest centroid of each row of a block; `taken` ones are out."""
-        rows = np.arange(len(x))
+        flat, starts = g.reshape(-1), np.arange(0, g.size, g.shape[1])
         if taken is not None:
-            g[rows, taken] = np.inf
+            flat[starts + taken] = np.inf
         best: Clusters = g.argmin(axis=1).astype(np.int32)
-        low = g[rows, best]
+        place = starts + best
+        low = flat[place]
         limit = low + slack
-        g[rows, best] = np.inf
+        flat[place] = np.inf
         doubtful = np.flatnonzero(~(g.min(axis=1) > limit))  # a limit that is NaN or infinite too
-        g[rows, best] = low
+        flat[place] = low
         if len(doubtful):
             close = ~(g[doubtful] > limit[doubtful, None])
             if taken is not None:

@@ -90,8 +90,9 @@ class Sample(Fold[Sampled]):
                 f"a vector holds {largest}; k-means needs values within float32; leave such rows out with `fit_where:`"
             )
         keys = keyed(np.asarray(columns[0])[there], self.seed)
-        kept = keys <= np.uint64(self.below)
-        return self.merge(state, (len(x), largest, x.shape[1], keys[kept], x[kept].astype(np.float32)))
+        kept = np.flatnonzero(keys <= np.uint64(self.below))
+        kept = kept[np.argsort(keys[kept], kind="stable")]
+        return self.merge(state, (len(x), largest, x.shape[1], keys[kept], x[kept].astype(np.float32, copy=False)))
 
     def merge(self, a: Sampled, b: Sampled) -> Sampled:
         """Return the smallest of both; raise BoundError if the whole sample would not fit."""
@@ -101,13 +102,16 @@ class Sample(Fold[Sampled]):
                 f"the sample of {self.size} rows of {width} values takes {4 * self.size * width} bytes, the bound is "
                 f"{SAMPLE_BYTES}; lower k or fit_rows"
             )
+        seen, largest = a[0] + b[0], max(a[1], b[1])
         keys = np.concatenate([a[3], b[3]])
+        if not len(a[3]) and len(keys) <= self.size and not (np.diff(keys) == 0).any():
+            return seen, largest, width, *b[3:]
         rows = np.concatenate([s[4].reshape(len(s[3]), max(width, 0)) for s in (a, b)])
         order = np.argsort(keys, kind="stable")
         if (np.diff(keys[order]) == 0).any():
             order = np.array(sorted(range(len(keys)), key=lambda i: (keys[i], rows[i].tobytes())))
         order = order[: self.size]
-        return a[0] + b[0], max(a[1], b[1]), width, keys[order], rows[order]
+        return seen, largest, width, keys[order], rows[order]
 
 
 class Pass(Fold[Tally]):
