@@ -36,10 +36,9 @@ _COMMENT = (
     "number of the nearest centroid, from 0, and squared Euclidean distance to it, >= 0; smaller is more typical; "
     "null for vectors that hold NaN, and if spherical for zero vectors"
 )
-#: Rows per centroid that k-means++ starts from, and rows that the silhouette is the mean of.
-START_ROWS, SILHOUETTE_ROWS = 20, 20_000
-#: On the sample moves end at this many times `tol`: what they gain beyond that is the sample's own.
-SAMPLE_TOL = 3
+#: Rows per centroid that k-means++ starts from; rows that the silhouette is the mean of; at this many times `tol` moves
+#: end on the sample: what they gain beyond that is the sample's own; parameters that are no settings of a fit.
+START_ROWS, SILHOUETTE_ROWS, SAMPLE_TOL, UNSAID = 20, 20_000, 3, ("of", "fit_where", "refit")
 Ints = NDArray[np.int64]
 
 
@@ -75,7 +74,7 @@ class KMeansScorer(Scorer):
     points : (k,) int64
         xxhash64(id) of the rows that the centroids are; empty if they are means; 0 for an empty cluster.
     settings : str
-        Parameters of the fit as JSON.
+        The fit's, as JSON.
 
     Examples
     --------
@@ -241,12 +240,8 @@ class KMeans(OnDocuments):
             np.array(tried, np.int64),
             np.array(near),
             points,
-            self._settings(),
+            json.dumps({k: v for k, v in parameters(self).items() if k not in UNSAID}, sort_keys=True),
         )
-
-    def _settings(self) -> str:
-        skipped = ("of", "fit_where", "refit")
-        return json.dumps({k: v for k, v in parameters(self).items() if k not in skipped}, sort_keys=True)
 
     def _in_memory(self, x: Centroids, k: int) -> Descent:
         rows = x if isinstance(self.fit_rows, str) else x[: k * self.fit_rows]
