@@ -45,7 +45,7 @@ class Asking:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is None or issubclass(kind, LakeSiftError):
-            for made in self._made.values():
+            for made in filter(None, self._made.values()):
                 self._keep(made)
 
     def fitted(self, label: str) -> Scorer:

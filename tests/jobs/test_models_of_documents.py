@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from lakesift.jobs.lake.manifest import Manifest
 from lakesift.jobs.model_store import recall
 from lakesift.jobs.plan import plan
-from lakesift.jobs.recipe import Recipe
+from lakesift.jobs.recipe import Budget, Recipe
 from lakesift.jobs.run import run
 from tests.jobs.conftest import World, pool, recipe
 from tests.texts import human_eval
@@ -137,6 +138,10 @@ def test_a_score_that_is_asked_for_is_computed_where_it_is(world: World) -> None
     assert any(r["ratio"] is None for r in rows)
     assert [n for n in made.notes if "paid for the loss of 6 centres" in n]
     assert run(world.lake, ours).noop
+    fewer = run(world.lake, replace(ours, budget=Budget(rows=20)))
+    assert [(s.computed, s.outcome) for s in fewer.steps if s.step == "ask ratio"] == [
+        (0, f"unchanged, version {world.lake.version('memo_compression_ratio')}")
+    ] * 2, "what was paid for is read"
 
 
 @pytest.mark.usefixtures("first")
