@@ -45,7 +45,7 @@ class Asking:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is None or issubclass(kind, LakeSiftError):
-            for made in filter(None, self._made.values()):
+            for made in self._made.values():
                 self._keep(made)
 
     def fitted(self, label: str) -> Scorer:
@@ -76,7 +76,7 @@ class Asking:
             return pull(rows if ids is None else rows.join(F.broadcast(wanted), "id", "left_semi"))
         item = self.memos.scored[what] if isinstance(what, str) else self._own(what)
         with self.manifest.step(f"ask {item.label}", item.table.name) as step:
-            if (self.memos.documents_count() if ids is None else len(ids)) <= ASK_ROWS:
+            if (self.memos.documents_count if ids is None else len(ids)) <= ASK_ROWS:
                 return self._few(item, wanted, step)
             self.memos.compute(item, None, step, within=wanted)
             step.rows = step.computed
@@ -92,7 +92,7 @@ class Asking:
 
     def _few(self, item: Scored, wanted: DataFrame, step: Step) -> pd.DataFrame:
         """Return the values of at most ASK_ROWS rows; what neither memo nor this run has is computed and held."""
-        memos, made = self.memos, self._made.setdefault(item.table.name, [])
+        memos, made = self.memos, self._made.get(item.table.name, [])
         held = [rows for other, rows, _ in made if other.fingerprint == item.fingerprint]
         if memos.lake.newest(item.table.name) is not None and not memos.live(item).isEmpty():
             held.append(pull(memos.values(item, within=wanted)))
@@ -107,7 +107,7 @@ class Asking:
                 return known
         found = pull(memos.scores_of(item, wanted))
         step.rows = step.computed = len(found)
-        made.append((item, found, step))
+        self._made.setdefault(item.table.name, []).append((item, found, step))
         return found[["id", "value"]] if known is None else pd.concat([known, found[["id", "value"]]])
 
     def _keep(self, made: list[tuple[Scored, pd.DataFrame, Step]]) -> None:

@@ -125,7 +125,7 @@ class Fitting:
         """Return the vectors that an estimator learns from, if it reads nothing else and they fit the driver."""
         scored = [self.memos.scored.get(name) for name in score.inputs]
         widths = [getattr(item.scorer, "width", 0) if item else 0 for item in scored]
-        if not all(widths) or not fits(self.memos.documents_count(), sum(widths)):
+        if not all(widths) or not fits(self.memos.documents_count, sum(widths)):
             return None
         return Held(self._rows(score, ("h", *score.inputs)))
 

@@ -63,7 +63,6 @@ class Memos:
     def __init__(self, lake: Lake, documents: Documents, keys: tuple[str, int]) -> None:
         self.lake, self.documents, self.keys = lake, documents, keys
         self.scored: dict[str, Scored] = {}
-        self._documents = 0
         #: Fingerprint -> the version at which nothing of it was pending, and whether it then held no stale rows either.
         self._current: dict[str, int | None] = {}
         self._whole: dict[str, bool] = {}
@@ -72,10 +71,14 @@ class Memos:
     def _few_splits(self) -> bool:
         return self.lake.few_splits(self.documents.recipe.documents.table, cores(self.lake.spark))
 
+    @cached_property
     def documents_count(self) -> int:
-        """Return the number of documents that have keys."""
-        self._documents = self._documents or self.lake.read(*self.keys).count()
-        return self._documents
+        """The number of documents that have keys."""
+        return self.lake.read(*self.keys).count()
+
+    def _need(self, item: Scored) -> DataFrame:
+        """Return (id, content_hash) of all documents."""
+        return self.lake.read(*self.keys).selectExpr("id", f"{item.key} AS content_hash")
 
     def live(self, item: Scored, version: int | None = None) -> DataFrame:
         """Return (id, content_hash, value) of all rows ever computed, of documents that are gone too."""
@@ -90,18 +93,17 @@ class Memos:
         """
         from pyspark.sql import functions as F
 
-        need = self.lake.read(*self.keys).selectExpr("id", f"{item.key} AS content_hash")
-        version = self._current.get(item.fingerprint)
+        need, version = self._need(item), self._current.get(item.fingerprint)
         rows = self.live(item, version)
         if within is not None:
             few = F.broadcast(need.join(F.broadcast(within.select("id")), "id", "left_semi"))
             return rows.join(few, ["id", "content_hash"], "left_semi").select("id", "value")
         if item.fingerprint not in self._whole:
-            whole = version is not None and rows.count() == self.documents_count()
+            whole = version is not None and rows.count() == self.documents_count
             self._whole[item.fingerprint] = whole
         if self._whole[item.fingerprint]:
             return rows.select("id", "value")
-        known = F.broadcast(need) if self.documents_count() <= UNIT_LIMIT else need
+        known = F.broadcast(need) if self.documents_count <= UNIT_LIMIT else need
         return rows.join(known, ["id", "content_hash"], "left_semi").select("id", "value")
 
     def pending(self, item: Scored, within: DataFrame | None = None) -> DataFrame:
@@ -110,8 +112,7 @@ class Memos:
         The memo is read at its present state, inside the plan of the append itself: under Serializable isolation two
         runs that compute the same fingerprint conflict, and one of them decides again.
         """
-        have = self.live(item).select("id", "content_hash")
-        need = self.lake.read(*self.keys).selectExpr("id", f"{item.key} AS content_hash")
+        have, need = self.live(item).select("id", "content_hash"), self._need(item)
         if within is not None:
             need = need.join(within.select("id"), "id", "left_semi")
         return need.join(have, ["id", "content_hash"], "left_anti")
@@ -137,8 +138,7 @@ class Memos:
         few = F.broadcast(within.select("id"))
         rows = self.source(item, spread=False).join(few, "id", "left_semi")
         if self.documents.repeated or any(name in self.scored for name in item.scorer.inputs):
-            need = self.lake.read(*self.keys).selectExpr("id", f"{item.key} AS content_hash")
-            need = F.broadcast(need.join(few, "id", "left_semi"))
+            need = F.broadcast(self._need(item).join(few, "id", "left_semi"))
             rows = rows.join(need, ["id", "content_hash"], "left_semi").dropDuplicates(["id", "content_hash"])
         return apply(rows.repartition(4 * cores(self.lake.spark)) if self._few_splits else rows, item.scorer)
 
@@ -153,7 +153,7 @@ class Memos:
             self._current[item.fingerprint] = present.version
             return
         if present.newest is None and within is None:  # a new memo lacks them all
-            pending, low, end = lake.read(*self.keys).count(), 0, BUCKETS
+            pending, low, end = self.documents_count, 0, BUCKETS
         else:  # what a crash left undone lies in the last buckets: units are cut from these alone
             pending, low, end = _span(self.pending(item, within))
         first = item.scorer.unit_rows

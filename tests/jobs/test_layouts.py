@@ -97,5 +97,5 @@ def test_one_core_two_cores_and_a_cluster(tmp_path: Path, changes: dict[str, Any
     finally:
         if not before:
             shutil.rmtree(work, ignore_errors=True)
-    assert len(made["local[1]"]) > 20 * (1 + len(changes.get("controls", [])))
+    assert sum(row.get("copies", 0) for row in made["local[1]"]) == 30
     assert made["local[1]"] == made["local[2]"] == made["local-cluster[2,1,1024]"]

@@ -169,7 +169,7 @@ def test_column_takes_the_vectors_that_are_there() -> None:
         ({"encoder": "wordlama"}, "no encoder 'wordlama'; did you mean 'wordllama'"),
         ({"encoder": "column"}, "encoder column reads vectors, got of: text"),
         ({"encoder": "column", "of": "vec"}, "needs the number of elements of its vectors, got dimensions 0"),
-        ({"encoder": "column", "of": "vec", "dimensions": -1}, "needs the number of elements of its vectors"),
+        ({"encoder": "column", "of": "vec", "dimensions": -1}, "elements of its vectors, got dimensions -1"),
         ({"dimensions": 257}, "dimensions 257 is no width of encoder wordllama; allowed: 1 to 256"),
         ({"dimensions": 8.0}, "dimensions 8.0 is no width"),
         ({"encoder": "minilm", "dimensions": 256}, "allowed: 384"),

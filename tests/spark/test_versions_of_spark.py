@@ -84,7 +84,9 @@ def here(spark: SparkSession, raw: dict[str, Any], tmp_path_factory: pytest.Temp
     """What the Spark of this environment makes."""
     lake = tmp_path_factory.mktemp("here")
     run(Lake(spark, str(lake)), parse(raw))
-    return read(lake)
+    made = read(lake)
+    assert made["selection_ported"]["copies"].sum() == 25
+    return made
 
 
 def read(lake: Path) -> dict[str, pl.DataFrame]:
@@ -114,7 +116,7 @@ def test_other_versions_select_the_same(
     words = ["-m", "lakesift.jobs.cli", "run", str(file), "--lake", str(lake), "--spark", str(spark_conf)]
     python = str(python_of(version))
     said = call(python, *words, PYTHONPATH=str(link()))
-    assert "rows in selection_ported, version 1" in said
+    assert f"{len(here['selection_ported'])} rows in selection_ported, version 1" in said
     same(lake, here)
     manifest = json.loads(pl.read_delta(str(lake / "runs"))["manifest"][0])
     assert manifest["versions"]["pyspark"].startswith(version)

@@ -36,18 +36,13 @@ _COMMENT = (
     "number of the nearest centroid, from 0, and squared Euclidean distance to it, >= 0; smaller is more typical; "
     "null for vectors that hold NaN, and if spherical for zero vectors"
 )
-#: Rows per centroid that k-means++ starts from; rows that the silhouette is the mean of; at this many times `tol` moves
-#: end on the sample: what they gain beyond that is the sample's own; parameters that are no settings of a fit.
-START_ROWS, SILHOUETTE_ROWS, SAMPLE_TOL, UNSAID = 20, 20_000, 3, ("of", "fit_where", "refit")
+#: Rows per centroid that k-means++ starts from, and rows that the silhouette is the mean of.
+START_ROWS, SILHOUETTE_ROWS = 20, 20_000
+#: On the sample moves end at this many times `tol`: what they gain beyond that is the sample's own.
+SAMPLE_TOL = 3
+#: Parameters that are no settings of a fit.
+UNSAID = ("of", "fit_where", "refit")
 Ints = NDArray[np.int64]
-
-
-def _ints() -> Ints:
-    return np.empty(0, np.int64)
-
-
-def _floats() -> Floats:
-    return np.empty(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +69,7 @@ class KMeansScorer(Scorer):
     points : (k,) int64
         xxhash64(id) of the rows that the centroids are; empty if they are means; 0 for an empty cluster.
     settings : str
-        The fit's, as JSON.
+        Parameters of the fit as JSON.
 
     Examples
     --------
@@ -91,12 +86,12 @@ class KMeansScorer(Scorer):
     of: str = "vector"
     spherical: bool = False
     centroids: Centroids = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    sizes: Ints = field(default_factory=_ints)
-    inertia: Floats = field(default_factory=_floats)
-    inertia_rows: Ints = field(default_factory=_ints)
-    tried: Ints = field(default_factory=_ints)
-    silhouette: Floats = field(default_factory=_floats)
-    points: Ints = field(default_factory=_ints)
+    sizes: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    inertia: Floats = field(default_factory=lambda: np.empty(0))
+    inertia_rows: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    tried: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    silhouette: Floats = field(default_factory=lambda: np.empty(0))
+    points: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     settings: str = ""
 
     @property
