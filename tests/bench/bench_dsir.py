@@ -11,7 +11,7 @@ import numpy as np
 from data_selection.hashed_ngram_dsir import get_ngram_counts
 
 from lakesift.udfs.kernels import word_classes
-from lakesift.udfs.kernels.hashed_ngrams import HashedNgrams
+from lakesift.udfs.kernels.ngram_buckets import NgramBuckets
 from tests.bench.bench_kernels import cpu_seconds
 from tests.bench.lines import Line, line, table
 from tests.texts import functions, stitched
@@ -25,12 +25,12 @@ def weights() -> list[Line]:
     for name, rows in (("functions", functions(3000)), ("430 chars", stitched(430, 3000))):
         scale = 1e9 / sum(len(row.encode()) for row in rows)
         ratios = np.random.default_rng(0).normal(size=BUCKETS)
-        warm = HashedNgrams(BUCKETS)
+        warm = NgramBuckets(BUCKETS)
         warm.sums(rows, ratios)
 
         def cold(rows: list[str] = rows, ratios: np.ndarray = ratios) -> np.ndarray:
             word_classes.table.cache_clear()
-            return HashedNgrams(BUCKETS).sums(rows, ratios)
+            return NgramBuckets(BUCKETS).sums(rows, ratios)
 
         def theirs(rows: list[str] = rows, ratios: np.ndarray = ratios) -> np.ndarray:
             return np.array([np.dot(ratios, get_ngram_counts(row)) for row in rows])

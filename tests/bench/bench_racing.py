@@ -60,14 +60,14 @@ def _read(files: str, text: Callable[[Row], str]) -> Iterator[str]:
             yield from (text(json.loads(row)) for row in lines)
 
 
-def pool() -> list[str]:
-    """Return the rows in an order drawn once."""
+def pool(rows: int = ROWS) -> list[str]:
+    """Return so many rows, or all there are, in an order drawn once."""
     if DATA.is_dir():
         found = [row for files, text in SOURCES.items() for row in _read(files, text) if row.strip()]
         found += functions(3000)
     else:
         found = [*functions(3000), *(row for length in (120, 250, 430, 800) for row in windows(length, 3000))]
-    return random.Random(3).sample(found, min(ROWS, len(found)))
+    return random.Random(3).sample(found, min(rows, len(found)))
 
 
 def targets() -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from data_selection import HashedNgramDSIR
 
 from lakesift.udfs.errors import InputError, RecipeError
 from lakesift.udfs.scores.dsir import Counts, Dsir, DsirScorer
-from tests.kernels.test_hashed_ngrams import HARD, buckets_of
+from tests.kernels.test_ngram_buckets import HARD, buckets_of
 from tests.scores.conftest import fit_locally
 from tests.texts import ODD, functions, human_eval, stitched
 

@@ -1,7 +1,7 @@
 """dsir: the log importance weight of a row, how much likelier its hashed words and pairs of words are in a target.
 
 log w(x) = sum over buckets b of c_b(x) (log(p_b + 1e-8) - log(q_b + 1e-8)): c counts the row's uni- and bigrams
-(kernels/hashed_ngrams.py), p and q are the shares of the buckets in the target and in the documents. Taking the largest
+(kernels/ngram_buckets.py), p and q are the shares of the buckets in the target and in the documents. Taking the largest
 is DSIR's top-k; its resampling draws rows with weight w.
 
 It is a sum, not a mean, made for rows of one length (the paper's are chunks of 128 words). Under a small target most
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, RecipeError
-from ..kernels.hashed_ngrams import hashed_ngrams
+from ..kernels.ngram_buckets import ngram_buckets
 from ..scorer import Fold, Kernel, OnDocuments, Scorer
 
 _COMMENT = (
@@ -52,7 +52,7 @@ class Counts(Fold[Counts64]):
 
     def add(self, state: Counts64, *columns: Any) -> Counts64:
         """Add the texts of one column."""
-        return state + hashed_ngrams(self.buckets).counts(columns[0])
+        return state + ngram_buckets(self.buckets).counts(columns[0])
 
     def merge(self, a: Counts64, b: Counts64) -> Counts64:
         """Return the sum."""
@@ -83,7 +83,7 @@ class DsirScorer(Scorer):
 
     def kernel(self) -> Kernel:
         """Return texts (r,) -> float64 (r,); NaN without tokens or UTF-8."""
-        ngrams, table = hashed_ngrams(len(self.log_ratios)), self.log_ratios
+        ngrams, table = ngram_buckets(len(self.log_ratios)), self.log_ratios
         return lambda texts: ngrams.sums(texts, table)
 
 

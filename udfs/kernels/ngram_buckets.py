@@ -105,7 +105,7 @@ class _Cache:
         return larger.with_room(count)
 
 
-class HashedNgrams:
+class NgramBuckets:
     """Buckets of the uni- and bigrams of texts. Pickles without its cache.
 
     Parameters
@@ -114,7 +114,7 @@ class HashedNgrams:
 
     Examples
     --------
-    >>> ngrams = HashedNgrams(10_000)
+    >>> ngrams = NgramBuckets(10_000)
     >>> np.flatnonzero(ngrams.counts(["To be", "to"])).tolist(), int(ngrams.counts(["To be", "to"]).max())
     ([2441, 8439, 8525], 2)
     >>> ngrams.sums(["to be or not to be", "", "to"], np.ones(10_000)).tolist()
@@ -126,9 +126,9 @@ class HashedNgrams:
         self._cache = _Cache(FIRST_SLOTS)
         self._lock = threading.Lock()  # two threads that fill the cache at once would spoil it
 
-    def __reduce__(self) -> tuple[Callable[[int], HashedNgrams], tuple[int]]:
+    def __reduce__(self) -> tuple[Callable[[int], NgramBuckets], tuple[int]]:
         """Pickle the number of buckets alone."""
-        return hashed_ngrams, (self.buckets,)
+        return ngram_buckets, (self.buckets,)
 
     def counts(self, texts: Sequence[str]) -> Ints:
         """Return how many n-grams of all the texts fall into each bucket, (buckets,) int64.
@@ -201,15 +201,15 @@ class HashedNgrams:
 
 
 @lru_cache(maxsize=2)
-def hashed_ngrams(buckets: int) -> HashedNgrams:
-    """Return the process's HashedNgrams of that many buckets: passes over tables fill one cache.
+def ngram_buckets(buckets: int) -> NgramBuckets:
+    """Return the process's NgramBuckets of that many buckets: passes over tables fill one cache.
 
     Examples
     --------
-    >>> hashed_ngrams(100) is hashed_ngrams(100)
+    >>> ngram_buckets(100) is ngram_buckets(100)
     True
     """
-    return HashedNgrams(buckets)
+    return NgramBuckets(buckets)
 
 
 def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:

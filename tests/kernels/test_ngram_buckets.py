@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import regex
 
-from lakesift.udfs.kernels import hashed_ngrams as module
-from lakesift.udfs.kernels.hashed_ngrams import HashedNgrams, hashed_ngrams
+from lakesift.udfs.kernels import ngram_buckets as module
+from lakesift.udfs.kernels.ngram_buckets import NgramBuckets, ngram_buckets
 from lakesift.udfs.kernels.word_classes import BLANK, OTHER, WORD, table, token_spans
 from tests.texts import ODD, functions, human_eval
 
@@ -88,7 +88,7 @@ def test_spans_are_the_tokens() -> None:
 
 
 def test_by_hand() -> None:
-    counts = HashedNgrams(BUCKETS).counts(["To be", "to"])
+    counts = NgramBuckets(BUCKETS).counts(["To be", "to"])
     # "to" is in bucket 2441, "be" in 8525, "to be" in 8439.
     assert {b: counts[b] for b in np.flatnonzero(counts).tolist()} == {2441: 2, 8525: 1, 8439: 1}
 
@@ -96,7 +96,7 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize("buckets", [2, 97, BUCKETS, 1_000_000])
 def test_equal_to_the_loop(buckets: int) -> None:
     rows, values = texts(), ratios(1, buckets)
-    ngrams = HashedNgrams(buckets)
+    ngrams = NgramBuckets(buckets)
     expected = np.bincount([b for row in rows for b in buckets_of(row, buckets)], minlength=buckets)
     np.testing.assert_array_equal(ngrams.counts(rows), expected)
     assert ngrams.counts(rows).dtype == np.int64
@@ -108,9 +108,9 @@ def test_equal_to_the_loop(buckets: int) -> None:
 
 def test_neighbours_blocks_and_the_cache_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, values = texts(), ratios()
-    expected = HashedNgrams(BUCKETS).sums(rows, values)
+    expected = NgramBuckets(BUCKETS).sums(rows, values)
     order = random.Random(2).sample(range(len(rows)), len(rows))
-    ngrams = HashedNgrams(BUCKETS)
+    ngrams = NgramBuckets(BUCKETS)
     assert ngrams.sums([rows[i] for i in order], values).tobytes() == expected[order].tobytes()
     assert np.array([ngrams.sums([row], values)[0] for row in rows]).tobytes() == expected.tobytes()
     monkeypatch.setattr(module, "BLOCK_CHARACTERS", 700)
@@ -118,7 +118,7 @@ def test_neighbours_blocks_and_the_cache_change_nothing(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "FIRST_SLOTS", 128)
     for most in (128, 1024, 1 << 20):  # starts anew all the time, now and then, grows
         monkeypatch.setattr(module, "MOST_SLOTS", most)
-        ngrams = HashedNgrams(BUCKETS)
+        ngrams = NgramBuckets(BUCKETS)
         for _ in range(2):
             assert ngrams.sums(rows, values).tobytes() == expected.tobytes()
         assert len(ngrams._cache.keys) <= most
@@ -151,7 +151,7 @@ def test_keys_tell_tokens_apart() -> None:
 
 def test_an_interrupted_call_leaves_the_cache_right(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, values = functions(20), ratios()
-    ngrams, left = HashedNgrams(BUCKETS), iter(range(500))
+    ngrams, left = NgramBuckets(BUCKETS), iter(range(500))
 
     def stops(gram: bytes) -> object:
         if next(left, None) is None:
@@ -162,12 +162,12 @@ def test_an_interrupted_call_leaves_the_cache_right(monkeypatch: pytest.MonkeyPa
         patch.setattr(module, "sha256", stops)
         with pytest.raises(KeyboardInterrupt):
             ngrams.sums(rows, values)
-    assert ngrams.sums(rows, values).tobytes() == HashedNgrams(BUCKETS).sums(rows, values).tobytes()
+    assert ngrams.sums(rows, values).tobytes() == NgramBuckets(BUCKETS).sums(rows, values).tobytes()
 
 
 def test_threads_may_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, values, ngrams = functions(40), ratios(), HashedNgrams(BUCKETS)
-    expected, slots = HashedNgrams(BUCKETS).sums(rows, values), module._Cache.slots
+    rows, values, ngrams = functions(40), ratios(), NgramBuckets(BUCKETS)
+    expected, slots = NgramBuckets(BUCKETS).sums(rows, values), module._Cache.slots
     inside, crowds = [0], []
 
     def slow(cache: module._Cache, keys: module.Keys) -> np.ndarray:
@@ -186,7 +186,7 @@ def test_threads_may_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_pickles_without_its_cache() -> None:
-    ngrams = hashed_ngrams(BUCKETS)
+    ngrams = ngram_buckets(BUCKETS)
     ngrams.counts(functions(20))
     assert len(pickle.dumps(ngrams)) < 200
     assert pickle.loads(pickle.dumps(ngrams)) is ngrams
