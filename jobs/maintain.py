@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from ..udfs.errors import InputError
 from .lake.commits import Commit, Conflict, is_conflict
 from .lake.tables import Lake, deciding
 from .run import last_run
@@ -48,9 +49,13 @@ def maintain(lake: Lake, dry_run: bool = False) -> str:
 
     Raises
     ------
+    InputError
+        If the lake has no table; it is not made.
     ConflictError
         If other runs kept committing to a memo that has rows to drop.
     """
+    if not lake.tables():
+        raise InputError(f"there is no table in {lake.root}; give the --lake of your runs")
     with lake.lock("maintain"):
         names = lake.tables()
         with ThreadPoolExecutor(4) as pool:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from lakesift.jobs.lake.commits import COLUMNS, commit_of
 from lakesift.jobs.lake.schemas import RETENTION, scores
 from lakesift.jobs.lake.tables import Lake
@@ -15,10 +17,10 @@ from lakesift.jobs.maintain import maintain
 from lakesift.jobs.memos import memo_table
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
+from lakesift.udfs.errors import InputError
 from lakesift.udfs.scorer import fingerprint
 
 if TYPE_CHECKING:
-    import pytest
     from pyspark.sql import SparkSession
 
 RAW: dict[str, Any] = {
@@ -101,3 +103,9 @@ def test_an_edited_keep_versions_reaches_a_table_that_stands(spark: SparkSession
         assert lake.version(table.name) == version
         stamps.add(lake.identity(table.name).stamp)
     assert len(stamps) == 1, "no row changed"
+
+
+def test_a_mistyped_lake_is_not_made(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no table in .*/lakke; give the --lake of your runs"):
+        maintain(Lake(spark, str(tmp_path / "lakke")))
+    assert not (tmp_path / "lakke").exists()
