@@ -1,7 +1,8 @@
 """What came and went between two versions of a selection, and the score that moved each row.
 
 A row moves because it appeared in or left the documents, because its score changed, because `where:` lets it in or
-no longer does, or because others rank better: told apart from the two selections and the scores they were made from.
+no longer does, because others rank better, or because more or fewer rows are selected: told apart from the two
+selections and the scores they were made from.
 Left out: which part of an edited recipe moved a row; `lakesift history` names what was edited.
 """
 
@@ -65,10 +66,15 @@ def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> str:
         f"{name}, version {first} to {second}: {counted['went']:,} rows went, {counted['came']:,} came, "
         f"{counted['stayed']:,} stayed, {counted['moved']:,} of these at another rank"
     ]
+    otherwise = {
+        "went": "others rank better" if counted["came"] else "the selection is smaller",
+        "came": "others made room" if counted["went"] else "the selection is larger",
+    }
     for word, missing, order in (("went", "new_rank", "old_rank"), ("came", "old_rank", "new_rank")):
         found = both.where(f"{missing} IS NULL").orderBy(order).limit(SHOWN).collect()
         if found:
-            lines += ["", f"{word} (first {len(found)} of {counted[word]:,}):", _told(lake, recipe, old, new, found)]
+            told = _told(lake, recipe, old, new, found, otherwise[word])
+            lines += ["", f"{word} (first {len(found)} of {counted[word]:,}):", told]
     return "\n".join(lines)
 
 
@@ -105,7 +111,7 @@ def _ranked_by(recipe: Recipe, sides: tuple[Side, Side]) -> str | None:
     return None
 
 
-def _told(lake: Lake, recipe: Recipe, old: Side, new: Side, found: list[Row]) -> str:
+def _told(lake: Lake, recipe: Recipe, old: Side, new: Side, found: list[Row], otherwise: str) -> str:
     """Return a text table of some rows: ranks, the score in both versions, and why each row moved."""
     ids = [r["id"] for r in found]
     by = _ranked_by(recipe, (old, new))
@@ -117,7 +123,7 @@ def _told(lake: Lake, recipe: Recipe, old: Side, new: Side, found: list[Row]) ->
         why = "unknown: the version does not name its scores"
         if old.scores is not None and new.scores is not None:
             change = None if before is None or after is None else (key in before, key in after)
-            why = _why(row["new_rank"] is None, then.get(key, _ABSENT), now.get(key, _ABSENT), change)
+            why = _why(row["new_rank"] is None, then.get(key, _ABSENT), now.get(key, _ABSENT), change) or otherwise
         rows.append((key, row["old_rank"], row["new_rank"], then.get(key), now.get(key), why))
     score = by or "score"
     return text_table(("id", "old rank", "new rank", f"old {score}", f"new {score}", "why"), rows)
@@ -152,11 +158,12 @@ def _eligible(lake: Lake, recipe: Recipe, side: Side, ids: list[str]) -> set[str
         return None
 
 
-def _why(went: bool, then: Any, now: Any, eligible: tuple[bool, bool] | None) -> str:
+def _why(went: bool, then: Any, now: Any, eligible: tuple[bool, bool] | None) -> str | None:
+    """Return what happened to the row itself, None if nothing did."""
     if then is _ABSENT or now is _ABSENT:
         return "not in the documents any more" if went else "new in the documents"
     if eligible and eligible[0] != eligible[1]:
         return "not eligible any more" if went else "eligible now"
     if then != now:
         return "its score changed"
-    return "others rank better" if went else "others made room"
+    return None

@@ -125,6 +125,16 @@ def test_diff_names_the_score_that_moved_each_row(made: Made) -> None:
     assert (back["d18"], back["d14"]) == ("2 20 20 eligible now", "4 16 16 others rank better")
 
 
+def test_diff_of_two_budgets(spark: SparkSession, tmp_path: Path) -> None:
+    lake, recipes = Lake(spark, str(tmp_path / "lake")), [parse({**RAW, "budget": {"rows": n}}) for n in (2, 3)]
+    docs = spark.range(5).selectExpr("concat('d', id) AS id", "repeat('wört ', CAST(id + 2 AS INT)) AS text")
+    docs.selectExpr("*", "'os' AS module").write.format("delta").save(lake.path("docs"))
+    for recipe in recipes:
+        run(lake, recipe)
+    said = [" ".join(lines(diff(lake, recipes[1], versions))[-1]) for versions in ([1, 2], [2, 1])]
+    assert said == ["d2 3 4 4 the selection is larger", "d2 3 4 4 the selection is smaller"]
+
+
 def test_diff_of_wrong_versions(made: Made) -> None:
     for versions, said in (([9], "no version 9; it has 0 to 2"), ([0, 1, 2], "3 versions were given")):
         with pytest.raises(InputError, match=said):
