@@ -11,10 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from ..udfs.arrow import fold_batches
 from ..udfs.scorer import Fold
+from .vectors import collect_arrow
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -27,8 +26,7 @@ class Held:
     """The columns of a table of vectors, as Arrow on the driver."""
 
     def __init__(self, frame: DataFrame) -> None:
-        found = frame.toArrow() if hasattr(frame, "toArrow") else _to_arrow(frame)
-        self.table: pa.Table = found.combine_chunks()
+        self.table = collect_arrow(frame).combine_chunks()
 
     def fold(self, fold: Fold[Any], columns: tuple[str, ...]) -> Any:
         """Return the state of a fold over these columns, one part of the rows for every core."""
@@ -38,11 +36,6 @@ class Held:
         with ThreadPoolExecutor(threads) as pool:
             states = list(pool.map(lambda part: fold_batches(fold, [part]), parts))
         return reduce(fold.merge, (s for s in states if s is not None), fold.zero())
-
-
-def _to_arrow(frame: DataFrame) -> pa.Table:  # Spark 3.5
-    batches = frame._collect_as_arrow()  # type: ignore[operator]
-    return pa.Table.from_batches(batches) if batches else pa.table({name: [] for name in frame.columns})
 
 
 def fits(rows: int, width: int) -> bool:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from ..udfs.errors import BoundError, InputError
 from .sort_keys import hashed
@@ -71,12 +73,16 @@ def gather(rows: DataFrame, vector: str, seed: int, **beside: Column) -> tuple[p
 
 def pull(frame: DataFrame) -> tuple[pd.DataFrame, Any]:
     """Collect to the driver: all columns but `vector`, and the elements of the vectors in one flat array."""
-    if not hasattr(frame, "toArrow"):  # Spark 3.5
-        rows = frame.toPandas()
-        return rows, np.array(rows.pop("vector").tolist(), np.float32).reshape(-1)
-    table = frame.toArrow()
+    table = collect_arrow(frame)
     parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table.column("vector").chunks]
-    return table.drop(["vector"]).to_pandas(), np.concatenate(parts) if parts else np.empty(0, np.float32)
+    return table.drop_columns(["vector"]).to_pandas(), np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def collect_arrow(frame: DataFrame) -> pa.Table:
+    """Collect to the driver as Arrow; Spark 3.5 has no toArrow, and goes through pandas."""
+    if hasattr(frame, "toArrow"):
+        return frame.toArrow()
+    return pa.Table.from_pandas(frame.toPandas(), to_arrow_schema(frame.schema), preserve_index=False)
 
 
 def _by_id(known: pd.DataFrame) -> Any:

@@ -12,17 +12,37 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pytest
 
 from lakesift.jobs import cli
 from lakesift.jobs.lake import session
 from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.vectors import collect_arrow, pull
 from lakesift.udfs.errors import LakeSiftError, PlatformError, RecipeError
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 NO_SPARK = cast(Any, None)
+
+
+class Spark35:
+    """A frame as Spark 3.5 has it: without toArrow."""
+
+    def __init__(self, frame: DataFrame) -> None:
+        self.schema, self.toPandas = frame.schema, frame.toPandas
+
+
+def test_vectors_are_collected_without_to_arrow(spark: SparkSession) -> None:
+    columns = "id string, h bigint, vector array<float>"
+    for data in ([("a", 1 << 62, [0.5, -1.0]), ("b", -3, [1e-40, 2.0])], []):
+        frame = spark.createDataFrame(data, columns)
+        older = cast("DataFrame", Spark35(frame))
+        assert collect_arrow(older).equals(collect_arrow(frame))
+        known, flat = pull(older)
+        assert known.astype(object).values.tolist() == [list(row[:2]) for row in data]
+        assert flat.tolist() == np.float32([x for row in data for x in row[2]]).tolist()
 
 
 def refused(call: Callable[[], object]) -> str:
