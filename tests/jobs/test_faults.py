@@ -103,8 +103,8 @@ def gone(group: int) -> bool:
     return False
 
 
-def kill_at(place: Path, lake: str, moment: Callable[[Path], bool]) -> None:
-    """Kill the Python driver when the lake looks so; its JVM may finish a commit, as it would in life."""
+def kill_at(place: Path, lake: str, moment: Callable[[Path], bool]) -> str:
+    """Kill the Python driver when the lake looks so, and return its log; its JVM may finish a commit, as in life."""
     process = start(place, lake)
     while not moment(place / lake):
         assert process.poll() is None, f"the moment never came: {process.communicate()[1][-2000:]}"
@@ -116,6 +116,7 @@ def kill_at(place: Path, lake: str, moment: Callable[[Path], bool]) -> None:
         time.sleep(0.1)
     if not gone(process.pid):
         os.killpg(process.pid, signal.SIGKILL)
+    return process.communicate(timeout=60)[1]
 
 
 TWICE = ("in the middle of scoring", "during the final write")
@@ -129,11 +130,14 @@ def test_a_killed_run_goes_on(
     place: Path, undisturbed: dict[str, list[tuple[Any, ...]]], moments: tuple[str, ...]
 ) -> None:
     lake = "_and_".join(moments).replace(" ", "_")
+    before = 0
     for moment in moments:
-        kill_at(place, lake, MOMENTS[moment])
+        log = kill_at(place, lake, MOMENTS[moment])
+        if 0 < before < ROWS:
+            assert f" of {ROWS - before} rows" in log, "a finished unit was computed again"
         before = len(rows(place, lake, "memo_zipfit")) if commits(place / lake, "memo_zipfit") else 0
         if moment == "in the middle of scoring":
-            assert UNIT // 2 <= before <= ROWS
+            assert before >= UNIT // 2
     computed = finish(place, lake)
     assert computed["alignment"] == ROWS - before, "a finished unit was computed again"
     for table, want in undisturbed.items():
