@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import BoundError
-from .asking import Asking
-from .documents import Documents, joined_columns
+from .inputs.documents import Documents, joined_columns
 from .lake.manifest import Manifest
 from .lake.tables import Lake
-from .memos import UNIT_LIMIT, Memos
-from .ranking import DRIVER_ROWS
+from .ranking.top import DRIVER_ROWS
 from .recipe import Budget
-from .recipe_types import mentions
+from .recipe.recipe import mentions
+from .scoring.memos import UNIT_LIMIT, Memos
+from .scoring.on_demand import Asking
 from .selectors.selector import Ask, Selector
 
 if TYPE_CHECKING:

@@ -100,63 +100,63 @@ def _run(args: argparse.Namespace) -> str:
             f"version {manifest.selection_version}"
         )
     if getattr(args, "report", False):
-        from .report import report
+        from .commands.report import report
 
         lines += ["", report(lake, recipe)]
     return "\n".join(lines)
 
 
 def _plan(args: argparse.Namespace) -> str:
-    from .plan import plan
+    from .commands.plan import plan
 
     lake, recipe = _open(args)
     return plan(lake, recipe, args.ddl)
 
 
 def _report(args: argparse.Namespace) -> str:
-    from .report import report
+    from .commands.report import report
 
     return report(*_open(args))
 
 
 def _history(args: argparse.Namespace) -> str:
-    from .versions import history
+    from .commands.history import history
 
     return history(*_open(args))
 
 
 def _diff(args: argparse.Namespace) -> str:
-    from .versions import diff
+    from .commands.history import diff
 
     return diff(*_open(args), args.versions)
 
 
 def _export(args: argparse.Namespace) -> str:
-    from .versions import export
+    from .commands.history import export
 
     return export(*_open(args), args.to, args.out, args.version)
 
 
 def _maintain(args: argparse.Namespace) -> str:
-    from .maintain import maintain
+    from .commands.maintain import maintain
 
     return maintain(Lake(session(args.spark), args.lake), args.dry_run)
 
 
 def _sql(args: argparse.Namespace) -> str:
-    from .versions import query
+    from .commands.history import query
 
     return query(Lake(session(args.spark), args.lake), args.query)
 
 
 def _list(args: argparse.Namespace) -> str:
-    from .catalog import catalog
+    from .commands.catalog import catalog
 
     return catalog(args.what)
 
 
 def _models(args: argparse.Namespace) -> str:
-    from .models import get, listing
+    from .commands.encoders import get, listing
 
     if args.what == "list":
         return listing()

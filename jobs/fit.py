@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..udfs.scorer import Estimator, Fold, OnDocuments, Scorer, digest, fingerprint, parameters
 from ..udfs.spark import fold
-from .documents import Documents, analyse, analyse_condition, open_input, text_of
-from .held import Held, fits
+from .inputs.documents import Documents, analyse, analyse_condition, open_input, text_of
 from .lake.commits import Identity
 from .lake.manifest import Manifest, Step
 from .lake.tables import Lake, deciding
-from .memos import Memos
-from .model_store import Model, recall, remember
-from .roots import hash_name, roots
+from .ranking.held import Held, fits
+from .recipe.roots import hash_name, roots
+from .scoring.memos import Memos
+from .scoring.models import Model, recall, remember
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -20,7 +20,7 @@ from .lake.session import cores
 from .lake.tables import Lake, deciding
 from .recipe import Recipe, Source
 from .sources import sources_identity
-from .sources.lines import Lines, read
+from .sources.reader import Lines, read
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import InputError
 from ..udfs.scorer import Estimator
-from .documents import Documents, open_documents
 from .fit import open_target
+from .hashes import write_keys
 from .ingest import ingest, sources_identity
-from .keys import write_keys
+from .inputs.documents import Documents, open_documents
 from .lake.manifest import Manifest
 from .lake.schemas import Table, controls, keys, models, rejected, runs
 from .lake.session import compiled
 from .lake.tables import Lake, deciding
 from .recipe import Recipe
-from .roots import hash_name, input_sets
+from .recipe.roots import hash_name, input_sets
 from .score import label_tables, score
 from .select import declared, select
 

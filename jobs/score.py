@@ -1,7 +1,7 @@
 """The score job: fits what must be fitted, computes what is missing in the memos, publishes `scores_<recipe>`.
 
 A score is a pure function of (content, fingerprint), so only (id, content_hash) pairs that the memo of a fingerprint
-lacks are computed (jobs/memos.py). Labels that a selector only asks for are left to it; arrays stay in their memos.
+lacks are computed (scoring/memos.py). Labels that a selector only asks for are left to it; arrays stay in their memos.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import json
 from typing import Any
 
 from ..udfs.scorer import OnDocuments, fingerprint
-from .documents import Documents
 from .fit import Fitting
+from .inputs.documents import Documents
 from .lake.manifest import Manifest, Step
 from .lake.schemas import Col, Table, scores
 from .lake.tables import Lake, deciding
-from .memos import Memos, Scored, memo_stamp, memo_table
 from .recipe import Recipe, order
-from .roots import hash_name, roots
+from .recipe.roots import hash_name, roots
+from .scoring.memos import Memos, Scored, memo_stamp, memo_table
 
 
 def score(

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from ..udfs.errors import InputError
 from ..udfs.scorer import digest
 from .choice import Choice, one_row_an_id
-from .documents import Documents
+from .inputs.documents import Documents
 from .lake.manifest import Manifest, Step
 from .lake.schemas import FIXED, TOKENS_USED, Col, Table, controls, selection
 from .lake.tables import Lake, deciding
-from .memos import Memos
 from .recipe import Recipe
 from .score import label_columns
+from .scoring.memos import Memos
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -24,7 +24,8 @@ from deltalake import write_deltalake
 
 from lakesift.jobs.cli import COMMANDS, parser
 from lakesift.jobs.lake.session import DELTA, read_conf
-from lakesift.jobs.recipe import KEYS, parse, shipped
+from lakesift.jobs.recipe import parse, shipped
+from lakesift.jobs.recipe.parse import KEYS
 from lakesift.jobs.selectors import selectors
 from lakesift.udfs import discovery
 from lakesift.udfs.scorer import Scorer
@@ -177,7 +178,7 @@ def test_the_zip_imports_and_the_wheel_does_not(tmp_path: Path, monkeypatch: pyt
             for file in (f for p in patterns for f in (ROOT / folder).glob(p)):
                 archive.write(file, f"{package.replace('.', '/')}/{file.relative_to(ROOT / folder).as_posix()}")
     check = (
-        "import lakesift.jobs.text_table, lakesift.udfs.errors; from importlib import resources; "
+        "import lakesift.jobs.lake.text_table, lakesift.udfs.errors; from importlib import resources; "
         "print(*sorted(p.name for p in (resources.files('lakesift.conf') / 'runs').iterdir()))"
     )
     assert "No module named 'lakesift'" in _bare(wheel, check).stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lakesift.jobs import models
+from lakesift.jobs.commands import encoders as models
 from lakesift.udfs import models as held
 from lakesift.udfs.errors import PlatformError, RecipeError, ScoreError
 from lakesift.udfs.models import encoders, files

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from ...udfs.errors import ConflictError, InputError
 from .commits import COLUMNS, Commit, Conflict, Identity, commit_of, is_conflict, newest_of, read_log
 from .lock import hold, made
-from .refusals import NOT_DELTA, unreadable
 from .schemas import RETENTION, Table, declared
+from .spark_errors import NOT_DELTA, unreadable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -3,7 +3,7 @@
 k-center takes the row farthest from those taken (Gonzalez, Theor. Comput. Sci. 38, 1985; the k-Center of
 Diversify-and-Conquer, arXiv 2409.11378). Facility location takes the row that raises the sum over all rows of the
 cosine to the nearest taken one most; with `quality` it is QDIT (arXiv 2311.14736). Kernels: udfs/kernels/k_center.py,
-udfs/kernels/facility_location.py. Bound: 2 GB of vectors (jobs/vectors.py), 1.9 million rows of 256.
+udfs/kernels/facility_location.py. Bound: 2 GB of vectors (jobs/ranking/vectors.py), 1.9 million rows of 256.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import pandas as pd
 from ...udfs.errors import RecipeError, nearest
 from ...udfs.kernels.facility_location import facility_location
 from ...udfs.kernels.k_center import k_center
-from ..sort_keys import number
-from ..vectors import gather
-from .clusters import cluster_of
+from ..ranking.sort_keys import number
+from ..ranking.vectors import gather
+from .kmeans_quota import cluster_of
 from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pyspark.sql import functions as F
 
 from ...udfs.errors import RecipeError, nearest
-from ..quantiles import quantiles, with_rank
-from ..ranking import top
-from ..sort_keys import draw, number
+from ..ranking.quantiles import quantiles, with_rank
+from ..ranking.sort_keys import draw, number
+from ..ranking.top import top
 from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:

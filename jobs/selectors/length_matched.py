@@ -13,9 +13,9 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
-from ..quantiles import quantiles
-from ..ranking import pull, top_by_quota
-from ..sort_keys import cell_of, draw, number, stratum
+from ..ranking.quantiles import quantiles
+from ..ranking.sort_keys import cell_of, draw, number, stratum
+from ..ranking.top import pull, top_by_quota
 from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:

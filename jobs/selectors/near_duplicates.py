@@ -2,7 +2,7 @@
 
 SemDeDup (arXiv 2303.09540) drops a row whose cosine to an earlier-ranked row of its k-means cluster exceeds 1 - eps.
 Deita's filter (arXiv 2312.15685) walks down the quality and keeps a row if its largest cosine to the kept is at most a
-limit. Kernels: udfs/kernels/near_duplicates.py. Bound: 2 GB of vectors on the driver (jobs/vectors.py).
+limit. Kernels: udfs/kernels/near_duplicates.py. Bound: 2 GB of vectors on the driver (jobs/ranking/vectors.py).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import pandas as pd
 
 from ...udfs.errors import RecipeError
 from ...udfs.kernels.near_duplicates import deita, semdedup
-from ..sort_keys import number
-from ..vectors import gather
-from .clusters import cluster_of
+from ..ranking.sort_keys import number
+from ..ranking.vectors import gather
+from .kmeans_quota import cluster_of
 from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:

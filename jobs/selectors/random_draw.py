@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError, RecipeError
-from ..ranking import pull, top
-from ..sort_keys import draw, number
+from ..ranking.sort_keys import draw, number
+from ..ranking.top import pull, top
 from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from pyspark.sql import types as T
 
 from ...udfs.errors import InputError, RecipeError
 from ...udfs.kernels.sensitivity import draws_needed, explained, lipschitz_from_probes
-from ..ranking import GROUPS, pull, top_by_quota
-from ..sampling import draw_rows, totals, weighed
-from ..sort_keys import draw, hashed
+from ..ranking.sort_keys import draw, hashed
+from ..ranking.top import GROUPS, pull, top_by_quota
+from ..ranking.with_replacement import draw_rows, totals, weighed
 from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:

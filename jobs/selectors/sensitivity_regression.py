@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError, RecipeError
 from ...udfs.kernels.leverage import weighted_least_squares
-from ..vectors import gather
+from ..ranking.vectors import gather
 from .selector import Ask, Selector
 from .sensitivity import centres_of, drawn, members_of, paid
 

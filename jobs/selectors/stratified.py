@@ -1,7 +1,7 @@
 """stratified: a quota for every value of a column, filled by score or by lot.
 
 The i-th row of stratum j, in the stratum's own order, has the key (i - u_j) / w_j with u_j = hash(seed, j), and the b
-smallest are taken (jobs/quota.py): no rounding loses a row, a small stratum hands its share on, smaller budgets are
+smallest are taken (ranking/quota.py): no rounding loses a row, a small stratum hands its share on, smaller budgets are
 prefixes. Left out: quotas over several columns; make one column of them in the documents.
 """
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError, RecipeError, nearest
-from ..ranking import top_by_quota
-from ..sort_keys import draw, number, stratum
+from ..ranking.sort_keys import draw, number, stratum
+from ..ranking.top import top_by_quota
 from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ...udfs.errors import RecipeError, nearest
-from ..ranking import top
-from ..sort_keys import number
+from ..ranking.sort_keys import number
+from ..ranking.top import top
 from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:

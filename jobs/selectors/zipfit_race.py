@@ -18,8 +18,8 @@ from ...udfs.errors import InputError, RecipeError
 from ...udfs.kernels.racing import MOST_ROWS, Race, Stages, race
 from ...udfs.scores.zipfit import ZipFitScorer
 from ...udfs.scores.zipfit_pairs import ZipFitPairsScorer
-from ..ranking import pull
-from ..sort_keys import hashed
+from ..ranking.sort_keys import hashed
+from ..ranking.top import pull
 from .selector import Ask, Selector, picks
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
 from ...udfs.scorer import digest
-from ..recipe import Source
-from ..samples import SAMPLES
+from .samples import SAMPLES
+from .source import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

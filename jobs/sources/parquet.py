@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import InputError
-from ..recipe import Source
 from .listing import READ_FROM, File, globbed
-from .shapes import fault
+from .schema_inference import fault
+from .source import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

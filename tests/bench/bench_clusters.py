@@ -17,9 +17,9 @@ import pandas as pd
 
 from lakesift.jobs.lake.session import session
 from lakesift.jobs.lake.tables import Lake
-from lakesift.jobs.model_store import recall
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
+from lakesift.jobs.scoring.models import recall
 from tests.bench.lines import Line, line, table
 
 ROWS, WIDTH, K = 200_000, 256, 500

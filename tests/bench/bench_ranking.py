@@ -17,11 +17,11 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from lakesift.jobs.lake.session import compiled, session
+from lakesift.jobs.ranking.sort_keys import hashed
 from lakesift.jobs.selectors.length_matched import LengthMatched
 from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
-from lakesift.jobs.sort_keys import hashed
 from tests.bench.lines import Line, line, table
 
 ROWS, BUDGET, GROUPS, SEED = 1_000_000, 50_000, 20, 7

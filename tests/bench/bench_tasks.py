@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lakesift.jobs.quota import quota
+from lakesift.jobs.ranking.quota import quota
 from lakesift.udfs.kernels import compression, sensitivity
 from lakesift.udfs.kernels.facility_location import facility_location
 from lakesift.udfs.kernels.k_center import k_center

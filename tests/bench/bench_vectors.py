@@ -27,7 +27,7 @@ from lakesift.jobs.lake.session import compiled, session
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
-from lakesift.jobs.selectors.clusters import KMQ
+from lakesift.jobs.selectors.kmeans_quota import KMQ
 from lakesift.udfs.scores.embedding import Embedding
 from tests.bench.bench_racing import pool
 from tests.bench.bench_ranking import seconds

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakesift.jobs.cli import sentence
-from lakesift.jobs.documents import open_documents
 from lakesift.jobs.fit import Fitting, open_target
+from lakesift.jobs.inputs.documents import open_documents
 from lakesift.jobs.lake.manifest import Manifest, Step
-from lakesift.jobs.memos import Memos
 from lakesift.jobs.run import run
+from lakesift.jobs.scoring.memos import Memos
 from lakesift.udfs import discovery
 from lakesift.udfs.errors import InputError, LakeSiftError
 from tests.jobs.conftest import World, pool, recipe

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from lakesift.jobs import memos
 from lakesift.jobs.lake import tables
 from lakesift.jobs.lake.commits import Conflict
 from lakesift.jobs.lake.lock import hold
@@ -24,6 +23,7 @@ from lakesift.jobs.lake.schemas import Col, memo, scores
 from lakesift.jobs.lake.tables import Lake, deciding
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
+from lakesift.jobs.scoring import memos
 from lakesift.udfs.errors import ConflictError
 from tests.jobs.conftest import pool
 from tests.texts import human_eval

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakesift.jobs.recipe import Budget, Documents, Recipe, Source, Target
-from lakesift.jobs.sources.records import csv_records, json_line
-from lakesift.jobs.sources.shapes import columns, fit, merge, observe, settle
+from lakesift.jobs.sources.parsers import csv_records, json_line
+from lakesift.jobs.sources.schema_inference import columns, fit, merge, observe, settle
 from lakesift.udfs.errors import InputError, RecipeError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from lakesift.jobs.maintain import maintain
+from lakesift.jobs.commands.maintain import maintain
 from lakesift.jobs.run import run
 from tests.jobs.conftest import World, pool, recipe
 from tests.texts import functions

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lakesift.jobs.commands.maintain import maintain
 from lakesift.jobs.lake.commits import COLUMNS, commit_of
 from lakesift.jobs.lake.schemas import RETENTION, scores
 from lakesift.jobs.lake.tables import Lake
-from lakesift.jobs.maintain import maintain
-from lakesift.jobs.memos import memo_table
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
+from lakesift.jobs.scoring.memos import memo_table
 from lakesift.udfs.errors import InputError
 from lakesift.udfs.scorer import fingerprint
 
@@ -64,7 +64,7 @@ def test_maintain_compacts_drops_vacuums_and_changes_no_result(
     assert {name: lake.version(name) for name in lake.tables()} == versions
     assert orphan.exists()
     with monkeypatch.context() as later:
-        later.setattr("lakesift.jobs.maintain.RECENT_DAYS", 0)
+        later.setattr("lakesift.jobs.commands.maintain.RECENT_DAYS", 0)
         assert row_of(maintain(lake, dry_run=True), memo.name)[2] == "2", "recent memos stay, old ones do not"
 
     done = row_of(maintain(lake), memo.name)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from lakesift.jobs.commands.plan import plan
 from lakesift.jobs.lake.manifest import Manifest
-from lakesift.jobs.model_store import recall
-from lakesift.jobs.plan import plan
 from lakesift.jobs.recipe import Budget, Recipe
 from lakesift.jobs.run import run
+from lakesift.jobs.scoring.models import recall
 from tests.jobs.conftest import World, pool, recipe
 from tests.texts import human_eval
 

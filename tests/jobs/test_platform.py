@@ -18,7 +18,7 @@ import pytest
 from lakesift.jobs import cli
 from lakesift.jobs.lake import session
 from lakesift.jobs.lake.tables import Lake
-from lakesift.jobs.vectors import collect_arrow, pull
+from lakesift.jobs.ranking.vectors import collect_arrow, pull
 from lakesift.udfs.errors import LakeSiftError, PlatformError, RecipeError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_java_17_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_no_java_ends_the_command_with_a_sentence(tmp_path: Path) -> None:
     """The real thing, in a process of its own: nothing on the PATH, no JAVA_HOME."""
-    env = {k: v for k, v in os.environ.items() if k not in ("JAVA_HOME", "LAKESIFT_SPARK")} | {"PATH": str(tmp_path)}
+    env = {k: v for k, v in os.environ.items() if k not in ("JAVA_HOME", "lakesift_SPARK")} | {"PATH": str(tmp_path)}
     command = [sys.executable, "-m", "lakesift.jobs.cli", "run", "zipfit_code", "--lake", str(tmp_path / "lake")]
     made = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert (made.returncode, made.stdout) == (1, "")

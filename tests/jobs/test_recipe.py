@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakesift.jobs.catalog import catalog
+from lakesift.jobs.commands.catalog import catalog
 from lakesift.jobs.recipe import load, order, parse, shipped
 from lakesift.udfs.errors import RecipeError
 

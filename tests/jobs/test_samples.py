@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lakesift.jobs.samples import ANSWER_FORMAT, FAMILIES, SAMPLES, functions
+from lakesift.jobs.sources.samples import ANSWER_FORMAT, FAMILIES, SAMPLES, functions
 from lakesift.udfs.errors import PlatformError
 
 Rows = list[dict[str, Any]]
@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 GENERATED = ("mixed_word_problems", "word_problems")
 DIGESTS = f"""
 import hashlib
-from lakesift.jobs.samples import SAMPLES
+from lakesift.jobs.sources.samples import SAMPLES
 print([hashlib.sha256(repr(list(SAMPLES[name].rows())).encode()).hexdigest() for name in {GENERATED}])
 """
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lakesift.jobs.commands.report import report
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import load, shipped
-from lakesift.jobs.report import report
 from lakesift.jobs.run import run
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lakesift.jobs.commands.history import diff, export, history, query
+from lakesift.jobs.commands.plan import plan, warnings
+from lakesift.jobs.commands.sql import SHOWN_ROWS
 from lakesift.jobs.lake.tables import Lake
-from lakesift.jobs.plan import plan, warnings
-from lakesift.jobs.query import SHOWN_ROWS
 from lakesift.jobs.recipe import Recipe, parse
 from lakesift.jobs.run import run
-from lakesift.jobs.versions import diff, export, history, query
 from lakesift.udfs.errors import InputError
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from lakesift.jobs import ranking
+from lakesift.jobs.ranking import top as ranking
 from lakesift.jobs.selectors import selectors
-from lakesift.jobs.selectors.clusters import KMQ, KMeansClosest, KMeansRandom
 from lakesift.jobs.selectors.coverage import FacilityLocation, KCenter
 from lakesift.jobs.selectors.interval import Interval
+from lakesift.jobs.selectors.kmeans_quota import KMQ, KMeansClosest, KMeansRandom
 from lakesift.jobs.selectors.length_matched import LengthMatched
 from lakesift.jobs.selectors.near_duplicates import Deita, SemDeDup
 from lakesift.jobs.selectors.random_draw import Random, Resample

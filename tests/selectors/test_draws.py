@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakesift.jobs.sampling import draw_rows, totals, weighed
-from lakesift.jobs.selectors.clusters import KMQ
+from lakesift.jobs.ranking.with_replacement import draw_rows, totals, weighed
+from lakesift.jobs.selectors.kmeans_quota import KMQ
 from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.sensitivity import Sensitivity
 from lakesift.udfs.errors import InputError, RecipeError

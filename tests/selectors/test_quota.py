@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakesift.jobs.quota import quota
+from lakesift.jobs.ranking.quota import quota
 from lakesift.udfs.errors import InputError
 
 

@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.stats import rankdata
 
-from lakesift.jobs import quantiles as q
-from lakesift.jobs import ranking
+from lakesift.jobs.ranking import quantiles as q
+from lakesift.jobs.ranking import top as ranking
 from lakesift.jobs.selectors.interval import Interval
 from lakesift.jobs.selectors.length_matched import LengthMatched
 from lakesift.jobs.selectors.random_draw import Random

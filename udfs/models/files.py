@@ -1,7 +1,7 @@
 """Where the files of models are, and that they are the right ones: every file read has a pinned SHA-256.
 
 wordllama's files come with its package; the others are fetched by `lakesift models get NAME` into a cache folder,
-$LAKESIFT_MODELS or ~/.cache/lakesift/models. Left out: any transfer (jobs/models.py does that, on the driver).
+$LAKESIFT_MODELS or ~/.cache/lakesift/models. Left out: any transfer (jobs/commands/encoders.py does, on the driver).
 """
 
 from __future__ import annotations

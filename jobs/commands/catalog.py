@@ -1,0 +1,61 @@
+"""Lists what a recipe may name: scores, selectors, and the recipes that are shipped. Needs no Spark session."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import Any
+
+from ...udfs.discovery import scorers
+from ...udfs.scorer import Estimator, OnDocuments
+from ..lake.text_table import text_table
+from ..recipe import shipped
+from ..selectors import selectors
+
+
+def catalog(what: str) -> str:
+    """Return the text table of "scores", "selectors" or "recipes".
+
+    Examples
+    --------
+    >>> catalog("scores").splitlines()[0].split()
+    ['kind', 'fitted', 'on', 'value', 'parameters', 'meaning']
+    """
+    if what == "scores":
+        known: dict[str, Any] = scorers()
+        rows = [(k, _fitted_on(c), c.value, _parameters(c), c.comment) for k, c in known.items()]
+        return text_table(("kind", "fitted on", "value", "parameters", "meaning"), rows)
+    if what == "selectors":
+        found = [(k, _parameters(c), (c.__doc__ or "").strip().split("\n")[0]) for k, c in selectors().items()]
+        return text_table(("kind", "parameters", "what it takes"), found)
+    texts = {name: file.read_text(encoding="utf-8") for name, file in shipped().items()}
+    return text_table(("recipe", "what it does"), [(name, _heading(text)) for name, text in texts.items()])
+
+
+def _fitted_on(cls: type) -> str:
+    if not issubclass(cls, Estimator):
+        return "nothing"
+    learnt = ["documents"] if issubclass(cls, OnDocuments) else []
+    return ", ".join(learnt + (["a target"] if "target" in {f.name for f in fields(cls)} else []))
+
+
+def _parameters(cls: Any) -> str:
+    """Return "level=6, by (needed)" for a dataclass of parameters."""
+    return ", ".join(_parameter(f) for f in fields(cls))
+
+
+def _parameter(field: Any) -> str:
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    needed = default is MISSING or (field.name == "target" and not default)
+    return f"{field.name} (needed)" if needed else f"{field.name}={default!r}"
+
+
+def _heading(text: str) -> str:
+    """Return the first sentence of the comment that a recipe opens with."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# ").strip())
+        if line.rstrip().endswith("."):
+            break
+    return " ".join(lines)

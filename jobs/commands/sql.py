@@ -1,0 +1,86 @@
+"""SQL over the lake's tables by their names, with every scorer that needs no fitting as a function.
+
+Left out: large results; `lakesift export`, or Spark itself, writes those.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ...udfs.errors import InputError
+from ...udfs.spark import register_all
+from ..lake.tables import Lake
+from ..lake.text_table import text_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+#: Rows and characters of a cell that a query shows.
+SHOWN_ROWS, SHOWN_CHARACTERS = 1_000, 80
+
+
+def query(lake: Lake, sql: str) -> str:
+    """Run SQL over the lake's tables by name and return up to 1 000 rows as a text table.
+
+    Every scorer that needs no fitting is a function: `SELECT id, compression_ratio(text) FROM corpus`. Cells are cut
+    at 80 characters.
+
+    Raises
+    ------
+    InputError
+        If the query is wrong: in one sentence.
+    """
+    spark = lake.spark
+    register_all(spark)
+    if not lake.schema:
+        for name in lake.tables():
+            if re.search(rf"\b{re.escape(name)}\b", sql, re.I):
+                lake.read(name).createOrReplaceTempView(f"`{name}`")
+    try:
+        if lake.schema:
+            spark.sql(f"USE {lake.schema}")
+        frame = spark.sql(sql)
+        rows = _shown(frame).take(SHOWN_ROWS + 1)
+    except Exception as error:
+        raise _sentence(error, lake) from error
+    text = text_table(frame.columns, ([_cell(value) for value in row] for row in rows[:SHOWN_ROWS]))
+    if len(rows) > SHOWN_ROWS:
+        return f"{text}\n(the first {SHOWN_ROWS:,} rows; there are more: add a condition or a LIMIT)"
+    return f"{text}\n({len(rows)} rows)"
+
+
+def _shown(frame: DataFrame) -> DataFrame:
+    """Return every column as a short string (numbers stay), cut before it reaches the driver."""
+    from pyspark.sql import functions as F
+
+    parts = []
+    named = frame.toDF(*(f"c{i}" for i in range(len(frame.columns))))  # names may repeat: select d.*, s.*
+    for field in named.schema:
+        kind, column = field.dataType.typeName(), F.col(field.name)
+        if kind not in ("double", "float", "integer", "long", "short", "byte"):
+            column = F.hex(column) if kind == "binary" else column.cast("string")
+            column = F.substring(column, 1, SHOWN_CHARACTERS + 1)
+        parts.append(column.alias(field.name))
+    return named.select(*parts)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if not isinstance(value, str):
+        return str(value)  # no separators: a number may be a year or an id
+    line = value.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def _sentence(error: Exception, lake: Lake) -> Exception:
+    """Return Spark's complaint about a query as one sentence; an error that is not Spark's own stays as it is."""
+    from pyspark.errors import PySparkException
+
+    text = str(error)
+    if not isinstance(error, PySparkException) or "PythonException" in type(error).__name__:
+        return error
+    fact = " ".join(re.split(r"SQLSTATE|\n\n|JVM stacktrace", text)[0].split())
+    hint = f"; tables of the lake: {', '.join(lake.tables())}" if "TABLE_OR_VIEW_NOT_FOUND" in text else ""
+    return InputError(f"the query fails: {fact}{hint}")

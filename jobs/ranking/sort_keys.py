@@ -1,0 +1,73 @@
+"""Sort keys and group tags as Spark columns: hashes, uniform and weighted draws, scores that may be ranked.
+
+Randomness is a function of (seed, id) alone, the same bits on every engine; nothing here runs a job.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from ...udfs.errors import InputError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+def hashed(seed: int) -> Column:
+    """Return xxhash64(id, seed) as bigint: all randomness there is."""
+    return F.xxhash64("id", F.lit(seed).cast("bigint"))
+
+
+def uniform(h: Column) -> Column:
+    """Return ((h >>> 11) + 0.5) 2^-53: a double in (0, 1] from 64 hash bits."""
+    return (F.shiftrightunsigned(h, 11).cast("double") + F.lit(0.5)) * F.lit(2.0**-53)
+
+
+def draw(seed: int, weight: Column | None = None) -> Column:
+    """Return the key -ln(u) / w: its b smallest are a weighted draw without replacement (Efraimidis and Spirakis 2006).
+
+    Weight 0 gives infinity: such rows come after all others. Weights are >= 0; a null weight gives a null key.
+    """
+    wait = -F.log(uniform(hashed(seed)))
+    if weight is None:
+        return wait
+    return F.when(weight > 0, wait / weight).when(weight == 0, F.lit(math.inf))
+
+
+def number(rows: DataFrame, name: str) -> Column:
+    """Return a column as double with NaN as null (only source columns can hold NaN), so that it is never selected.
+
+    Raises
+    ------
+    InputError
+        If the column is not numeric.
+    """
+    kind = rows.select(name).dtypes[0][1]
+    if kind.split("(")[0] not in {"tinyint", "smallint", "int", "bigint", "float", "double", "decimal"}:
+        raise InputError(f"column {name!r} is {kind}, and rows are ranked by numbers: cast it or name a numeric column")
+    value = F.col(name).cast("double")
+    return F.when(~F.isnan(value), value)
+
+
+def cell_of(value: Column, ends: Sequence[float], first: int = 0) -> Column:
+    """Return `first` + the number of ends (ascending) below the value, as a binary tree of comparisons."""
+    if not ends:
+        return F.lit(first)
+    half = len(ends) // 2
+    above = cell_of(value, ends[half + 1 :], first + half + 1)
+    return F.when(value > ends[half], above).otherwise(cell_of(value, ends[:half], first))
+
+
+def stratum(value: object) -> str:
+    """Return the tag of a group value: "" for null, "=" and the value as Spark casts it to string for all others.
+
+    Examples
+    --------
+    >>> stratum(None), stratum("os"), stratum(3), stratum(True)
+    ('', '=os', '=3', '=true')
+    """
+    return "" if value is None else f"={str(value).lower() if isinstance(value, bool) else value}"

@@ -1,0 +1,1 @@
+"""Scores by fingerprint: memos, values on demand, fitted models, progress."""
