@@ -67,7 +67,7 @@ class Choice:
                 source.select(*(f"`{c}`" for c in source.columns if c in named)).drop("row_hash"), "id", "inner"
             )
         eligible = scores.where(recipe.where) if recipe.where else scores
-        rows = at_hand(eligible.select("id", *(f"`{n}`" for n in sorted(needs))), self.summary["documents"])
+        rows = collect_small(eligible.select("id", *(f"`{n}`" for n in sorted(needs))), self.summary["documents"])
         for name in vectors:  # every document has a row in the memo: the few columns are broadcast, vectors stay put
             few = F.broadcast(rows) if self.summary["documents"] <= UNIT_LIMIT else rows
             rows = self.memos.values(self.memos.scored[name]).withColumnRenamed("value", name).join(few, "id", "inner")
@@ -99,7 +99,7 @@ class Choice:
         return self.picks
 
 
-def at_hand(rows: DataFrame, most: int) -> DataFrame:
+def collect_small(rows: DataFrame, most: int) -> DataFrame:
     """Return the same rows; if they are few (at most `most` <= AT_HAND), read here, in one job.
 
     What follows is planned over a local table: filters and projections run no job, aggregates a small one. Columns

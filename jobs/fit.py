@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..udfs.scorer import Estimator, Fold, OnDocuments, Scorer, digest, fingerprint, parameters
 from ..udfs.spark import fold
-from .inputs.documents import Documents, analyse, analyse_condition, open_input, text_of
-from .lake.commits import Identity
+from .inputs.documents import Documents, hash_name
+from .inputs.opening import open_target, target_texts
+from .lake.commits import TableState
 from .lake.manifest import Manifest, Step
-from .lake.tables import Lake, deciding
+from .lake.tables import retry_on_conflict
 from .ranking.held import Held, fits
-from .recipe.roots import hash_name, roots
 from .scoring.memos import Memos
 from .scoring.models import Model, recall, remember
 
@@ -26,25 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("lakesift")
 
 
-def open_target(lake: Lake, documents: Documents, name: str) -> tuple[DataFrame, Identity]:
-    """Return the pinned target table, with its expressions checked; raises InputError or RecipeError."""
-    target = documents.recipe.targets[name]
-    frame, identity = open_input(lake, target.table, f"targets.{name}")
-    analyse(frame, target.text, f"targets.{name}.text")
-    for key, sql in (("where", target.where), ("held_out", target.held_out)):
-        if sql:
-            analyse_condition(frame, sql, f"targets.{name}.{key}")
-    return frame, identity
-
-
-def target_texts(frame: DataFrame, documents: Documents, name: str, held_out: bool = False) -> DataFrame:
-    """Return the one column `text` of a target's rows: those fitted on, or those held out for the report."""
-    target = documents.recipe.targets[name]
-    condition = target.held_out if held_out else target.where
-    rows = frame.where(condition) if condition else frame
-    return rows.selectExpr(f"{text_of(target.text)} AS text")
-
-
 class Fitting:
     """The fitted scorers of one run."""
 
@@ -52,7 +33,7 @@ class Fitting:
         self.memos, self.manifest, self.refit = memos, manifest, refit
         self.lake, self.documents = memos.lake, memos.documents
         self.reused: dict[str, Model] = {}
-        self._targets: dict[str, tuple[DataFrame, Identity]] = {}
+        self._targets: dict[str, tuple[DataFrame, TableState]] = {}
 
     def from_targets(self) -> dict[str, Scorer]:
         """Return, by label, the scorers that need no fitting and those that learn from targets alone."""
@@ -66,13 +47,14 @@ class Fitting:
                 self._remember(step, [Model(fingerprint(made[k]), made[k], learnt[k]) for k in ours])
         return made
 
-    def from_documents(self, label: str, prints: dict[str, str]) -> Scorer:
-        """Return the model of a label: the newest of its key, or a new one; `prints` of the scores that it reads."""
+    def from_documents(self, label: str, fingerprints: dict[str, str]) -> Scorer:
+        """Return the model of a label: the newest of its key, or a new one; by the fingerprints of what it reads."""
         score = self.documents.recipe.scores[label]
         assert isinstance(score, OnDocuments)
         for name in score.fits_on:
             self._open(name)
-        key = fit_key(self.documents, label, prints, {n: self._stamp(n) for n in score.fits_on if n != "documents"})
+        targets = {n: self._stamp(n) for n in score.fits_on if n != "documents"}
+        key = fit_key(self.documents, label, fingerprints, targets)
         model = None if self.refit or score.refit == "always" else recall(self.lake, key, score)
         if model:
             self.reused[label] = model
@@ -81,8 +63,8 @@ class Fitting:
         with self.manifest.step(f"fit {label}", "models") as step:
             made = score.fit(self._pass(score))
             tables = [self._named(n) for n in score.fits_on]
-            learnt = {"tables": tables, "documents": self.documents.identity.version}
-            reads = {i: prints[i] for i in made.inputs if i in prints}
+            learnt = {"tables": tables, "documents": self.documents.state.version}
+            reads = {i: fingerprints[i] for i in made.inputs if i in fingerprints}
             self._remember(step, [Model(fingerprint(made, reads), made, learnt, key)])
         return made
 
@@ -90,7 +72,7 @@ class Fitting:
         """Note how many documents are newer than a model that was reused: ids that its fit table did not have."""
         model, documents = self.reused.get(label), self.documents
         before = model.learnt.get("documents") if model else None
-        if model is None or before == documents.identity.version:
+        if model is None or before == documents.state.version:
             return
         hint = "; lakesift run --refit makes a new one"
         table = documents.recipe.documents.table
@@ -157,28 +139,28 @@ class Fitting:
 
     # -- targets and models ----------------------------------------------------------------------------------------
 
-    def _open(self, name: str) -> tuple[DataFrame, Identity]:
+    def _open(self, name: str) -> tuple[DataFrame, TableState]:
         if name == "documents":
-            return self.documents.frame, self.documents.identity
+            return self.documents.frame, self.documents.state
         if name not in self._targets:
-            frame, identity = open_target(self.lake, self.documents, name)
-            self._targets[name] = frame, identity
-            self.manifest.inputs[f"target {name}"] = {"table": identity.ref, "version": identity.version}
+            frame, state = open_target(self.lake, self.documents, name)
+            self._targets[name] = frame, state
+            self.manifest.inputs[f"target {name}"] = {"table": state.ref, "version": state.version}
         return self._targets[name]
 
     def _named(self, name: str) -> str:
-        identity = self._open(name)[1]
-        return f"{name}: {identity.ref}@{identity.version}"
+        state = self._open(name)[1]
+        return f"{name}: {state.ref}@{state.version}"
 
     def _stamp(self, name: str) -> str:
-        frame, identity = self._open(name)
-        if identity.stamp:
-            return identity.stamp
+        frame, state = self._open(name)
+        if state.data_version:
+            return state.data_version
         texts = target_texts(frame, self.documents, name).selectExpr("count(*) AS n", "bit_xor(xxhash64(text)) AS x")
         return str(texts.collect()[0].asDict())
 
     def _remember(self, step: Step, made: list[Model]) -> None:
-        commit = deciding("models", lambda: remember(self.lake, made))
+        commit = retry_on_conflict("models", lambda: remember(self.lake, made))
         step.computed = commit.rows if commit else 0
         if commit is None:
             step.unchanged(self.lake.version("models"))
@@ -186,12 +168,12 @@ class Fitting:
             step.wrote(commit.version)
 
 
-def fit_key(documents: Documents, label: str, prints: dict[str, str], targets: dict[str, str]) -> str:
+def fit_key(documents: Documents, label: str, fingerprints: dict[str, str], targets: dict[str, str]) -> str:
     """Return what a model that learns from documents is kept under: estimator, fit table, what it reads, targets."""
     recipe = documents.recipe
     score = recipe.scores[label]
     body = {k: v for k, v in parameters(score).items() if k not in ("of", "target", "refit")}
-    reads = [prints.get(i) or i for i in score.inputs]
-    sql = documents.hashes()[hash_name(roots(recipe, label))]
+    reads = [fingerprints.get(i) or i for i in score.inputs]
+    sql = documents.hashes()[hash_name(recipe.source_inputs(label))]
     chosen = [[recipe.targets[n].text, recipe.targets[n].where, stamp] for n, stamp in targets.items()]
-    return digest([score.kind, score.revision, body, reads, documents.identity.ref, sql, chosen])
+    return digest([score.kind, score.revision, body, reads, documents.state.ref, sql, chosen])

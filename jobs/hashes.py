@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..udfs.errors import InputError
-from .inputs.documents import Documents
+from .inputs.documents import Documents, hash_name
 from .lake.manifest import Manifest
 from .lake.schemas import Table, keys, rejected
-from .lake.tables import Lake, deciding
-from .recipe.roots import hash_name, input_sets
+from .lake.tables import Lake, retry_on_conflict
 
 
 def write_keys(lake: Lake, documents: Documents, manifest: Manifest) -> tuple[int, dict[str, Any]]:
@@ -21,22 +20,22 @@ def write_keys(lake: Lake, documents: Documents, manifest: Manifest) -> tuple[in
 
     The summary: rows, documents (distinct ids), null_ids, duplicates, conflicts, digest, names of the hash columns.
     """
-    table = keys(documents.recipe.name, [hash_name(s) for s in input_sets(documents.recipe)])
+    table = keys(documents.recipe.name, [hash_name(s) for s in documents.recipe.input_sets()])
     with manifest.step("keys", table.name) as step:
-        version = deciding("keys", lambda: _write_keys(lake, table, documents, step))
+        version = retry_on_conflict("keys", lambda: _write_keys(lake, table, documents, step))
         summary = summarise(lake, table, version, documents)
         step.rows = summary["rows"]
         step.rejected = summary["null_ids"] + (summary["duplicates"] if summary["conflicts"] else 0)
         _refuse_conflicts(lake, table, version, documents, summary)
-        deciding("rejected", lambda: _write_rejected(lake, table, version, documents, summary))
+        retry_on_conflict("rejected", lambda: _write_rejected(lake, table, version, documents, summary))
     return version, summary
 
 
 def _write_keys(lake: Lake, table: Table, documents: Documents, step: Any) -> int:
-    newest = lake.identity(table.name)
-    stamp = documents.identity.stamp or _scan_stamp(documents)
+    newest = lake.state(table.name)
+    stamp = documents.state.data_version or _scan_stamp(documents)
     note = {"documents": stamp, "expressions": documents.expressions()}
-    if newest.newest and {k: newest.newest.note.get(k) for k in note} == note:
+    if newest.last_write and {k: newest.last_write.metadata.get(k) for k in note} == note:
         step.unchanged(newest.version)
         return int(newest.version or 0)
     from pyspark.sql import functions as F
@@ -109,11 +108,11 @@ def _write_rejected(lake: Lake, keys_table: Table, version: int, documents: Docu
     """Write the rows that were left out, with reasons; nothing is written while there are none."""
     table = rejected(documents.recipe.name)
     left_out = summary["null_ids"] + summary["duplicates"]
-    newest = lake.identity(table.name)
-    if not left_out and (newest.newest is None or newest.newest.note.get("rows") == 0):
+    newest = lake.state(table.name)
+    if not left_out and (newest.last_write is None or newest.last_write.metadata.get("rows") == 0):
         return
     note = {"digest": summary["digest"], "rows": left_out}
-    if newest.newest and {k: newest.newest.note.get(k) for k in note} == note:
+    if newest.last_write and {k: newest.last_write.metadata.get(k) for k in note} == note:
         return
     nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr(
         "CAST(NULL AS STRING) AS id", "'id is null' AS reason"

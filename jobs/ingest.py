@@ -17,15 +17,15 @@ from .lake.commits import NO_DATA, Commit
 from .lake.manifest import Manifest, Step
 from .lake.schemas import Col, Table, rejected_lines
 from .lake.session import cores
-from .lake.tables import Lake, deciding
+from .lake.tables import Lake, retry_on_conflict
 from .recipe import Recipe, Source
-from .sources import sources_identity
+from .sources import sources_digest
 from .sources.reader import Lines, read
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["ingest", "ingest_table", "sources_identity"]
+__all__ = ["ingest", "ingest_table", "sources_digest"]
 
 #: A smaller table is one file; a larger one at least 2 x cores files, each of at most `FILE_BYTES` of source.
 SMALL_ROWS, SMALL_BYTES, FILE_BYTES = 2_000, 16 << 20, 256 << 20
@@ -67,7 +67,7 @@ def ingest_table(lake: Lake, table: str, source: Source, id_sql: str | None, man
         If the source is missing, empty or broken, holds no row at all, or no column that `id_sql` names.
     """
     with manifest.step("ingest", table) as step:
-        identity = sources_identity(lake.spark, source, id_sql)
+        identity = sources_digest(lake.spark, source, id_sql)
         found: list[Lines] = []
 
         def lines() -> Lines:
@@ -75,18 +75,18 @@ def ingest_table(lake: Lake, table: str, source: Source, id_sql: str | None, man
                 found.append(read(lake.spark, source, manifest.notes))
             return found[0]
 
-        deciding(f"ingest of {table}", lambda: _decide(lake, table, identity, lines, id_sql, step))
+        retry_on_conflict(f"ingest of {table}", lambda: _decide(lake, table, identity, lines, id_sql, step))
 
 
 def _decide(lake: Lake, table: str, identity: str, lines: Callable[[], Lines], id_sql: str | None, step: Step) -> None:
     base, commit = _present(lake, table)
-    if commit is None or commit.note.get("source") != identity:
+    if commit is None or commit.metadata.get("source") != identity:
         commit = _write(lake, table, identity, lines(), id_sql, base)
         step.wrote(commit.version)
         step.computed = _rows(lake, table, commit)
     else:
         step.unchanged(base)
-    step.rows = int(commit.note["lines"])
+    step.rows = int(commit.metadata["lines"])
     step.rejected = step.rows - _rows(lake, table, commit)
     _write_rejected(lake, table, identity, lines, id_sql, step.rejected)
     if step.rejected == step.rows:
@@ -101,7 +101,7 @@ def _write_rejected(
 ) -> None:
     side = rejected_lines(table)
     base, commit = _present(lake, side.name)
-    if (commit is None and count == 0) or (commit is not None and commit.note.get("source") == identity):
+    if (commit is None and count == 0) or (commit is not None and commit.metadata.get("source") == identity):
         return
     lake.create(side)
     bad = _split(lines(), id_sql, table)[1].coalesce(1)
@@ -125,7 +125,7 @@ def _present(lake: Lake, table: str) -> tuple[int | None, Commit | None]:
     latest = lake.history(table, 1)
     if not latest:
         return None, None
-    return latest[0].version, lake.newest(table) if latest[0].operation in NO_DATA else latest[0]
+    return latest[0].version, lake.last_write(table) if latest[0].operation in NO_DATA else latest[0]
 
 
 def _rows(lake: Lake, table: str, commit: Commit) -> int:

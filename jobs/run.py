@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import InputError
 from ..udfs.scorer import Estimator
-from .fit import open_target
 from .hashes import write_keys
-from .ingest import ingest, sources_identity
-from .inputs.documents import Documents, open_documents
+from .ingest import ingest, sources_digest
+from .inputs.documents import Documents, hash_name
+from .inputs.opening import open_documents, open_target
 from .lake.manifest import Manifest
 from .lake.schemas import Table, controls, keys, models, rejected, runs
 from .lake.session import compiled
-from .lake.tables import Lake, deciding
+from .lake.tables import Lake, retry_on_conflict
 from .recipe import Recipe
-from .recipe.roots import hash_name, input_sets
 from .score import label_tables, score
 from .select import declared, select
 
@@ -44,7 +43,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
     Manifest
         `noop` is True where the newest run stands: then nothing was scanned.
     """
-    manifest = Manifest(recipe.name, recipe.identity())
+    manifest = Manifest(recipe.name, recipe.digest())
     with lake.lock(f"run of {recipe.name}"):
         if until == "select" and not refit and standing(lake, recipe, manifest):
             return manifest
@@ -56,8 +55,8 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
             if open_target(lake, documents, name)[1].version is None:
                 manifest.notes.append(f"target {name}: {target.table} has no versions: not pinned")
         prepare(lake, recipe, documents)
-        manifest.inputs["documents"] = {"table": documents.identity.ref, "version": documents.identity.version}
-        if documents.identity.version is None:
+        manifest.inputs["documents"] = {"table": documents.state.ref, "version": documents.state.version}
+        if documents.state.version is None:
             manifest.notes.append(f"{recipe.documents.table} has no versions: not pinned, its digest is recorded")
         version, summary = write_keys(lake, documents, manifest)
         manifest.inputs["documents"] |= {
@@ -77,7 +76,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
 def tables_of(recipe: Recipe, documents: Documents | None) -> list[Table]:
     """Return every table the recipe needs beside its inputs; without documents the selection's columns are unknown."""
     labels, memos = label_tables(recipe)
-    made = [keys(recipe.name, [hash_name(s) for s in input_sets(recipe)]), rejected(recipe.name), runs()]
+    made = [keys(recipe.name, [hash_name(s) for s in recipe.input_sets()]), rejected(recipe.name), runs()]
     if any(isinstance(s, Estimator) for s in recipe.scores.values()):
         made.append(models())
     written = declared(recipe, documents) if documents else [controls(recipe.name, recipe.keep_versions)]
@@ -98,7 +97,7 @@ def stamps(lake: Lake, recipe: Recipe) -> dict[str, str | None]:
 
     def stamp(name: str) -> str | None:
         try:
-            return lake.identity(name).stamp
+            return lake.state(name).data_version
         except InputError:
             return None
 
@@ -108,13 +107,13 @@ def stamps(lake: Lake, recipe: Recipe) -> dict[str, str | None]:
     sources = {recipe.documents.table: recipe.documents.source} | {t.table: t.source for t in recipe.targets.values()}
     for name, source in sources.items():
         if source:
-            made[f"files of {name}"] = sources_identity(lake.spark, source)
+            made[f"files of {name}"] = sources_digest(lake.spark, source)
     return made
 
 
 def last_run(lake: Lake, recipe: str) -> Row | None:
     """Return the newest row of `runs` for a recipe."""
-    if lake.newest("runs") is None:
+    if lake.last_write("runs") is None:
         return None
     from pyspark.sql import functions as F
 
@@ -176,6 +175,6 @@ def _record(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
 
     with manifest.step("record", "runs") as step:
         before = lake.version("runs")
-        deciding("runs", decide)
+        retry_on_conflict("runs", decide)
         after = lake.version("runs")
         step.unchanged(after) if after == before else step.wrote(int(after or 0))

@@ -11,12 +11,11 @@ from typing import Any
 
 from ..udfs.scorer import OnDocuments, fingerprint
 from .fit import Fitting
-from .inputs.documents import Documents
+from .inputs.documents import Documents, hash_name
 from .lake.manifest import Manifest, Step
 from .lake.schemas import Col, Table, scores
-from .lake.tables import Lake, deciding
+from .lake.tables import Lake, retry_on_conflict
 from .recipe import Recipe, order
-from .recipe.roots import hash_name, roots
 from .scoring.memos import Memos, Scored, memo_stamp, memo_table
 
 
@@ -27,22 +26,22 @@ def score(
     recipe, memos = documents.recipe, Memos(lake, documents, keys)
     fitting = Fitting(memos, manifest, refit)
     made = fitting.from_targets()
-    prints: dict[str, str] = {}
+    fingerprints: dict[str, str] = {}
     asked = recipe.asked()
-    published = lake.newest(f"scores_{recipe.name}")
-    before = published.note.get("memos", {}) if published else {}
+    published = lake.last_write(f"scores_{recipe.name}")
+    before = published.metadata.get("memos", {}) if published else {}
     for label in order(recipe):
-        scorer = made.get(label) or fitting.from_documents(label, prints)
-        prints[label] = fingerprint(scorer, prints)
-        key = hash_name(roots(recipe, label))
-        item = memos.scored[label] = Scored(label, scorer, prints[label], memo_table(scorer), key)
+        scorer = made.get(label) or fitting.from_documents(label, fingerprints)
+        fingerprints[label] = fingerprint(scorer, fingerprints)
+        key = hash_name(recipe.source_inputs(label))
+        item = memos.scored[label] = Scored(label, scorer, fingerprints[label], memo_table(scorer), key)
         if label in asked:
             continue
         with manifest.step(f"score {label}", item.table.name) as step:
             memos.compute(item, before.get(label), step)
         if isinstance(recipe.scores[label], OnDocuments):
             fitting.newer(label)
-    manifest.fingerprints = prints
+    manifest.fingerprints = fingerprints
     return memos, publish(memos, manifest)
 
 
@@ -63,7 +62,7 @@ def publish(memos: Memos, manifest: Manifest) -> int:
     items = [memos.scored[label] for label in published_labels(recipe)]
     table = scores(recipe.name, label_columns(items), recipe.keep_versions)
     with manifest.step("publish", table.name) as step:
-        version = int(deciding("publish", lambda: _publish(memos, table, items, step)))
+        version = int(retry_on_conflict("publish", lambda: _publish(memos, table, items, step)))
         undefined = {i.label: f"count(*) - count(`{i.label}`) AS `{i.label}`" for i in items}
         counts = (
             lake.read(table.name, version).selectExpr("count(*) AS rows_in", *undefined.values()).collect()[0].asDict()
@@ -80,12 +79,12 @@ def publish(memos: Memos, manifest: Manifest) -> int:
 
 def _publish(memos: Memos, table: Table, items: list[Scored], step: Step) -> int:
     lake, keys = memos.lake, memos.keys
-    present = lake.identity(table.name)
+    present = lake.state(table.name)
     note: dict[str, Any] = {
         "keys": keys_stamp(lake, keys),
         "labels": {i.label: i.fingerprint for i in items},
     }
-    if present.newest and {k: present.newest.note.get(k) for k in note} == note:
+    if present.last_write and {k: present.last_write.metadata.get(k) for k in note} == note:
         step.unchanged(present.version)
         return int(present.version or 0)
     frame = lake.read(*keys)
@@ -95,7 +94,7 @@ def _publish(memos: Memos, table: Table, items: list[Scored], step: Step) -> int
         frame = frame.join(part, ["id", item.key], "left")
         columns.append(f"value_{number} AS `{item.label}`")
     computed = [i for k, i in memos.scored.items() if k not in memos.documents.recipe.asked()]
-    note["memos"] = {i.label: f"{memo_stamp(lake.identity(i.table.name), i)}/{keys[1]}" for i in computed}
+    note["memos"] = {i.label: f"{memo_stamp(lake.state(i.table.name), i)}/{keys[1]}" for i in computed}
     version = lake.overwrite(table, frame.selectExpr(*columns), note, int(present.version or 0)).version
     step.wrote(version)
     return version
@@ -103,8 +102,8 @@ def _publish(memos: Memos, table: Table, items: list[Scored], step: Step) -> int
 
 def keys_stamp(lake: Lake, keys: tuple[str, int]) -> str:
     """Return what identifies the keys that scores were published for."""
-    newest = lake.newest(keys[0])
-    return json.dumps([newest.note.get("documents"), newest.note.get("expressions")] if newest else [])
+    newest = lake.last_write(keys[0])
+    return json.dumps([newest.metadata.get("documents"), newest.metadata.get("expressions")] if newest else [])
 
 
 def label_tables(recipe: Recipe) -> tuple[Table, list[Table]]:

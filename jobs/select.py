@@ -15,7 +15,7 @@ from .choice import Choice, one_row_an_id
 from .inputs.documents import Documents
 from .lake.manifest import Manifest, Step
 from .lake.schemas import FIXED, TOKENS_USED, Col, Table, controls, selection
-from .lake.tables import Lake, deciding
+from .lake.tables import Lake, retry_on_conflict
 from .recipe import Recipe
 from .score import label_columns
 from .scoring.memos import Memos
@@ -28,7 +28,7 @@ log = logging.getLogger("lakesift")
 
 def run_id(recipe: Recipe, summary: dict[str, Any], fingerprints: dict[str, str]) -> str:
     """Return the hash of recipe, input digests, fingerprints and seed; it may recur."""
-    return digest([recipe.identity(), summary["digest"], summary["inputs"], fingerprints, recipe.seed])
+    return digest([recipe.digest(), summary["digest"], summary["inputs"], fingerprints, recipe.seed])
 
 
 def selection_table(recipe: Recipe, documents: Documents, labels: list[Col]) -> Table:
@@ -77,7 +77,7 @@ def select(
     with manifest.step("select", table.name) as step:
         chosen = Choice(memos, summary, published, manifest)
         step.rows = summary["documents"]
-        version = int(deciding("select", lambda: _write_selection(lake, table, chosen, step)))
+        version = int(retry_on_conflict("select", lambda: _write_selection(lake, table, chosen, step)))
         manifest.counts |= lake_counts(lake, table.name)
         step.ineligible, step.undefined = manifest.counts.get("ineligible"), manifest.counts.get("unranked")
         step.computed = manifest.rows = int(manifest.counts["selected"])
@@ -86,22 +86,22 @@ def select(
     if recipe.controls:
         with manifest.step("controls", side.name) as step:
             step.computed = int(
-                deciding("controls", lambda: _write_controls(lake, side, table.name, version, chosen, step))
+                retry_on_conflict("controls", lambda: _write_controls(lake, side, table.name, version, chosen, step))
             )
     return version
 
 
 def lake_counts(lake: Lake, name: str) -> dict[str, Any]:
     """Return the counts that a selection's newest commit carries."""
-    newest = lake.newest(name)
-    return dict(newest.note.get("counts", {})) if newest else {}
+    newest = lake.last_write(name)
+    return dict(newest.metadata.get("counts", {})) if newest else {}
 
 
 def _write_selection(lake: Lake, table: Table, choice: Choice, step: Step) -> int:
     from pyspark.sql import functions as F
 
-    present = lake.identity(table.name)
-    if present.newest and present.newest.note.get("run_id") == choice.manifest.run_id:
+    present = lake.state(table.name)
+    if present.last_write and present.last_write.metadata.get("run_id") == choice.manifest.run_id:
         step.unchanged(present.version)
         return int(present.version or 0)
     picks = choice.choose()
@@ -135,10 +135,10 @@ def _write_selection(lake: Lake, table: Table, choice: Choice, step: Step) -> in
 
 def _evidence(choice: Choice) -> dict[str, Any]:
     """Return what a reader of DESCRIBE HISTORY wants to know of a selection."""
-    prints = choice.manifest.fingerprints
+    fingerprints = choice.manifest.fingerprints
     return {
         "inputs": choice.manifest.inputs,
-        "fingerprints": prints,
+        "fingerprints": fingerprints,
         "seed": choice.recipe.seed,
         "scores": choice.published,
     }
@@ -150,11 +150,11 @@ def control_seed(seed: int, name: str) -> int:
 
 
 def _write_controls(lake: Lake, table: Table, selected: str, version: int, choice: Choice, step: Step) -> int:
-    present = lake.identity(table.name)
+    present = lake.state(table.name)
     note = {"run_id": choice.manifest.run_id}
-    if present.newest and present.newest.note.get("run_id") == choice.manifest.run_id:
+    if present.last_write and present.last_write.metadata.get("run_id") == choice.manifest.run_id:
         step.unchanged(present.version)
-        return int(present.newest.rows or 0)
+        return int(present.last_write.rows or 0)
     import pandas as pd
 
     picks = choice.picks

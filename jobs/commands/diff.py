@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import InputError
-from ..inputs.documents import joined_columns, open_documents
+from ..inputs.documents import joined_columns
+from ..inputs.opening import open_documents
 from ..lake.commits import NO_DATA, Commit
 from ..lake.tables import Lake
 from ..lake.text_table import text_table
@@ -94,7 +95,7 @@ def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, in
 
 
 def _side(lake: Lake, recipe: Recipe, commits: list[Commit], version: int) -> Side:
-    note = next((c.note for c in commits if c.version <= version and "scores" in c.note), None)
+    note = next((c.metadata for c in commits if c.version <= version and "scores" in c.metadata), None)
     rows = lake.read(f"selection_{recipe.name}", version)
     if note is None:
         return Side(version, rows, None, None)

@@ -17,7 +17,7 @@ from ..recipe import Recipe, Source, order
 from ..run import last_run, stamps, standing
 from ..score import keys_stamp
 from ..scoring.memos import memo_table
-from ..sources import files, sources_identity
+from ..sources import files, sources_digest
 
 UNKNOWN = "unknown until run"
 UNCHANGED = "unchanged"
@@ -28,7 +28,7 @@ def steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
 
     A run decides step by step from the present state of its tables; this asks the same questions without the scans.
     """
-    seen = Manifest(recipe.name, recipe.identity())
+    seen = Manifest(recipe.name, recipe.digest())
     if standing(lake, recipe, seen):
         rows = [(s.step, s.table, s.outcome) for s in seen.steps]
         return text_table(("step", "table", "would be"), rows) + f"\nrun {seen.run_id} stands: a run would do nothing"
@@ -38,21 +38,21 @@ def steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     fresh = tables.get(recipe.documents.table, UNCHANGED) == UNCHANGED
     keys = bool(documents and fresh and _keys_stand(lake, documents))
     rows.append(("keys", f"keys_{recipe.name}", UNCHANGED if keys else "computed: one pass over the documents"))
-    same, prints = keys, _fingerprints(lake, recipe)
+    same, fingerprints = keys, _fingerprints(lake, recipe)
     for label in order(recipe):
         if label in asked:
             rows.append(
                 (f"score {label}", memo_table(recipe.scores[label]).name, "computed for rows that select asks for")
             )
             continue
-        would = _score(lake, recipe, label, prints.get(label), documents, keys)
+        would = _score(lake, recipe, label, fingerprints.get(label), documents, keys)
         same = same and would == UNCHANGED
         rows.append((f"score {label}", memo_table(recipe.scores[label]).name, would))
     rows.append(("publish", f"scores_{recipe.name}", UNCHANGED if same else UNKNOWN if keys else "written"))
     last = last_run(lake, recipe.name)
-    known = same and last is not None and json.loads(last["manifest"])["recipe_hash"] == recipe.identity()
-    newest = lake.newest(f"selection_{recipe.name}")
-    stands = bool(known and newest and last and newest.note.get("run_id") == last["run_id"])
+    known = same and last is not None and json.loads(last["manifest"])["recipe_hash"] == recipe.digest()
+    newest = lake.last_write(f"selection_{recipe.name}")
+    stands = bool(known and newest and last and newest.metadata.get("run_id") == last["run_id"])
     would = UNCHANGED if stands else "written" if newest is None or same else "written, if its inputs changed"
     return text_table(("step", "table", "would be"), [*rows, ("select", f"selection_{recipe.name}", would)])
 
@@ -69,16 +69,16 @@ def ingested(recipe: Recipe) -> dict[str, tuple[Source, str | None]]:
 
 
 def _ingest(lake: Lake, table: str, source: Source, id_sql: str | None) -> str:
-    newest = lake.newest(table)
-    if newest is not None and newest.note.get("source") == sources_identity(lake.spark, source, id_sql):
+    newest = lake.last_write(table)
+    if newest is not None and newest.metadata.get("source") == sources_digest(lake.spark, source, id_sql):
         return UNCHANGED
     return f"ingested from {origin(lake, source)}"
 
 
 def _keys_stand(lake: Lake, documents: Documents) -> bool:
-    newest = lake.newest(f"keys_{documents.recipe.name}")
-    note = {"documents": documents.identity.stamp, "expressions": documents.expressions()}
-    return newest is not None and {k: newest.note.get(k) for k in note} == note
+    newest = lake.last_write(f"keys_{documents.recipe.name}")
+    note = {"documents": documents.state.data_version, "expressions": documents.expressions()}
+    return newest is not None and {k: newest.metadata.get(k) for k in note} == note
 
 
 def _fingerprints(lake: Lake, recipe: Recipe) -> dict[str, str]:
@@ -86,7 +86,7 @@ def _fingerprints(lake: Lake, recipe: Recipe) -> dict[str, str]:
     last = last_run(lake, recipe.name)
     body = json.loads(last["manifest"]) if last else {}
     tables = [t.table for t in recipe.targets.values()]
-    now = stamps(lake, recipe) if body.get("recipe_hash") == recipe.identity() else {}
+    now = stamps(lake, recipe) if body.get("recipe_hash") == recipe.digest() else {}
     stand = bool(now) and all(now[t] == body["stamps"].get(t) for t in tables)
     made: dict[str, str] = {}
     for label in order(recipe):
@@ -104,15 +104,15 @@ def _score(lake: Lake, recipe: Recipe, label: str, made: str | None, documents: 
     if made is None:
         what = ", ".join(score.fits_on) if isinstance(score, Estimator) else ", ".join(score.inputs)
         return f"{UNKNOWN}: fitted on {what} first"
-    if lake.newest(memo_table(score).name) is None:
+    if lake.last_write(memo_table(score).name) is None:
         return "computed for all documents"
-    published = lake.newest(f"scores_{recipe.name}")
+    published = lake.last_write(f"scores_{recipe.name}")
     if not keys or documents is None or published is None:
         return f"computed for new and changed documents, how many is {UNKNOWN}"
-    note = published.note
+    note = published.metadata
     current = note.get("keys") == keys_stamp(lake, (f"keys_{recipe.name}", 0))
     same = current and note.get("labels", {}).get(label, made) == made  # arrays are not published
-    stamp = f"{lake.identity(memo_table(score).name).stamp}/{made}"
+    stamp = f"{lake.state(memo_table(score).name).data_version}/{made}"
     return UNCHANGED if same and note.get("memos", {}).get(label, "").startswith(f"{stamp}/") else UNKNOWN
 
 

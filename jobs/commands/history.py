@@ -43,9 +43,9 @@ def history(lake: Lake, recipe: Recipe) -> str:
     commits = commits_of(lake, recipe)
     rows = []
     for place, commit in enumerate(commits):
-        before = next((c for c in commits[place + 1 :] if "run_id" in c.note), None)
+        before = next((c for c in commits[place + 1 :] if "run_id" in c.metadata), None)
         at = datetime.fromtimestamp(commit.timestamp / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-        run = commit.note.get("run_id")
+        run = commit.metadata.get("run_id")
         rows.append((str(commit.version), at, run, commit.rows, commit.operation, _changed(before, commit)))
     return text_table(("version", "time (UTC)", "run_id", "rows", "operation", "changed"), rows)
 
@@ -61,17 +61,17 @@ def commits_of(lake: Lake, recipe: Recipe) -> list[Commit]:
 
 def _changed(before: Commit | None, commit: Commit) -> str:
     """Return what a run had that the one before it had not, from the notes alone."""
-    if "run_id" not in commit.note:
+    if "run_id" not in commit.metadata:
         return "no rows" if commit.operation in NO_DATA else "not by a run"
     if before is None:
         return "first run"
-    if before.note["run_id"] == commit.note["run_id"]:
+    if before.metadata["run_id"] == commit.metadata["run_id"]:
         return "nothing: the table was changed and is made anew"
-    old, new = before.note, commit.note
+    old, new = before.metadata, commit.metadata
     inputs = [k for k in new["inputs"] if _content(old, k) != _content(new, k)]
     told = [f"{k}: version {_version(old, k)} to {_version(new, k)}" for k in inputs]
-    prints = {**old["fingerprints"], **new["fingerprints"]}
-    scores = [k for k in prints if old["fingerprints"].get(k) != new["fingerprints"].get(k)]
+    fingerprints = {**old["fingerprints"], **new["fingerprints"]}
+    scores = [k for k in fingerprints if old["fingerprints"].get(k) != new["fingerprints"].get(k)]
     told += [f"score {k}" for k in scores]
     return "; ".join(told) or "recipe"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ...udfs.errors import InputError
 from ..lake.commits import Commit, Conflict, is_conflict
-from ..lake.tables import Lake, deciding
+from ..lake.tables import Lake, retry_on_conflict
 from ..lake.text_table import text_table
 from ..run import last_run
 
@@ -60,7 +60,7 @@ def maintain(lake: Lake, dry_run: bool = False) -> str:
         names = lake.tables()
         with ThreadPoolExecutor(4) as pool:
             histories = dict(zip(names, pool.map(lambda n: _history(lake, n), names), strict=True))
-            ours = {n: commits for n, commits in histories.items() if any("attempt" in c.note for c in commits)}
+            ours = {n: commits for n, commits in histories.items() if any("attempt" in c.metadata for c in commits)}
             named = _named(lake, ours)
             done = list(pool.map(lambda n: _maintain(lake, n, ours[n], named, dry_run), ours))
     if dry_run:
@@ -87,7 +87,7 @@ def _named(lake: Lake, histories: dict[str, list[Commit]]) -> set[str]:
             last = last_run(lake, name.removeprefix("selection_"))
             named |= set(json.loads(last["manifest"])["fingerprints"].values()) if last else set()
         if name.startswith(("selection_", "scores_")):
-            for note in (c.note for c in commits):
+            for note in (c.metadata for c in commits):
                 named |= {*note.get("fingerprints", {}).values(), *note.get("labels", {}).values()}
     return named
 
@@ -102,7 +102,7 @@ def _maintain(lake: Lake, name: str, commits: list[Commit], named: set[str], dry
         kept.dropped, parts = sum(dead.values()), len(counts)
     size = _detail(lake, name)["sizeInBytes"]
     # Files of an ingested table are many on purpose: each is a task of the next scan.
-    ingested = any("source" in c.note for c in commits)
+    ingested = any("source" in c.metadata for c in commits)
     crowded = not ingested and kept.before - parts >= MANY_FILES and size < SMALL_BYTES * kept.before
     if dry_run:
         gone = lake.spark.sql(f"VACUUM {lake.ref(name)} DRY RUN").count()
@@ -110,7 +110,7 @@ def _maintain(lake: Lake, name: str, commits: list[Commit], named: set[str], dry
         kept.does = ", ".join(word for word, true in steps if true) or "nothing"
         return kept
     if dead:
-        kept.dropped = int(deciding("maintain", lambda: _drop(lake, name, named)))
+        kept.dropped = int(retry_on_conflict("maintain", lambda: _drop(lake, name, named)))
     if crowded:
         _statement(lake, name, f"OPTIMIZE {lake.ref(name)}")
     lake.spark.sql(f"VACUUM {lake.ref(name)}").collect()
@@ -134,7 +134,7 @@ def _fingerprints(lake: Lake, name: str) -> dict[str, int]:
 def _dead(counts: dict[str, int], commits: list[Commit], named: set[str]) -> dict[str, int]:
     """Return those fingerprints, with their rows, that nothing names and nobody wrote of late."""
     since = 1000 * (time.time() - RECENT_DAYS * 86_400)
-    recent = {c.note.get("fingerprint") for c in commits if c.timestamp >= since}
+    recent = {c.metadata.get("fingerprint") for c in commits if c.timestamp >= since}
     return {k: rows for k, rows in counts.items() if k not in named | recent}
 
 

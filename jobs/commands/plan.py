@@ -15,8 +15,8 @@ import yaml
 
 from ...udfs.errors import InputError
 from ...udfs.scorer import parameters
-from ..fit import open_target
-from ..inputs.documents import Documents, open_documents
+from ..inputs.documents import Documents
+from ..inputs.opening import open_documents, open_target
 from ..lake.schemas import Table, rejected_lines
 from ..lake.tables import Lake
 from ..lake.text_table import text_table
@@ -46,7 +46,7 @@ def plan(lake: Lake, recipe: Recipe, ddl: bool = False) -> str:
         for name in opened:
             open_target(lake, documents, name)
     parts = [
-        f"# recipe {recipe.name} ({recipe.identity()}), lake {lake.root}",
+        f"# recipe {recipe.name} ({recipe.digest()}), lake {lake.root}",
         resolved(recipe, documents),
         "# reads",
         _reads(lake, recipe),
@@ -163,10 +163,10 @@ def warnings(lake: Lake, recipe: Recipe, documents: Documents | None) -> list[st
     scheme = re.match(r"(s3[an]?):/", lake.root)
     if scheme and not lake.spark.conf.get(f"spark.delta.logStore.{scheme[1]}.impl", None):
         made.append(f"{lake.root} is an object store without a multi-writer log store: run one driver at a time")
-    if documents and documents.identity.version is None:
+    if documents and documents.state.version is None:
         made.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")
-    if documents and recipe.budget.rows and str(documents.identity.version).isdigit():
-        rows = _rows(lake, recipe.documents.table, str(documents.identity.version))
+    if documents and recipe.budget.rows and str(documents.state.version).isdigit():
+        rows = _rows(lake, recipe.documents.table, str(documents.state.version))
         if isinstance(rows, int) and rows < recipe.budget.rows:
             made.append(f"the budget is {recipe.budget.rows:,} rows, the documents are {rows:,}: all will be taken")
     return made

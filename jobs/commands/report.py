@@ -18,9 +18,9 @@ import numpy as np
 from ...udfs.errors import InputError
 from ...udfs.kernels.ngram_model import held_out_bits_per_byte
 from ...udfs.kernels.statistics import quantiles, spearman
-from ..choice import at_hand
-from ..fit import open_target, target_texts
-from ..inputs.documents import Documents, open_documents
+from ..choice import collect_small
+from ..inputs.documents import Documents
+from ..inputs.opening import open_documents, open_target, target_texts
 from ..lake.commits import Commit
 from ..lake.session import compiled
 from ..lake.tables import Lake
@@ -48,13 +48,13 @@ def report(lake: Lake, recipe: Recipe) -> str:
     InputError
         If the recipe has not been run in this lake.
     """
-    selection = lake.identity(f"selection_{recipe.name}")
-    newest = selection.newest
+    selection = lake.state(f"selection_{recipe.name}")
+    newest = selection.last_write
     if newest is None:
         raise InputError(
             f"there is no selection of {recipe.name} in {lake.root}; do this first: lakesift run {recipe.name}"
         )
-    with compiled(lake.spark, newest.note.get("counts", {}).get("documents", 0)):
+    with compiled(lake.spark, newest.metadata.get("counts", {}).get("documents", 0)):
         body = _body(lake, recipe, newest) | {"selection_version": selection.version}
     folder = Path(lake.root) if lake.local else Path()
     path = folder / f"report_{recipe.name}.json"
@@ -71,8 +71,8 @@ def _body(lake: Lake, recipe: Recipe, newest: Commit) -> dict[str, Any]:
     texts = _texts(documents, members, sets, described["rows"]) if judged else {}
     return {
         "recipe": recipe.name,
-        "run_id": newest.note.get("run_id"),
-        "counts": newest.note.get("counts", {}),
+        "run_id": newest.metadata.get("run_id"),
+        "counts": newest.metadata.get("counts", {}),
         "sets": sets,
         "shares": {c: _shares(documents, members, c) for c in recipe.shares},
         **described,
@@ -94,7 +94,7 @@ def _members(lake: Lake, recipe: Recipe, rows: int) -> DataFrame:
     chosen = lake.read(f"selection_{recipe.name}").selectExpr("'selection' AS set", "id")
     if recipe.controls:
         chosen = chosen.unionByName(lake.read(f"controls_{recipe.name}").selectExpr("control AS set", "id"))
-    return at_hand(chosen, (1 + len(recipe.controls)) * rows)
+    return collect_small(chosen, (1 + len(recipe.controls)) * rows)
 
 
 def _shares(documents: Documents, members: DataFrame, column: str) -> dict[str, dict[str, float]]:
@@ -126,7 +126,7 @@ def _scores(lake: Lake, recipe: Recipe, members: DataFrame) -> dict[str, Any]:
     columns = [F.col(f"`{c}`").cast("double").alias(c) for c in labels]
     sizes = {r["set"]: r["count"] for r in members.groupBy("set").count().collect()}
     total = table.count()
-    scores = at_hand(table.select("id", *columns), total)
+    scores = collect_small(table.select("id", *columns), total)
     pool = scores.where(_sampled("report", SCORE_ROWS, total)).drop("id").toPandas()
     some = [members.where(F.col("set") == s).where(_sampled("report", SCORE_ROWS, n)) for s, n in sizes.items()]
     inside = scores.join(F.broadcast(reduce(lambda a, b: a.unionByName(b), some)), "id", "inner")

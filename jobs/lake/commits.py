@@ -35,23 +35,23 @@ class Conflict(Exception):
 
 @dataclass(frozen=True)
 class Commit:
-    """One line of a table's history; `note` is the JSON that LakeSift left in the commit, or {}."""
+    """One line of a table's history; `metadata` is the JSON that LakeSift left in it, or {}."""
 
     version: int
     operation: str
-    note: dict[str, Any]
+    metadata: dict[str, Any]
     rows: int | None
     timestamp: int = 0  # milliseconds since 1970, UTC
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What a table is at this moment: `stamp` changes exactly when its data may have changed."""
+class TableState:
+    """A table at this moment: `data_version` changes exactly when its data may have changed."""
 
     ref: str
     version: int | None
-    stamp: str | None
-    newest: Commit | None
+    data_version: str | None
+    last_write: Commit | None
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ NOT_DELTA = re.compile(
 )
 
 
-def refusal(error: BaseException) -> str | None:
+def analysis_message(error: BaseException) -> str | None:
     """Return in one line why Spark refused to analyse a query; None for an error of any other kind."""
     if "DELTA_PARSING_ILLEGAL_TABLE_NAME" in str(error):  # Spark 4.1 has no message for it
         return "the name has too many parts."
@@ -22,9 +22,9 @@ def refusal(error: BaseException) -> str | None:
     return " ".join(re.sub(r"SQLSTATE.*|;\s*'\w.*", "", str(error), flags=re.S).split())
 
 
-def unreadable(name: str, error: Exception) -> Exception:
+def lookup_error(name: str, error: Exception) -> Exception:
     """Return the error to raise for a table that cannot be looked up: a sentence where Spark has a reason."""
-    reason = refusal(error)
+    reason = analysis_message(error)
     if reason is None:
         return error
     return RecipeError(

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import ConflictError, InputError
-from .commits import COLUMNS, Commit, Conflict, Identity, commit_of, is_conflict, newest_of, read_log
+from .commits import COLUMNS, Commit, Conflict, TableState, commit_of, is_conflict, newest_of, read_log
 from .lock import hold, made
 from .schemas import RETENTION, Table, declared
-from .spark_errors import NOT_DELTA, unreadable
+from .spark_errors import NOT_DELTA, lookup_error
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -70,7 +70,7 @@ class Lake:
             found = self.spark.sql(query).selectExpr(*COLUMNS).collect()
         except Exception as error:
             if not NOT_DELTA.search(str(error)):
-                raise unreadable(name, error) from error
+                raise lookup_error(name, error) from error
             if "." in name and self._readable(name):
                 raise InputError(f"{name} has no versions") from error
             return []
@@ -82,18 +82,18 @@ class Lake:
         except Exception as error:
             if NOT_DELTA.search(str(error)):  # no such table, view or file
                 return False
-            raise unreadable(name, error) from error
+            raise lookup_error(name, error) from error
 
-    def newest(self, name: str) -> Commit | None:
+    def last_write(self, name: str) -> Commit | None:
         """Return the newest commit that changed data, or None."""
-        return self.identity(name).newest
+        return self.state(name).last_write
 
     def version(self, name: str) -> int | None:
         """Return the present version, None if there is no such table."""
         commits = self.history(name, 1)
         return commits[0].version if commits else None
 
-    def identity(self, name: str) -> Identity:
+    def state(self, name: str) -> TableState:
         """Return version and stamp of a table, outside ones too.
 
         The stamp names the newest commit that changed data: by the attempt id that LakeSift leaves in its own
@@ -101,10 +101,10 @@ class Lake:
         """
         commits = self.history(name, 8)
         if not commits:
-            return Identity(self.ref(name), None, None, None)
+            return TableState(self.ref(name), None, None, None)
         newest = newest_of(commits) or (newest_of(self.history(name)) if len(commits) == 8 else None)
-        stamp = newest.note.get("attempt") or f"{newest.version}@{newest.timestamp}" if newest else "empty"
-        return Identity(self.ref(name), commits[0].version, stamp, newest)
+        stamp = newest.metadata.get("attempt") or f"{newest.version}@{newest.timestamp}" if newest else "empty"
+        return TableState(self.ref(name), commits[0].version, stamp, newest)
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """Return the table at a version (the present one if None)."""
@@ -169,7 +169,7 @@ class Lake:
         """
         present = self.spark.sql(f"SELECT * FROM {self.ref(table.name)} LIMIT 0").schema
         cast = declared(frame, table)
-        writer, attempt = _writer(cast, "overwrite" if base or self.newest(table.name) else "append", note)
+        writer, attempt = _writer(cast, "overwrite" if base or self.last_write(table.name) else "append", note)
         writer = writer.option("txnAppId", f"lakesift/{table.name}").option("txnVersion", base + 1)
         if [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in cast.schema]:
             writer = writer.option("overwriteSchema", "true")
@@ -201,7 +201,7 @@ class Lake:
             if is_conflict(error):
                 raise Conflict(name) from error
             raise
-        return next((c for c in self.history(name, 20) if c.note.get("attempt") == attempt), None)
+        return next((c for c in self.history(name, 20) if c.metadata.get("attempt") == attempt), None)
 
     def few_splits(self, name: str, cores: int) -> bool:
         """Tell whether Spark would read a table in too few tasks: it packs small files, and one row group is one task.
@@ -227,7 +227,7 @@ class Lake:
         return hold(made(Path(self.root)), who) if self.local else nullcontext()
 
 
-def deciding(what: str, decide: Any, tries: int = 5) -> Any:
+def retry_on_conflict(what: str, decide: Any, tries: int = 5) -> Any:
     """Call `decide()`, which reads, decides and writes, again after each Conflict; a bounded number of times."""
     for attempt in range(tries):
         try:

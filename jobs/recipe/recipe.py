@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ...udfs.errors import RecipeError
-from ...udfs.scorer import Estimator, Scorer, digest, parameters
+from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, digest, parameters
 from ..selectors.budget import Budget
 from ..selectors.selector import Selector
 from ..sources.source import Source
@@ -55,7 +55,7 @@ class Recipe:
     keep_versions: int = 365
     hidden: tuple[str, ...] = field(default=())  # labels added for controls, not asked for
 
-    def identity(self) -> str:
+    def digest(self) -> str:
         """Return the hash of everything that decides the result."""
         objects = {k: [v.kind, v.revision, type(v).__name__, parameters(v)] for k, v in self.scores.items()}
         picks = {k: [v.kind, _fields(v)] for k, v in {"": self.selector, **self.controls}.items()}
@@ -71,6 +71,21 @@ class Recipe:
         used = self.chooser_columns() | {self.budget.count}
         used |= {i for s in self.scores.values() for i in s.inputs}
         return {n for n in self.selector.asks if n in self.scores and n not in used and not mentions(self.where, n)}
+
+    def source_inputs(self, name: str) -> tuple[str, ...]:
+        """Return what a score reads in the end: document inputs, in fixed order, then source columns."""
+        found: set[str] = set()
+        for source in self.scores[name].inputs:
+            found |= set(self.source_inputs(source)) if source in self.scores else {source}
+        return (*(n for n in DOCUMENT_INPUTS if n in found), *sorted(found - {*DOCUMENT_INPUTS}))
+
+    def input_sets(self) -> list[tuple[str, ...]]:
+        """Return the distinct sets of inputs that scores read in the end, text alone first."""
+        return list(dict.fromkeys([("text",), *(self.source_inputs(name) for name in self.scores)]))
+
+    def source_columns(self) -> tuple[str, ...]:
+        """Return the source columns that scores read as they are."""
+        return tuple(dict.fromkeys(n for s in self.input_sets() for n in s if n not in DOCUMENT_INPUTS))
 
     def length_label(self) -> str:
         """Return the label that measures length: what reports and length-matched controls use."""

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from ...udfs.scorer import Estimator, Scorer
 from ...udfs.spark import apply
 from ..inputs.documents import BUCKETS, Documents
-from ..lake.commits import Commit, Identity
+from ..lake.commits import Commit, TableState
 from ..lake.manifest import Step
 from ..lake.schemas import Table, memo
 from ..lake.session import cores, even_splits
-from ..lake.tables import Lake, deciding
+from ..lake.tables import Lake, retry_on_conflict
 from .progress import heartbeat
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def memo_table(scorer: Scorer | Estimator) -> Table:
     return memo(scorer.kind, scorer.value, scorer.comment)
 
 
-def memo_stamp(table: Identity, item: Scored) -> str:
+def memo_stamp(table: TableState, item: Scored) -> str:
     """Return what identifies a memo's content for one fingerprint: nothing is pending while it stands."""
-    return f"{table.stamp}/{item.fingerprint}"
+    return f"{table.data_version}/{item.fingerprint}"
 
 
 class Memos:
@@ -144,7 +144,7 @@ class Memos:
 
     def compute(self, item: Scored, before: str | None, step: Step, within: DataFrame | None = None) -> None:
         """Compute what is pending, unit by unit; nothing if the memo still is what it was `before`."""
-        lake, present = self.lake, self.lake.identity(item.table.name)
+        lake, present = self.lake, self.lake.state(item.table.name)
         self._current.pop(item.fingerprint, None)
         self._whole.pop(item.fingerprint, None)
         step.computed = step.computed or 0
@@ -152,7 +152,7 @@ class Memos:
             step.unchanged(present.version)
             self._current[item.fingerprint] = present.version
             return
-        if present.newest is None and within is None:  # a new memo lacks them all
+        if present.last_write is None and within is None:  # a new memo lacks them all
             pending, low, end = self.documents_count, 0, BUCKETS
         else:  # what a crash left undone lies in the last buckets: units are cut from these alone
             pending, low, end = _span(self.pending(item, within))
@@ -164,7 +164,7 @@ class Memos:
             high = min(end, low + width)
             began = time.monotonic()
             with heartbeat(item.label, done, pending):
-                commit = deciding(
+                commit = retry_on_conflict(
                     f"score {item.label}",
                     lambda: self._unit(item, low, high, within),  # noqa: B023
                     tries=UNIT_TRIES,

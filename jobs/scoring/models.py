@@ -37,7 +37,7 @@ def recall(lake: Lake, key: str, estimator: Estimator) -> Model | None:
     """Return the newest model of a fit key, or None."""
     from pyspark.sql import functions as F
 
-    if lake.newest("models") is None:
+    if lake.last_write("models") is None:
         return None
     found = lake.read("models").where(F.col("fit_key") == key).orderBy(F.desc("fitted_at")).limit(1).collect()
     if not found:
@@ -57,7 +57,7 @@ def remember(lake: Lake, made: list[Model]) -> Commit | None:
     from pyspark.sql import functions as F
 
     table, there, known = models(), lake.read("models"), set()
-    if lake.newest(table.name):
+    if lake.last_write(table.name):
         newest = F.max_by("fingerprint", "fitted_at").alias("fingerprint")
         keyed = there.where(F.col("fit_key").isin([m.key for m in made if m.key])).groupBy("fit_key").agg(newest)
         same = F.col("fit_key").isNull() & F.col("fingerprint").isin([m.fingerprint for m in made if not m.key])

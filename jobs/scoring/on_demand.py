@@ -15,12 +15,12 @@ import pandas as pd
 
 from ...udfs.errors import LakeSiftError
 from ...udfs.scorer import Scorer, fingerprint
+from ..inputs.documents import hash_name
 from ..lake.commits import Commit
 from ..lake.manifest import Manifest, Step
 from ..lake.schemas import Table
-from ..lake.tables import deciding
+from ..lake.tables import retry_on_conflict
 from ..ranking.top import pull
-from ..recipe.roots import hash_name
 from .memos import UNIT_TRIES, Memos, Scored, memo_table
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Asking:
         """Return the values of at most ASK_ROWS rows; what neither memo nor this run has is computed and held."""
         memos, made = self.memos, self._made.get(item.table.name, [])
         held = [rows for other, rows, _ in made if other.fingerprint == item.fingerprint]
-        if memos.lake.newest(item.table.name) is not None and not memos.live(item).isEmpty():
+        if memos.lake.last_write(item.table.name) is not None and not memos.live(item).isEmpty():
             held.append(pull(memos.values(item, within=wanted)))
         known = pd.concat([rows[["id", "value"]] for rows in held]) if held else None
         if known is not None:
@@ -116,7 +116,7 @@ class Asking:
         lake, table = self.memos.lake, made[0][0].table
         types = f"id string, content_hash bigint, value {table.columns[-1].type}, fingerprint string"
         frame = lake.spark.createDataFrame(rows, types)
-        commit = deciding(f"ask {table.name}", lambda: self._append(table, frame), tries=UNIT_TRIES)
+        commit = retry_on_conflict(f"ask {table.name}", lambda: self._append(table, frame), tries=UNIT_TRIES)
         for _, _, step in made:
             if commit is None:
                 step.unchanged(lake.version(table.name))

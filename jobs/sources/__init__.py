@@ -1,5 +1,5 @@
 """Where ingest takes tables from: files, their formats and their identity; samples of installed packages."""
 
-from .listing import File, files, sources_identity
+from .listing import File, files, sources_digest
 
-__all__ = ["File", "files", "sources_identity"]
+__all__ = ["File", "files", "sources_digest"]

@@ -61,7 +61,7 @@ def files(spark: SparkSession, source: Source) -> list[File]:
     return sorted(found.values(), key=lambda f: f.path)
 
 
-def sources_identity(spark: SparkSession, source: Source, id_sql: str | None = None) -> str:
+def sources_digest(spark: SparkSession, source: Source, id_sql: str | None = None) -> str:
     """Return 16 hex digits that change when ingest would write other rows; no Spark job for local files and samples.
 
     Raises
@@ -73,7 +73,7 @@ def sources_identity(spark: SparkSession, source: Source, id_sql: str | None = N
     """
     head = [REVISION, id_sql or ""]
     if source.sample:
-        return digest([*head, "sample", source.sample, SAMPLES[source.sample].identity()])
+        return digest([*head, "sample", source.sample, SAMPLES[source.sample].digest()])
     return digest([*head, source.format, [[f.name, f.size, f.stamp] for f in files(spark, source)]])
 
 

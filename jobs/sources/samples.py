@@ -1,6 +1,6 @@
 """Sample corpora out of installed packages: real text for the shipped recipes with nothing to download but packages.
 
-A recipe names one as `from: {sample: python_stdlib}`. Rows come in a fixed order and are equal for equal `identity()`.
+A recipe names one as `from: {sample: python_stdlib}`. Rows come in a fixed order and are equal for equal `digest()`.
 Word problems are the 85 usable GSM-symbolic templates (arXiv 2410.05229) as reasoning-gym fills them. Pool and target
 hold other fillings of the *same templates*, no text twice, so a gain on held-out problems means templates found again;
 it does not carry over to unseen ones (numbers in conf/runs/zipfit_word_problems.yaml). The sentence on the answer's
@@ -52,7 +52,7 @@ class Sample:
 
     description: str
     rows: Callable[[], Iterator[Row]]
-    identity: Callable[[], str]
+    digest: Callable[[], str]
 
 
 def _version(package: str, extra: str) -> str:

@@ -1,6 +1,6 @@
 """Sensitivity sampling on real text and three real losses: error of the estimated total against uniform draws.
 
-`OMP_NUM_THREADS=1 python -m tests.bench.bench_sensitivity`; needs ../shared/data beside the checkout, prints and
+`OMP_NUM_THREADS=1 python -m tests.bench.bench_sensitivity`; needs ../shared/data beside the checkout, fingerprints and
 asserts nothing. A row of the table is a loss and an L: R2 of the loss by cluster (of all rows, and as 5 probes a
 cluster say it), relative error in % (sd of 200 estimates from 1 000 draws), its ratio to uniform's, the exact ratio
 sqrt(Var(l / p) / Var(n l)), the same at equal cost (uniform gets the losses of centres and probes as draws more), the

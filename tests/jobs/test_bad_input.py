@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakesift.jobs.cli import sentence
-from lakesift.jobs.fit import Fitting, open_target
-from lakesift.jobs.inputs.documents import open_documents
+from lakesift.jobs.fit import Fitting
+from lakesift.jobs.inputs.opening import open_documents, open_target
 from lakesift.jobs.lake.manifest import Manifest, Step
 from lakesift.jobs.run import run
 from lakesift.jobs.scoring.memos import Memos

@@ -20,7 +20,7 @@ from lakesift.jobs.lake.commits import Conflict
 from lakesift.jobs.lake.lock import hold
 from lakesift.jobs.lake.manifest import Manifest
 from lakesift.jobs.lake.schemas import Col, memo, scores
-from lakesift.jobs.lake.tables import Lake, deciding
+from lakesift.jobs.lake.tables import Lake, retry_on_conflict
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
 from lakesift.jobs.scoring import memos
@@ -104,7 +104,7 @@ def test_overwrite_keeps_all_but_the_rows_and_columns(lake: Lake) -> None:
     assert declared["delta.constraints.id_is_there"] == "id IS NOT NULL"
     assert lake.overwrite(table, numbers(lake.spark, 0, 3), {"say": 1}, 0).version == 1
     made = lake.overwrite(wider, numbers(lake.spark, 0, 5, "b"), {"say": 2}, 1)
-    assert (made.version, made.rows, made.note["say"]) == (2, 5, 2)
+    assert (made.version, made.rows, made.metadata["say"]) == (2, 5, 2)
     assert properties(lake, table.name) == declared
     columns = lake.spark.sql(f"DESCRIBE {lake.ref(table.name)}").collect()
     assert {r["col_name"]: (r["data_type"], r["comment"]) for r in columns} == {
@@ -113,7 +113,7 @@ def test_overwrite_keeps_all_but_the_rows_and_columns(lake: Lake) -> None:
     nobody = numbers(lake.spark, 0, 1, "b").selectExpr("CAST(NULL AS STRING) AS id", "content_hash", "b")
     with pytest.raises(Exception, match="id_is_there"):
         lake.overwrite(wider, nobody, {}, 2)
-    assert [c.note.get("say") for c in lake.history(table.name)] == [2, 1, None]
+    assert [c.metadata.get("say") for c in lake.history(table.name)] == [2, 1, None]
     assert (lake.read(table.name, 1).columns[2], lake.read(table.name).columns[2]) == ("a", "b")
     assert lake.read(table.name, 1).count() == 3
     assert lake.tables() == [table.name]
@@ -154,7 +154,7 @@ def test_no_update_is_lost(lake: Lake) -> None:
     def twice(_: str) -> None:
         mine = other(lake)
         for _ in range(2):
-            deciding("grow", partial(grow, mine))
+            retry_on_conflict("grow", partial(grow, mine))
 
     assert both(twice) == {"left": None, "right": None}
     assert lake.read(table.name).count() == 4
@@ -214,14 +214,14 @@ def test_deciding_goes_on_for_a_bounded_number_of_times(monkeypatch: pytest.Monk
             raise Conflict("t")
         return "done"
 
-    assert (deciding("it", third), len(calls)) == ("done", 3)
+    assert (retry_on_conflict("it", third), len(calls)) == ("done", 3)
 
     def never() -> None:
         calls.append(1)
         raise Conflict("t")
 
     with pytest.raises(ConflictError, match="it: other runs committed first 4 times; run again"):
-        deciding("it", never, tries=4)
+        retry_on_conflict("it", never, tries=4)
     assert len(calls) == 7
 
 

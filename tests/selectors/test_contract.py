@@ -75,7 +75,7 @@ CASES: dict[str, list[tuple[Selector, int | None, bool]]] = {
 ASKING = {"sensitivity", "sensitivity_regression", "zipfit_race"}
 BUDGET = 90
 #: Selectors that collect something themselves.
-PULLING = ("random_draw", "length_matched", "clusters")
+PULLING = ("random_draw", "length_matched", "kmeans_quota")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_laws(
 ) -> None:
     selector, eligible, random = case
     collected: list[DataFrame] = []
-    for name in ("ranking", "quantiles", "vectors", *(f"selectors.{n}" for n in PULLING)):
+    for name in ("ranking.top", "ranking.quantiles", "ranking.vectors", *(f"selectors.{n}" for n in PULLING)):
         module = importlib.import_module(f"lakesift.jobs.{name}")
         actual = module.pull
         monkeypatch.setattr(module, "pull", lambda f, actual=actual: collected.append(f) or actual(f))
