@@ -1,4 +1,4 @@
-"""Fitting: estimators learn from the recipe's targets and documents, and what they learnt is kept in `models`.
+"""Step 3, fitting: estimators learn from the recipe's targets and documents; what they learn is kept in `models`.
 
 What learns from targets alone is fitted in every run: it is cheap, and the same targets give the same model. What
 learns from documents is fitted once for its key and taken from `models` afterwards, until `refit`.
@@ -7,17 +7,19 @@ learns from documents is fitted once for its key and taken from `models` afterwa
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..udfs.scorer import Estimator, Fold, OnDocuments, Scorer, digest, fingerprint, parameters
+from ..udfs.scorer import Estimator, FittedScore, Fold, OnDocuments, Scorer, digest, fingerprint, parameters
 from ..udfs.spark import fold
-from .inputs.documents import Documents, hash_name
-from .inputs.opening import open_target, target_texts
-from .lake.commits import TableState
-from .lake.manifest import Manifest, Step
+from .inputs.documents import ROW_HASH, hash_name
+from .inputs.hashing import quoted, rows_digest
+from .inputs.opening import target_texts
+from .inputs.run import Run, one_row_per_id
+from .lake.manifest import Step
 from .lake.tables import retry_on_conflict
-from .ranking.held import Held, fits
-from .scoring.memos import Memos
+from .ranking.vectors import fits_on_driver, fold_on_driver
+from .scoring.memos import values
 from .scoring.models import Model, recall, remember
 
 if TYPE_CHECKING:
@@ -26,154 +28,140 @@ if TYPE_CHECKING:
 log = logging.getLogger("lakesift")
 
 
-class Fitting:
-    """The fitted scorers of one run."""
-
-    def __init__(self, memos: Memos, manifest: Manifest, refit: bool = False) -> None:
-        self.memos, self.manifest, self.refit = memos, manifest, refit
-        self.lake, self.documents = memos.lake, memos.documents
-        self.reused: dict[str, Model] = {}
-        self._targets: dict[str, tuple[DataFrame, TableState]] = {}
-
-    def from_targets(self) -> dict[str, Scorer]:
-        """Return, by label, the scorers that need no fitting and those that learn from targets alone."""
-        scores = self.documents.recipe.scores
-        made = {label: s for label, s in scores.items() if isinstance(s, Scorer)}
-        ours = {k: s for k, s in scores.items() if isinstance(s, Estimator) and "documents" not in s.fits_on}
-        if ours:
-            with self.manifest.step("fit", "models") as step:
-                made |= {label: score.fit(self._pass(score)) for label, score in ours.items()}
-                learnt = {k: {"tables": [self._named(n) for n in s.fits_on]} for k, s in ours.items()}
-                self._remember(step, [Model(fingerprint(made[k]), made[k], learnt[k]) for k in ours])
-        return made
-
-    def from_documents(self, label: str, fingerprints: dict[str, str]) -> Scorer:
-        """Return the model of a label: the newest of its key, or a new one; by the fingerprints of what it reads."""
-        score = self.documents.recipe.scores[label]
-        assert isinstance(score, OnDocuments)
-        for name in score.fits_on:
-            self._open(name)
-        targets = {n: self._stamp(n) for n in score.fits_on if n != "documents"}
-        key = fit_key(self.documents, label, fingerprints, targets)
-        model = None if self.refit or score.refit == "always" else recall(self.lake, key, score)
-        if model:
-            self.reused[label] = model
-            return model.scorer
-        log.info("  %s: fitting on %s", label, ", ".join(score.fits_on))
-        with self.manifest.step(f"fit {label}", "models") as step:
-            made = score.fit(self._pass(score))
-            tables = [self._named(n) for n in score.fits_on]
-            learnt = {"tables": tables, "documents": self.documents.state.version}
-            reads = {i: fingerprints[i] for i in made.inputs if i in fingerprints}
-            self._remember(step, [Model(fingerprint(made, reads), made, learnt, key)])
-        return made
-
-    def newer(self, label: str) -> None:
-        """Note how many documents are newer than a model that was reused: ids that its fit table did not have."""
-        model, documents = self.reused.get(label), self.documents
-        before = model.learnt.get("documents") if model else None
-        if model is None or before == documents.state.version:
-            return
-        hint = "; lakesift run --refit makes a new one"
-        table = documents.recipe.documents.table
-        try:
-            if before is None:
-                raise LookupError
-            old = self.lake.read(table, before).selectExpr(f"{documents.id} AS id").where("id IS NOT NULL")
-            now = self.lake.read(*self.memos.keys).select("id")
-            count, new = now.count(), now.join(old, "id", "left_anti").count()
-        except Exception:  # not pinned, or the version was vacuumed
-            self.manifest.notes.append(f"{label}: the model was fitted on an older state of {table}{hint}")
-            return
-        if new:
-            newer = f"{new:,} of {count:,} rows ({100 * new / count:.2g} %) are newer than the model"
-            self.manifest.notes.append(f"{label}: {newer}, fitted on version {before} of {table}{hint}")
-
-    # -- passes --------------------------------------------------------------------------------------------------
-
-    def _pass(self, score: Estimator) -> Any:
-        held = self._held(score) if isinstance(score, OnDocuments) else None
-
-        def one_pass(f: Fold[Any], name: str) -> Any:
-            if name == "documents":
-                assert isinstance(score, OnDocuments)
-                columns = f.reads or score.inputs
-                return held.fold(f, columns) if held else fold(self._rows(score, columns), f)
-            return fold(target_texts(self._open(name)[0], self.documents, name), f)
-
-        return one_pass
-
-    def _held(self, score: OnDocuments) -> Held | None:
-        """Return the vectors that an estimator learns from, if it reads nothing else and they fit the driver."""
-        scored = [self.memos.scored.get(name) for name in score.inputs]
-        widths = [getattr(item.scorer, "width", 0) if item else 0 for item in scored]
-        if not all(widths) or not fits(self.memos.documents_count, sum(widths)):
-            return None
-        return Held(self._rows(score, ("h", *score.inputs)))
-
-    def _rows(self, score: OnDocuments, names: tuple[str, ...]) -> DataFrame:
-        """Return the columns that a fold reads, one row per document that the model may learn from."""
-        from pyspark.sql import functions as F
-
-        documents, memos, scored = self.documents, self.memos, self.memos.scored
-        read = [n for n in score.inputs if n in scored]
-        within = None
-        if read and score.fit_where:
-            within = documents.frame.where(score.fit_where).selectExpr(f"{documents.id} AS id").distinct()
-        h = F.xxhash64("id").alias("h")
-        if read:
-            rows = memos.lake.read(*memos.keys).select("id") if set(names) == {"h"} else None
-            for name in (n for n in names if n in scored):
-                part = memos.values(scored[name]).withColumnRenamed("value", name)
-                rows = part if rows is None else rows.join(part, "id", "inner")
-            assert rows is not None
-            rows = rows.join(within, "id", "left_semi") if within is not None else rows
-            return rows.select(*(h if n == "h" else F.col(f"`{n}`") for n in names))
-        frame = documents.frame.where(score.fit_where) if score.fit_where else documents.frame
-        inputs = documents.inputs(tuple(n for n in names if n != "h"))
-        rows = frame.selectExpr(f"{documents.id} AS id", f"{documents.row_hash()} AS row_hash", *inputs)
-        if documents.repeated:
-            taken = memos.lake.read(*memos.keys).select("id", "row_hash")
-            rows = rows.join(taken, ["id", "row_hash"], "left_semi").dropDuplicates(["id"])
-        return rows.where("id IS NOT NULL").select(*(h if n == "h" else F.col(f"`{n}`") for n in names))
-
-    # -- targets and models ----------------------------------------------------------------------------------------
-
-    def _open(self, name: str) -> tuple[DataFrame, TableState]:
-        if name == "documents":
-            return self.documents.frame, self.documents.state
-        if name not in self._targets:
-            frame, state = open_target(self.lake, self.documents, name)
-            self._targets[name] = frame, state
-            self.manifest.inputs[f"target {name}"] = {"table": state.ref, "version": state.version}
-        return self._targets[name]
-
-    def _named(self, name: str) -> str:
-        state = self._open(name)[1]
-        return f"{name}: {state.ref}@{state.version}"
-
-    def _stamp(self, name: str) -> str:
-        frame, state = self._open(name)
-        if state.data_version:
-            return state.data_version
-        texts = target_texts(frame, self.documents, name).selectExpr("count(*) AS n", "bit_xor(xxhash64(text)) AS x")
-        return str(texts.collect()[0].asDict())
-
-    def _remember(self, step: Step, made: list[Model]) -> None:
-        commit = retry_on_conflict("models", lambda: remember(self.lake, made))
-        step.computed = commit.rows if commit else 0
-        if commit is None:
-            step.unchanged(self.lake.version("models"))
-        else:
-            step.wrote(commit.version)
+def learns_from_documents(score: Scorer | Estimator) -> bool:
+    """Tell whether a score is fitted on the documents, beside targets."""
+    return isinstance(score, OnDocuments)
 
 
-def fit_key(documents: Documents, label: str, fingerprints: dict[str, str], targets: dict[str, str]) -> str:
+def fit_on_targets(run: Run) -> dict[str, Scorer]:
+    """Return, by name, the scorers that need no fitting and those that learn from targets alone."""
+    scores = run.recipe.scores
+    scorers = {name: s for name, s in scores.items() if isinstance(s, Scorer)}
+    learning = {n: s for n, s in scores.items() if isinstance(s, Estimator) and not learns_from_documents(s)}
+    if learning:
+        with run.manifest.step("fit", "models") as step:
+            scorers |= {name: score.fit(_folds(run, score, {})) for name, score in learning.items()}
+            tables = {n: {"tables": [_at_version(run, t) for t in s.fits_on]} for n, s in learning.items()}
+            _remember(run, step, [Model(fingerprint(scorers[n]), scorers[n], tables[n]) for n in learning])
+    return scorers
+
+
+def stored_model(run: Run, name: str, fitted: Mapping[str, FittedScore], refit: bool) -> Model | None:
+    """Return the model that a score which learns from documents takes from `models`; None if it must be fitted."""
+    score = run.recipe.scores[name]
+    assert isinstance(score, OnDocuments)
+    if refit or score.refit == "always":
+        return None
+    return recall(run.lake, fit_key(run, name, fitted), score, {n: f.fingerprint for n, f in fitted.items()})
+
+
+def fit_on_documents(run: Run, name: str, fitted: Mapping[str, FittedScore]) -> Scorer:
+    """Fit a score on the documents, and on scores that are computed; remember the model."""
+    score = run.recipe.scores[name]
+    log.info("  %s: fitting on %s", name, ", ".join(score.fits_on))
+    with run.manifest.step(f"fit {name}", "models") as step:
+        scorer = score.fit(_folds(run, score, fitted))
+        reads = {i: fitted[i].fingerprint for i in scorer.inputs if i in fitted}
+        fitted_on = {
+            "tables": [_at_version(run, table) for table in score.fits_on],
+            "documents": run.documents.state.version,
+        }
+        _remember(run, step, [Model(fingerprint(scorer, reads), scorer, fitted_on, fit_key(run, name, fitted))])
+    return scorer
+
+
+def note_newer_rows(run: Run, name: str, model: Model) -> None:
+    """Note how many documents are newer than a model that was reused: ids that its fit table did not have."""
+    documents, before = run.documents, model.fitted_on.get("documents")
+    if before == documents.state.version:
+        return
+    hint = "; lakesift run --refit makes a new one"
+    table = run.recipe.documents.table
+    try:
+        if before is None:
+            raise LookupError
+        old = run.lake.read(table, before).selectExpr(f"{documents.id} AS id").where("id IS NOT NULL")
+        new = run.hashed.select("id").join(old, "id", "left_anti").count()
+    except Exception:  # not pinned, or the version was vacuumed
+        run.manifest.note(f"{name}: the model was fitted on an older state of {table}{hint}")
+        return
+    if new:
+        count = run.hashes.summary.documents
+        share = f"{new:,} of {count:,} rows ({100 * new / count:.2g} %) are newer than the model"
+        run.manifest.note(f"{name}: {share}, fitted on version {before} of {table}{hint}")
+
+
+def fit_key(run: Run, name: str, fitted: Mapping[str, FittedScore]) -> str:
     """Return what a model that learns from documents is kept under: estimator, fit table, what it reads, targets."""
-    recipe = documents.recipe
-    score = recipe.scores[label]
+    recipe, documents = run.recipe, run.documents
+    score = recipe.scores[name]
     body = {k: v for k, v in parameters(score).items() if k not in ("of", "target", "refit")}
-    reads = [fingerprints.get(i) or i for i in score.inputs]
-    sql = documents.hashes()[hash_name(recipe.source_inputs(label))]
-    chosen = [[recipe.targets[n].text, recipe.targets[n].where, stamp] for n, stamp in targets.items()]
-    return digest([score.kind, score.revision, body, reads, documents.state.ref, sql, chosen])
+    reads = [fitted[i].fingerprint if i in fitted else i for i in score.inputs]
+    sql = documents.hashes[hash_name(recipe.source_inputs(name))]
+    targets = [
+        [recipe.targets[t].text, recipe.targets[t].where, _data_version(run, t)]
+        for t in (score.fits_on if isinstance(score, Estimator) else ())
+        if t != "documents"
+    ]
+    return digest([score.kind, score.revision, body, reads, documents.state.ref, sql, targets])
+
+
+# -- passes over the tables --------------------------------------------------------------------------------------------
+
+
+def _folds(run: Run, score: Estimator, fitted: Mapping[str, FittedScore]) -> Any:
+    """Return `fold(f, table)` for an estimator: on the driver where its vectors fit there, else on Spark."""
+    parents = [fitted[i] for i in score.inputs if i in fitted] if isinstance(score, OnDocuments) else []
+    widths = [p.scorer.width for p in parents]
+    local = None
+    all_vectors = bool(parents) and len(parents) == len(score.inputs) and all(widths)
+    if all_vectors and fits_on_driver(run.hashes.summary.documents, sum(widths)):
+        local = fold_on_driver(_rows(run, score, fitted, ("h", *score.inputs)))
+
+    def one_pass(f: Fold[Any], table: str) -> Any:
+        if table != "documents":
+            return fold(target_texts(run.targets[table].frame, run.documents, table), f)
+        columns = f.reads or score.inputs
+        return local(f, columns) if local else fold(_rows(run, score, fitted, columns), f)
+
+    return one_pass
+
+
+def _rows(run: Run, score: Estimator, fitted: Mapping[str, FittedScore], names: tuple[str, ...]) -> DataFrame:
+    """Return the columns that a fold reads, one row per document that the model may learn from."""
+    from pyspark.sql import functions as F
+
+    documents, where = run.documents, score.fit_where if isinstance(score, OnDocuments) else ""
+    columns = [F.xxhash64("id").alias("h") if n == "h" else F.col(quoted(n)) for n in names]
+    if any(i in fitted for i in score.inputs):
+        parts = [values(run, fitted[n]).withColumnRenamed("value", n) for n in names if n in fitted]
+        rows = parts[0] if parts else run.hashed.select("id")
+        for part in parts[1:]:
+            rows = rows.join(part, "id", "inner")
+        if where:
+            within = documents.frame.where(where).selectExpr(f"{documents.id} AS id").distinct()
+            rows = rows.join(within, "id", "left_semi")
+        return rows.select(*columns)
+    frame = documents.frame.where(where) if where else documents.frame
+    inputs = documents.inputs(tuple(n for n in names if n != "h"))
+    rows = frame.selectExpr(f"{documents.id} AS id", f"{documents.row_hash} AS `{ROW_HASH}`", *inputs)
+    return one_row_per_id(run, rows).select(*columns)
+
+
+def _at_version(run: Run, name: str) -> str:
+    state = run.documents.state if name == "documents" else run.targets[name].state
+    return f"{name}: {state.ref}@{state.version}"
+
+
+def _data_version(run: Run, target: str) -> str:
+    """Return what a target's rows are identified by: its state, or their digest where it has no versions."""
+    opened = run.targets[target]
+    if opened.state.data_version:
+        return f"{opened.state.ref}:{opened.state.data_version}"
+    return rows_digest(target_texts(opened.frame, run.documents, target), "text")
+
+
+def _remember(run: Run, step: Step, models: list[Model]) -> None:
+    commit = retry_on_conflict("models", lambda: remember(run.lake, models))
+    step.computed = commit.rows if commit else 0
+    step.wrote(commit.version) if commit else step.unchanged(run.lake.version("models"))

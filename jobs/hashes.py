@@ -1,4 +1,4 @@
-"""The key pass: one scan of the documents into `keys_<recipe>`; all later decisions read keys, not text.
+"""Step 2, hashing: one scan of the documents into `hashes_<recipe>`; all later decisions read hashes, not text.
 
 One row per distinct id, with a content hash per distinct set of score inputs and the hash of everything else that the
 recipe uses. Rows without an id and repeated ids are counted here and written to `rejected_<recipe>` with the reason.
@@ -10,115 +10,150 @@ from typing import Any
 
 from ..udfs.errors import InputError
 from .inputs.documents import Documents, hash_name
+from .inputs.hashing import rows_digest, sums_sql
+from .inputs.run import Hashes, Summary
 from .lake.manifest import Manifest
-from .lake.schemas import Table, keys, rejected
+from .lake.schemas import Table, hashes, rejected
 from .lake.tables import Lake, retry_on_conflict
 
 
-def write_keys(lake: Lake, documents: Documents, manifest: Manifest) -> tuple[int, dict[str, Any]]:
-    """Make `keys_<recipe>` current; returns its version and the summary of the pool.
+def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hashes:
+    """Make `hashes_<recipe>` current, and `rejected_<recipe>` with it.
 
-    The summary: rows, documents (distinct ids), null_ids, duplicates, conflicts, digest, names of the hash columns.
+    Raises
+    ------
+    InputError
+        If no row has an id, or ids are repeated with different content and the recipe does not allow that.
     """
-    table = keys(documents.recipe.name, [hash_name(s) for s in documents.recipe.input_sets()])
-    with manifest.step("keys", table.name) as step:
-        version = retry_on_conflict("keys", lambda: _write_keys(lake, table, documents, step))
-        summary = summarise(lake, table, version, documents)
-        step.rows = summary["rows"]
-        step.rejected = summary["null_ids"] + (summary["duplicates"] if summary["conflicts"] else 0)
+    table = hashes_table(documents)
+    with manifest.step("hashes", table.name) as step:
+        version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents))
+        step.wrote(version) if written else step.unchanged(version)
+        summary = summarise(lake, table.name, version, documents)
+        step.rows = summary.rows
+        step.rejected = summary.null_ids + (summary.duplicates if summary.conflicts else 0)
         _refuse_conflicts(lake, table, version, documents, summary)
         retry_on_conflict("rejected", lambda: _write_rejected(lake, table, version, documents, summary))
-    return version, summary
+    return Hashes(table.name, version, summary)
 
 
-def _write_keys(lake: Lake, table: Table, documents: Documents, step: Any) -> int:
-    newest = lake.state(table.name)
-    stamp = documents.state.data_version or _scan_stamp(documents)
-    note = {"documents": stamp, "expressions": documents.expressions()}
-    if newest.last_write and {k: newest.last_write.metadata.get(k) for k in note} == note:
-        step.unchanged(newest.version)
-        return int(newest.version or 0)
-    from pyspark.sql import functions as F
-
-    hashes = documents.hashes()
-    base = documents.frame.select(
-        F.expr(documents.id).alias("id"),
-        F.expr(documents.row_hash()).alias("row_hash"),
-        *(F.expr(sql).alias(name) for name, sql in hashes.items()),
-    ).where("id IS NOT NULL")
-    frame = base.groupBy("id").agg(
-        F.count("*").alias("rows"),
-        (F.min("row_hash") != F.max("row_hash")).alias("differs"),
-        F.min("row_hash").alias("row_hash"),
-        *(F.min_by(name, "row_hash").alias(name) for name in hashes),
-    )
-    version = lake.overwrite(table, frame, note, int(newest.version or 0)).version
-    step.wrote(version)
-    return version
+def hashes_table(documents: Documents) -> Table:
+    """Return the table that a recipe's documents are hashed into."""
+    return hashes(documents.recipe.name, [hash_name(names) for names in documents.recipe.input_sets()])
 
 
-def _scan_stamp(documents: Documents) -> str:
-    """Return the digest of an input that has no versions: one more scan, and the note "not pinned"."""
-    made = documents.frame.selectExpr("count(*) AS n", f"bit_xor({documents.row_hash()}) AS x").collect()[0]
-    return f"not pinned:{made['n']}:{made['x']}"
-
-
-def summarise(lake: Lake, table: Table, version: int, documents: Documents) -> dict[str, Any]:
-    """Aggregate the keys: counts and the two digests of the pool."""
-    hashes = list(documents.hashes())
-    made = (
-        lake.read(table.name, version)
-        .selectExpr(
-            "count(*) AS documents",
-            "coalesce(sum(rows), 0) AS counted",
-            "coalesce(sum(CASE WHEN differs THEN 1 ELSE 0 END), 0) AS conflicts",
-            "coalesce(bit_xor(row_hash), 0) AS row_digest",
-            *(f"coalesce(bit_xor(xxhash64(id, {h})), 0) AS digest_{h}" for h in hashes),
-        )
-        .collect()[0]
-        .asDict()
-    )
-    rows = documents.frame.count()
+def made_from(documents: Documents, data_version: str | None = None) -> dict[str, Any]:
+    """Return what hashes are made from, as their commit says it: which table, its data, and what is hashed of it."""
+    state = documents.state
     return {
-        "rows": rows,
-        "documents": made["documents"],
-        "null_ids": rows - made["counted"],
-        "duplicates": made["counted"] - made["documents"],
-        "conflicts": made["conflicts"],
-        "digest": f"{made['documents']}:{made['row_digest']}",
-        "inputs": {h: f"{made['documents']}:{made['digest_' + h]}" for h in hashes},
+        "documents": [state.ref, data_version or state.data_version],
+        "expressions": documents.expressions(),
     }
 
 
-def _refuse_conflicts(lake: Lake, table: Table, version: int, documents: Documents, summary: dict[str, Any]) -> None:
-    if summary["documents"] == 0:
+def hashes_stand(lake: Lake, documents: Documents) -> bool:
+    """Tell whether `hashes_<recipe>` is of these very documents; never of an input without versions."""
+    last = lake.last_write(f"hashes_{documents.recipe.name}")
+    wanted = made_from(documents)
+    return documents.state.data_version is not None and last is not None and last.says(wanted)
+
+
+def last_hashes(lake: Lake, documents: Documents) -> Hashes:
+    """Return the hashes that the newest run left, for readers that open documents again.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    name = f"hashes_{documents.recipe.name}"
+    version = lake.version(name)
+    if version is None:
+        raise InputError(f"there is no {name} in {lake.root}; do this first: lakesift run {documents.recipe.name}")
+    return Hashes(name, version, summarise(lake, name, version, documents))
+
+
+def _write_hashes(lake: Lake, table: Table, documents: Documents) -> tuple[int, bool]:
+    """Return the version of the hashes, and whether it was written here."""
+    present = lake.state(table.name)
+    # Rows of an input without versions are digested instead, in a scan of their own: it is "not pinned".
+    data_version = documents.state.data_version or rows_digest(documents.frame, documents.row_hash)
+    metadata = made_from(documents, data_version)
+    if present.last_write and present.last_write.says(metadata):
+        return int(present.version or 0), False
+    from pyspark.sql import functions as F
+
+    content = documents.hashes
+    rows = documents.frame.select(
+        F.expr(documents.id).alias("id"),
+        F.expr(documents.row_hash).alias("row_hash"),
+        *(F.expr(sql).alias(name) for name, sql in content.items()),
+    ).where("id IS NOT NULL")
+    frame = rows.groupBy("id").agg(
+        F.count("*").alias("rows"),
+        (F.min("row_hash") != F.max("row_hash")).alias("differs"),
+        F.min("row_hash").alias("row_hash"),
+        *(F.min_by(name, "row_hash").alias(name) for name in content),
+    )
+    return lake.overwrite(table, frame, metadata, int(present.version or 0)).version, True
+
+
+def summarise(lake: Lake, table: str, version: int, documents: Documents) -> Summary:
+    """Count the documents and digest their hashes, in one pass over the hashes."""
+    names = list(documents.hashes)
+    sums = {"row_hash": sums_sql("row_hash"), **{n: sums_sql("id", n) for n in names}}
+    row = (
+        lake.read(table, version)
+        .selectExpr(
+            "count(*) AS documents",
+            "coalesce(sum(rows), 0) AS counted",
+            "count_if(differs) AS conflicts",
+            *(f"{sql} AS `sums_{name}`" for name, sql in sums.items()),
+        )
+        .collect()[0]
+    )
+    rows, documents_count = documents.frame.count(), row["documents"]
+    digests = {name: f"{documents_count}:{row['sums_' + name]}" for name in sums}
+    return Summary(
+        rows=rows,
+        documents=documents_count,
+        null_ids=rows - row["counted"],
+        duplicates=row["counted"] - documents_count,
+        conflicts=row["conflicts"],
+        digest=digests.pop("row_hash"),
+        inputs=digests,
+    )
+
+
+def _refuse_conflicts(lake: Lake, table: Table, version: int, documents: Documents, summary: Summary) -> None:
+    if summary.documents == 0:
         raise InputError(
             f"table {documents.recipe.documents.table} has no row with an id; nothing can be selected from it"
         )
-    if summary["conflicts"] and documents.recipe.documents.duplicates == "error":
+    if summary.conflicts and documents.recipe.documents.duplicates == "error":
         rows = lake.read(table.name, version).where("differs").select("id").limit(20).collect()
         ids = ", ".join(repr(r["id"]) for r in rows)
         raise InputError(
-            f"{summary['conflicts']} ids of {documents.recipe.documents.table} occur more than once with different "
+            f"{summary.conflicts} ids of {documents.recipe.documents.table} occur more than once with different "
             f"content ({ids}); make ids unique, or set documents.duplicates: first_by_hash"
         )
 
 
-def _write_rejected(lake: Lake, keys_table: Table, version: int, documents: Documents, summary: dict[str, Any]) -> None:
+def _write_rejected(lake: Lake, hashed: Table, version: int, documents: Documents, summary: Summary) -> None:
     """Write the rows that were left out, with reasons; nothing is written while there are none."""
     table = rejected(documents.recipe.name)
-    left_out = summary["null_ids"] + summary["duplicates"]
-    newest = lake.state(table.name)
-    if not left_out and (newest.last_write is None or newest.last_write.metadata.get("rows") == 0):
+    left_out = summary.null_ids + summary.duplicates
+    present = lake.state(table.name)
+    if not left_out and (present.last_write is None or present.last_write.metadata.get("rows") == 0):
         return
-    note = {"digest": summary["digest"], "rows": left_out}
-    if newest.last_write and {k: newest.last_write.metadata.get(k) for k in note} == note:
+    metadata = {"digest": summary.digest, "rows": left_out}
+    if present.last_write and present.last_write.says(metadata):
         return
     nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr(
         "CAST(NULL AS STRING) AS id", "'id is null' AS reason"
     )
-    again = (
-        lake.read(keys_table.name, version)
+    repeated = (
+        lake.read(hashed.name, version)
         .where("rows > 1")
         .selectExpr(
             "id",
@@ -127,4 +162,4 @@ def _write_rejected(lake: Lake, keys_table: Table, version: int, documents: Docu
             "ELSE concat(rows - 1, ' more rows with this id and the same content') END AS reason",
         )
     )
-    lake.overwrite(table, nulls.unionByName(again), note, int(newest.version or 0))
+    lake.overwrite(table, nulls.unionByName(repeated), metadata, int(present.version or 0))

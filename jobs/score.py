@@ -1,114 +1,170 @@
-"""The score job: fits what must be fitted, computes what is missing in the memos, publishes `scores_<recipe>`.
+"""Step 4, scoring: fits what must be fitted, computes what is missing in `memos`, publishes `scores_<recipe>`.
 
-A score is a pure function of (content, fingerprint), so only (id, content_hash) pairs that the memo of a fingerprint
-lacks are computed (scoring/memos.py). Labels that a selector only asks for are left to it; arrays stay in their memos.
+A score is a pure function of (content, fingerprint), so only (id, content_hash) pairs that `memos` lacks are computed:
+all fitted scores in one pass over the documents. A pass ends only where a fit, or a score's own condition, reads a
+score that is not computed yet. Scores that are only computed on demand are left to the selector.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from ..udfs.scorer import OnDocuments, fingerprint
-from .fit import Fitting
-from .inputs.documents import Documents, hash_name
-from .lake.manifest import Manifest, Step
-from .lake.schemas import Col, Table, scores
-from .lake.tables import Lake, retry_on_conflict
-from .recipe import Recipe, order
-from .scoring.memos import Memos, Scored, memo_stamp, memo_table
+from ..udfs.encoding import is_vector
+from ..udfs.scorer import FittedScore, Scorer, fingerprint
+from .fit import fit_on_documents, fit_on_targets, note_newer_rows, stored_model
+from .inputs.conditions import satisfying
+from .inputs.documents import hash_name
+from .inputs.hashing import quoted
+from .inputs.run import Run
+from .inputs.tables import published_names, score_columns
+from .lake.manifest import Step
+from .lake.schemas import Table
+from .lake.schemas import scores as scores_schema
+from .lake.tables import retry_on_conflict
+from .recipe import order
+from .recipe.recipe import mentions
+from .scoring.measures import Measured
+from .scoring.memos import MEMOS, memo_rows, wide
+from .scoring.passes import compute
+from .scoring.published import current_scores, documents_origin, memo_versions, origin, scores_stand
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
-def score(
-    lake: Lake, documents: Documents, keys: tuple[str, int], manifest: Manifest, refit: bool = False
-) -> tuple[Memos, int]:
+@dataclass(frozen=True)
+class Scores:
+    """The fitted scores of a run, by name, and the version of `scores_<recipe>`."""
+
+    fitted: Mapping[str, FittedScore]
+    version: int
+
+
+def score(run: Run, refit: bool = False) -> Scores:
     """Make every score of the recipe current; returns them and the version of `scores_<recipe>`."""
-    recipe, memos = documents.recipe, Memos(lake, documents, keys)
-    fitting = Fitting(memos, manifest, refit)
-    made = fitting.from_targets()
-    fingerprints: dict[str, str] = {}
-    asked = recipe.asked()
-    published = lake.last_write(f"scores_{recipe.name}")
-    before = published.metadata.get("memos", {}) if published else {}
-    for label in order(recipe):
-        scorer = made.get(label) or fitting.from_documents(label, fingerprints)
-        fingerprints[label] = fingerprint(scorer, fingerprints)
-        key = hash_name(recipe.source_inputs(label))
-        item = memos.scored[label] = Scored(label, scorer, fingerprints[label], memo_table(scorer), key)
-        if label in asked:
+    recipe, on_demand = run.recipe, run.recipe.on_demand_only()
+    scorers = fit_on_targets(run)
+    fitted: dict[str, FittedScore] = {}
+    steps: dict[str, Step] = {}
+    waiting: list[str] = []  # the pass that is being gathered
+    reused = {}
+
+    def compute_waiting() -> None:
+        if waiting:
+            steps.update(_compute(run, [fitted[n] for n in waiting], fitted))
+            for n in waiting:
+                fitted[n] = replace(fitted[n], current_at=steps[n].version)
+            waiting.clear()
+
+    for name in order(recipe):
+        if name not in scorers and (model := stored_model(run, name, fitted, refit)):
+            scorers[name], reused[name] = model.scorer, model
+        elif name not in scorers:
+            if set(waiting) & set(recipe.scores[name].inputs):  # the fit reads a score that is not computed yet
+                compute_waiting()
+            scorers[name] = fit_on_documents(run, name, fitted)
+        one = fitted[name] = _fitted(run, name, scorers[name], fitted)
+        if name in on_demand:
             continue
-        with manifest.step(f"score {label}", item.table.name) as step:
-            memos.compute(item, before.get(label), step)
-        if isinstance(recipe.scores[label], OnDocuments):
-            fitting.newer(label)
-    manifest.fingerprints = fingerprints
-    return memos, publish(memos, manifest)
+        if not one.where:
+            waiting.append(name)
+            continue
+        if any(mentions(one.where, other) for other in waiting) or set(scorers[name].inputs) & set(waiting):
+            compute_waiting()
+        asked = _asked(run, one, fitted)
+        steps |= _compute(run, [one], fitted, asked)
+        steps[name].not_asked = run.hashes.summary.documents - asked.count()
+    compute_waiting()
+    for name, model in reused.items():
+        note_newer_rows(run, name, model)
+    run.manifest.fingerprints = {n: s.fingerprint for n, s in fitted.items()}
+    version = publish(run, fitted)
+    undefined = _undefined(run, version, fitted, steps)
+    for name, step in steps.items():
+        step.rows, step.undefined = run.hashes.summary.documents, undefined[name]
+    run.manifest.counts["undefined"] = undefined
+    return Scores(fitted, version)
 
 
-def published_labels(recipe: Recipe) -> list[str]:
-    """Return the labels that `scores_<recipe>` holds: arrays stay in the memo, asked ones have few values."""
-    asked = recipe.asked()
-    return [k for k, s in recipe.scores.items() if k not in asked and not s.value.startswith("array")]
+def _fitted(run: Run, name: str, scorer: Scorer, fitted: Mapping[str, FittedScore]) -> FittedScore:
+    reads = {n: s.fingerprint for n, s in fitted.items()}
+    column = hash_name(run.recipe.source_inputs(name))
+    return FittedScore(name, scorer, fingerprint(scorer, reads), column, run.recipe.score_where.get(name, ""))
 
 
-def label_columns(items: list[Scored]) -> list[Col]:
-    """Return the declared columns of labels, with comments that say kind and fingerprint."""
-    return [Col(i.label, i.scorer.value, f"{i.scorer.comment} ({i.scorer.kind}, {i.fingerprint})") for i in items]
+def _asked(run: Run, score: FittedScore, fitted: Mapping[str, FittedScore]) -> DataFrame:
+    """Return the ids for which a score's own condition holds."""
+    known = [s for n, s in fitted.items() if n != score.name and mentions(score.where, n)]
+    rows = wide(run, known) if known else run.hashed
+    return satisfying(run, rows, score.where, ()).select("id")
 
 
-def publish(memos: Memos, manifest: Manifest) -> int:
-    """Make `scores_<recipe>` hold exactly one row per document with one column per label; returns its version."""
-    lake, recipe = memos.lake, memos.documents.recipe
-    items = [memos.scored[label] for label in published_labels(recipe)]
-    table = scores(recipe.name, label_columns(items), recipe.keep_versions)
-    with manifest.step("publish", table.name) as step:
-        version = int(retry_on_conflict("publish", lambda: _publish(memos, table, items, step)))
-        undefined = {i.label: f"count(*) - count(`{i.label}`) AS `{i.label}`" for i in items}
-        counts = (
-            lake.read(table.name, version).selectExpr("count(*) AS rows_in", *undefined.values()).collect()[0].asDict()
-        )
-        step.rows = counts.pop("rows_in")
-    for label in memos.scored.keys() - {i.label for i in items} - recipe.asked():
-        counts[label] = memos.values(memos.scored[label]).where("value IS NULL").count()
-    for other in manifest.steps:
-        if other.step.startswith("score "):
-            other.rows, other.undefined = step.rows, counts[other.step[6:]]
-    manifest.counts["undefined"] = counts
+def _compute(
+    run: Run, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore], within: DataFrame | None = None
+) -> dict[str, Step]:
+    """Compute what is missing of some scores; returns the line of each in the closing table."""
+    fingerprints, digest = {s.name: s.fingerprint for s in scores}, run.hashes.summary.digest
+    with run.manifest.step("compute", MEMOS) as step:
+        current = current_scores(run.lake, run.recipe, documents_origin(run.lake, run.recipe, digest), fingerprints)
+        pending = [s for s in scores if s.name not in current]
+        measured = compute(run, pending, fitted, within) if pending else {}
+        version = run.lake.version(MEMOS)
+        step.rows, step.computed = run.hashes.summary.documents, sum(m.rows for m in measured.values())
+        step.wrote(version or 0) if step.computed else step.unchanged(version)
+    lines = {}
+    for score in scores:
+        own = measured.get(score.name, Measured())
+        line = lines[score.name] = run.manifest.line(f"score {score.name}", MEMOS)
+        line.computed, line.kernel = own.rows, round(own.seconds, 1)
+        line.wrote(version or 0) if own.rows else line.unchanged(version)
+    return lines
+
+
+def publish(run: Run, fitted: Mapping[str, FittedScore]) -> int:
+    """Make `scores_<recipe>` hold exactly one row per document with one column per score; returns its version."""
+    scores = [fitted[name] for name in published_names(run.recipe)]
+    table = scores_schema(run.recipe.name, score_columns(scores), run.recipe.keep_versions)
+    with run.manifest.step("publish", table.name) as step:
+        version, written = retry_on_conflict("publish", lambda: _publish(run, table, scores, fitted))
+        step.rows = run.hashes.summary.documents
+        step.wrote(version) if written else step.unchanged(version)
     return version
 
 
-def _publish(memos: Memos, table: Table, items: list[Scored], step: Step) -> int:
-    lake, keys = memos.lake, memos.keys
-    present = lake.state(table.name)
-    note: dict[str, Any] = {
-        "keys": keys_stamp(lake, keys),
-        "labels": {i.label: i.fingerprint for i in items},
-    }
-    if present.last_write and {k: present.last_write.metadata.get(k) for k in note} == note:
-        step.unchanged(present.version)
-        return int(present.version or 0)
-    frame = lake.read(*keys)
-    columns = ["id", f"{items[0].key} AS content_hash"]
-    for number, item in enumerate(items):
-        part = memos.live(item).selectExpr("id", f"content_hash AS {item.key}", f"value AS value_{number}")
-        frame = frame.join(part, ["id", item.key], "left")
-        columns.append(f"value_{number} AS `{item.label}`")
-    computed = [i for k, i in memos.scored.items() if k not in memos.documents.recipe.asked()]
-    note["memos"] = {i.label: f"{memo_stamp(lake.state(i.table.name), i)}/{keys[1]}" for i in computed}
-    version = lake.overwrite(table, frame.selectExpr(*columns), note, int(present.version or 0)).version
-    step.wrote(version)
-    return version
+def _publish(
+    run: Run, table: Table, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore]
+) -> tuple[int, bool]:
+    """Return the version of the table, and whether it was written here."""
+    from pyspark.sql import functions as F
+
+    present = run.lake.state(table.name)
+    metadata = origin(run.lake, run.recipe, run.hashes.summary.digest, run.manifest.fingerprints)
+    if scores_stand(run.lake, run.recipe, metadata):
+        return int(present.version or 0), False
+    memos = memo_versions(run.lake, metadata["fingerprints"].values())
+    frame = wide(run, scores)
+    for score in (fitted[n] for n in order(run.recipe) if fitted[n].where and fitted[n] in scores):
+        # `memos` may hold a value of a row outside: another recipe may have asked for it.
+        asked = satisfying(run, frame, score.where, ()).select("id", F.lit(True).alias("asked"))
+        value = F.when(F.col("asked"), F.col(quoted(score.name)))
+        frame = frame.join(asked, "id", "left").withColumn(score.name, value).drop("asked")
+    content = F.col(scores[0].hash_column).alias("content_hash")
+    frame = frame.select("id", content, *(quoted(s.name) for s in scores))
+    return run.lake.overwrite(table, frame, metadata | {"memos": memos}, int(present.version or 0)).version, True
 
 
-def keys_stamp(lake: Lake, keys: tuple[str, int]) -> str:
-    """Return what identifies the keys that scores were published for."""
-    newest = lake.last_write(keys[0])
-    return json.dumps([newest.metadata.get("documents"), newest.metadata.get("expressions")] if newest else [])
-
-
-def label_tables(recipe: Recipe) -> tuple[Table, list[Table]]:
-    """Return `scores_<recipe>` and the memos, before anything is fitted: for creation and `plan --ddl`."""
-    memos = {s.kind: memo_table(s) for s in recipe.scores.values()}
-    shown = {k: recipe.scores[k] for k in published_labels(recipe)}
-    labels = [Col(k, s.value, f"{s.comment} ({s.kind})") for k, s in shown.items()]
-    return scores(recipe.name, labels, recipe.keep_versions), list(memos.values())
+def _undefined(run: Run, version: int, fitted: Mapping[str, FittedScore], steps: Mapping[str, Step]) -> dict[str, int]:
+    """Return by score how many documents were asked for and have no value."""
+    published = published_names(run.recipe)
+    nulls = (f"count(*) - count({quoted(n)}) AS {quoted(n)}" for n in published)
+    row = run.lake.read(f"scores_{run.recipe.name}", version).selectExpr(*nulls).collect()[0]
+    counts = {n: row[n] - (steps[n].not_asked or 0) for n in published}
+    for name in set(steps) - set(published):  # arrays, which are not published: only their definedness is read
+        score = fitted[name]
+        defined = "number" if is_vector(score.scorer.value) else "numbers"
+        rows = memo_rows(run, [score], steps[name].version).where(f"{defined} IS NULL").select("id", "content_hash")
+        present = run.hashed.selectExpr("id", f"{score.hash_column} AS content_hash")
+        counts[name] = rows.join(present, ["id", "content_hash"], "left_semi").count()
+    return counts

@@ -1,4 +1,4 @@
-"""The select job: eligible rows to a ranking, a budget cut, controls beside it, one commit of `selection_<recipe>`.
+"""Step 5, selecting: eligible rows to a ranking, a cut by the budget, controls beside it, one commit of each.
 
 Ranking reads `scores_<recipe>` alone (and narrow source columns where `where:` or the selector names them); the chosen
 ids, on the driver, are broadcast back to the documents, so no text of an unselected row ever moves.
@@ -6,142 +6,180 @@ ids, on the driver, are broadcast back to the documents, so no text of an unsele
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..udfs.errors import InputError
-from ..udfs.scorer import digest
-from .choice import Choice, one_row_an_id
-from .inputs.documents import Documents
-from .lake.manifest import Manifest, Step
-from .lake.schemas import FIXED, TOKENS_USED, Col, Table, controls, selection
-from .lake.tables import Lake, retry_on_conflict
-from .recipe import Recipe
-from .score import label_columns
-from .scoring.memos import Memos
+from ..udfs.scorer import FittedScore, digest
+from .inputs.conditions import satisfying
+from .inputs.documents import ROW_HASH
+from .inputs.hashing import quoted
+from .inputs.run import Run, one_row_per_id
+from .inputs.tables import published_names, score_columns, selection_table, shown_names
+from .lake.schemas import Table, controls
+from .lake.tables import retry_on_conflict
+from .lake.tuning import collect_small
+from .runs import stands
+from .scoring.memos import BROADCAST_ROWS, values
+from .scoring.on_demand import OnDemand
+from .selectors.budget import apply_budget
+from .selectors.selector import Pool
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pyspark.sql import DataFrame
 
-log = logging.getLogger("lakesift")
+
+@dataclass(frozen=True)
+class Choice:
+    """What a selector chose, with the counts of the rows that it chose from."""
+
+    picks: pd.DataFrame
+    counts: dict[str, int]
 
 
-def run_id(recipe: Recipe, summary: dict[str, Any], fingerprints: dict[str, str]) -> str:
+def run_id(run: Run) -> str:
     """Return the hash of recipe, input digests, fingerprints and seed; it may recur."""
-    return digest([recipe.digest(), summary["digest"], summary["inputs"], fingerprints, recipe.seed])
+    summary, recipe = run.hashes.summary, run.recipe
+    return digest([recipe.digest(), summary.digest, summary.inputs, run.manifest.fingerprints, recipe.seed])
 
 
-def selection_table(recipe: Recipe, documents: Documents, labels: list[Col]) -> Table:
-    """Return the declared selection: fixed columns, labels, kept source columns."""
-    frame = documents.frame
-    kept = [
-        Col(
-            name,
-            frame.selectExpr(f"{sql} AS c").schema["c"].dataType.simpleString(),
-            f"source column {sql}".replace("`", ""),
-        )
-        for name, sql in documents.keep.items()
-    ]
-    fixed = (*FIXED, TOKENS_USED) if recipe.budget.tokens else FIXED
-    extras = [Col(*extra) for extra in recipe.selector.extras]
-    return selection(recipe.name, (*fixed, *extras, *labels, *kept), recipe.keep_versions)
-
-
-def shown_labels(recipe: Recipe) -> list[str]:
-    """Return the labels that a selection holds: asked ones too, null in rows that were not asked for; no arrays."""
-    return [k for k, s in recipe.scores.items() if k not in recipe.hidden and not s.value.startswith("array")]
-
-
-def _labels(choice: Choice) -> DataFrame:
-    """Return id and the labels of every document that has one: published, and beside them what was asked for."""
-    recipe, asked = choice.recipe, choice.recipe.asked()
-    shown = shown_labels(recipe)
-    made = choice.scores().select("id", *(f"`{c}`" for c in shown if c not in asked))
-    for label in (c for c in shown if c in asked):
-        values = choice.memos.values(choice.memos.scored[label])
-        made = made.join(values.withColumnRenamed("value", label), "id", "left")
-    return made
-
-
-def select(
-    memos: Memos,
-    summary: dict[str, Any],
-    published: int,
-    manifest: Manifest,
-) -> int:
+def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> int:
     """Make `selection_<recipe>` and `controls_<recipe>` current; returns the version of the selection."""
-    lake, documents, recipe = memos.lake, memos.documents, memos.documents.recipe
-    manifest.run_id = run_id(recipe, summary, manifest.fingerprints)
-    table = selection_table(recipe, documents, label_columns([memos.scored[k] for k in shown_labels(recipe)]))
+    lake, recipe, manifest = run.lake, run.recipe, run.manifest
+    manifest.run_id = run_id(run)
+    table = selection_table(recipe, run.documents, score_columns(fitted[name] for name in shown_names(recipe)))
     side = controls(recipe.name, recipe.keep_versions)
+    stand = {name: stands(lake, name, manifest.run_id) for name in (table.name, side.name)}
+    stand[side.name] |= not recipe.controls
+    scores = lake.read(f"scores_{recipe.name}", scores_version)
+    picks = None
     with manifest.step("select", table.name) as step:
-        chosen = Choice(memos, summary, published, manifest)
-        step.rows = summary["documents"]
-        version = int(retry_on_conflict("select", lambda: _write_selection(lake, table, chosen, step)))
-        manifest.counts |= lake_counts(lake, table.name)
-        step.ineligible, step.undefined = manifest.counts.get("ineligible"), manifest.counts.get("unranked")
-        step.computed = manifest.rows = int(manifest.counts["selected"])
-        if chosen.picks is None and step.rows and manifest.rows == 0:
-            log.warning("no row was selected")
+        rows = None if all(stand.values()) else eligible_rows(run, fitted, scores)
+        if stand[table.name] or rows is None:
+            version = lake.version(table.name) or 0
+            step.unchanged(version)
+        else:
+            choice = choose(run, fitted, rows)
+            picks = choice.picks
+            metadata = {
+                "run_id": manifest.run_id,
+                "recipe": recipe.name,
+                "counts": choice.counts,
+                "inputs": manifest.inputs,
+                "fingerprints": manifest.fingerprints,
+                "seed": recipe.seed,
+                "scores": scores_version,
+            }
+            write = partial(_write_selection, run, table, _with_scores(run, fitted, scores), picks, metadata)
+            version, written = retry_on_conflict("select", write)
+            step.wrote(version) if written else step.unchanged(version)
+        last = lake.last_write(table.name)
+        counts = dict(last.metadata.get("counts", {})) if last else {}
+        manifest.counts |= counts
+        step.rows, step.computed = run.hashes.summary.documents, int(counts["selected"])
+        step.ineligible, step.undefined = counts.get("ineligible"), counts.get("unranked")
+        manifest.rows = step.computed
     if recipe.controls:
         with manifest.step("controls", side.name) as step:
-            step.computed = int(
-                retry_on_conflict("controls", lambda: _write_controls(lake, side, table.name, version, chosen, step))
-            )
+            if stand[side.name] or rows is None:
+                step.unchanged(lake.version(side.name))
+            else:
+                selected = _selected(run, table, version) if picks is None else picks
+                frame = _controls(run, fitted, rows, selected)
+                written = retry_on_conflict("controls", partial(_write_controls, run, side, frame))
+                step.wrote(written[0]) if written[1] else step.unchanged(written[0])
+            last = lake.last_write(side.name)
+            step.computed = last.rows if last else 0
     return version
 
 
-def lake_counts(lake: Lake, name: str) -> dict[str, Any]:
-    """Return the counts that a selection's newest commit carries."""
-    newest = lake.last_write(name)
-    return dict(newest.metadata.get("counts", {})) if newest else {}
-
-
-def _write_selection(lake: Lake, table: Table, choice: Choice, step: Step) -> int:
+def eligible_rows(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame) -> DataFrame:
+    """Return the rows that `where:` lets in: id, and the scores and source columns that selectors and budget name."""
     from pyspark.sql import functions as F
 
-    present = lake.state(table.name)
-    if present.last_write and present.last_write.metadata.get("run_id") == choice.manifest.run_id:
-        step.unchanged(present.version)
-        return int(present.version or 0)
-    picks = choice.choose()
-    documents, spark = choice.documents, lake.spark
+    recipe, documents = run.recipe, run.hashes.summary.documents
+    choosers = (recipe.selector, *recipe.controls.values())
+    names = {n.name.split(".")[0] for c in choosers for n in (*c.needs, *c.on_demand)} - recipe.on_demand_only()
+    names |= {recipe.budget.length} if recipe.budget.tokens else set()
+    vectors = sorted(n for n in names if n in recipe.scores and recipe.scores[n].value.startswith("array"))
+    narrow = sorted(names - set(vectors))
+    eligible = satisfying(run, scores, recipe.where, narrow)
+    rows = collect_small(eligible.select("id", *(quoted(n) for n in narrow)), documents)
+    for name in vectors:  # every document has a row in `memos`: the few columns are broadcast, vectors stay put
+        few = F.broadcast(rows) if documents <= BROADCAST_ROWS else rows
+        rows = values(run, fitted[name]).withColumnRenamed("value", name).join(few, "id", "inner")
+    return rows
+
+
+def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> Choice:
+    """Rank the eligible rows and cut the ranking by the budget.
+
+    Raises
+    ------
+    InputError
+        If no row can be selected.
+    """
+    recipe, documents = run.recipe, run.hashes.summary.documents
+    needs = [n.name if "." in n.name else quoted(n.name) for n in recipe.selector.needs]
+    ranked = " AND ".join(f"{n} IS NOT NULL" for n in needs) or "true"
+    row = rows.selectExpr("count(*) AS eligible", f"count_if({ranked}) AS ranked").collect()[0]
+    counts = {
+        "documents": documents,
+        "ineligible": documents - row["eligible"],
+        "unranked": row["eligible"] - row["ranked"],
+    }
+    with OnDemand(run, fitted, rows) as on_demand:
+        pool = _pool(run, fitted, rows, on_demand)
+        picks = apply_budget(recipe.selector, pool, recipe.budget, documents, row["ranked"])
+    left = f"{counts['ineligible']:,} ineligible, {counts['unranked']:,} without the score"
     if picks.empty:
         raise InputError(
-            f"no row of {choice.summary['documents']:,} can be selected: {choice.counts['ineligible']:,} are "
-            f"ineligible by where:, {choice.counts['unranked']:,} lack a score; loosen where: or look at "
-            f"scores_{choice.recipe.name}"
+            f"no row of {documents:,} can be selected ({left}); widen where:, or look at scores_{recipe.name}"
         )
-    chosen = spark.createDataFrame(picks)
-    scores = _labels(choice).join(F.broadcast(chosen), "id", "inner")
+    counts["selected"], drawn = len(picks), int(picks["copies"].sum())
+    if recipe.budget.rows and drawn < recipe.budget.rows:
+        run.manifest.note(f"budget is {recipe.budget.rows:,} rows, {drawn:,} could be selected ({left})")
+    return Choice(picks, counts)
+
+
+def _pool(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, on_demand: OnDemand) -> Pool:
+    """Return what a selector gets; its budget is set by whoever cuts the ranking."""
+    scorers = {name: score.scorer for name, score in fitted.items()}
+    return Pool(rows, 0, run.recipe.seed, scorers, on_demand, run.manifest.note)
+
+
+def _with_scores(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame) -> DataFrame:
+    """Return id and the score columns of a selection: published ones, and beside them what was computed on demand."""
+    published = published_names(run.recipe)
+    frame = scores.select("id", *(quoted(n) for n in published))
+    for name in shown_names(run.recipe):
+        if name not in published:
+            frame = frame.join(values(run, fitted[name]).withColumnRenamed("value", name), "id", "left")
+    return frame
+
+
+def _write_selection(
+    run: Run, table: Table, scores: DataFrame, picks: pd.DataFrame, metadata: Mapping[str, Any]
+) -> tuple[int, bool]:
+    """Return the version of the selection, and whether it was written here."""
+    from pyspark.sql import functions as F
+
+    lake, documents = run.lake, run.documents
+    present = lake.state(table.name)
+    if stands(lake, table.name, run.manifest.run_id):
+        return int(present.version or 0), False
+    chosen = lake.spark.createDataFrame(picks)
+    scored = scores.join(F.broadcast(chosen), "id", "inner")
     kept = [F.expr(sql).alias(name) for name, sql in documents.keep.items()]
-    source = documents.frame.select(
-        F.expr(documents.id).alias("id"), F.expr(documents.row_hash()).alias("row_hash"), *kept
-    )
-    source = source.join(F.broadcast(chosen.select("id")), "id", "left_semi")
-    source = one_row_an_id(lake, documents, choice.keys, source).drop("row_hash")
+    keys = F.expr(documents.id).alias("id"), F.expr(documents.row_hash).alias(ROW_HASH)
+    source = documents.frame.select(*keys, *kept).join(F.broadcast(chosen.select("id")), "id", "left_semi")
+    source = one_row_per_id(run, source)
     files = 1 + len(picks) // 500_000
-    frame = source.join(F.broadcast(scores), "id", "inner").repartition(files, "id").sortWithinPartitions("rank")
-    note = {
-        "run_id": choice.manifest.run_id,
-        "recipe": choice.recipe.name,
-        "counts": choice.counts,
-        **_evidence(choice),
-    }
-    version = lake.overwrite(table, frame, note, int(present.version or 0)).version
-    step.wrote(version)
-    return version
-
-
-def _evidence(choice: Choice) -> dict[str, Any]:
-    """Return what a reader of DESCRIBE HISTORY wants to know of a selection."""
-    fingerprints = choice.manifest.fingerprints
-    return {
-        "inputs": choice.manifest.inputs,
-        "fingerprints": fingerprints,
-        "seed": choice.recipe.seed,
-        "scores": choice.published,
-    }
+    frame = source.join(F.broadcast(scored), "id", "inner").repartition(files, "id").sortWithinPartitions("rank")
+    return lake.overwrite(table, frame, dict(metadata), int(present.version or 0)).version, True
 
 
 def control_seed(seed: int, name: str) -> int:
@@ -149,28 +187,28 @@ def control_seed(seed: int, name: str) -> int:
     return int(digest([seed, name])[:15], 16)
 
 
-def _write_controls(lake: Lake, table: Table, selected: str, version: int, choice: Choice, step: Step) -> int:
-    present = lake.state(table.name)
-    note = {"run_id": choice.manifest.run_id}
-    if present.last_write and present.last_write.metadata.get("run_id") == choice.manifest.run_id:
-        step.unchanged(present.version)
-        return int(present.last_write.rows or 0)
+def _selected(run: Run, table: Table, version: int) -> pd.DataFrame:
+    return run.lake.read(table.name, version).select("id", "rank", "gain", "weight", "copies").toPandas()
+
+
+def _controls(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
+    """Return (control, id, rank) of what each control would have chosen."""
     import pandas as pd
 
-    picks = choice.picks
-    if picks is None:
-        picks = lake.read(selected, version).select("id", "rank", "gain", "weight", "copies").toPandas()
-    rows, parts = choice.rows, []
-    for name, control in choice.recipe.controls.items():
-        made = control.select(rows, len(picks), control_seed(choice.recipe.seed, name), picks)
-        parts.append(made[["id", "rank"]].assign(control=name))
-    frame = lake.spark.createDataFrame(pd.concat(parts, ignore_index=True)).repartition(1)
-    made_version = lake.overwrite(table, frame, note, int(present.version or 0)).version
-    step.wrote(made_version)
-    return sum(len(p) for p in parts)
+    parts = []
+    for name, control in run.recipe.controls.items():
+        with OnDemand(run, fitted, rows) as on_demand:
+            pool = _pool(run, fitted, rows, on_demand)
+            seed = control_seed(run.recipe.seed, name)
+            picks = control.select(replace(pool, budget=len(selected), seed=seed, selected=selected))
+        parts.append(picks[["id", "rank"]].assign(control=name))
+    return pd.concat(parts, ignore_index=True)
 
 
-def declared(recipe: Recipe, documents: Documents) -> list[Table]:
-    """Return the tables that this job writes, for creation and `plan --ddl`."""
-    labels = [Col(k, s.value, f"{s.comment} ({s.kind})") for k in shown_labels(recipe) for s in [recipe.scores[k]]]
-    return [selection_table(recipe, documents, labels), controls(recipe.name, recipe.keep_versions)]
+def _write_controls(run: Run, table: Table, rows: pd.DataFrame) -> tuple[int, bool]:
+    """Return the version of the controls, and whether it was written here."""
+    present = run.lake.state(table.name)
+    if stands(run.lake, table.name, run.manifest.run_id):
+        return int(present.version or 0), False
+    frame = run.lake.spark.createDataFrame(rows).repartition(1)
+    return run.lake.overwrite(table, frame, {"run_id": run.manifest.run_id}, int(present.version or 0)).version, True

@@ -1,8 +1,8 @@
-"""Arrow to kernels and back: what a batch of rows is on its way through a scorer; nothing of Spark.
+"""Converts Arrow batches to kernel inputs and kernel outputs back to Arrow. Independent of Spark.
 
 Rules held for every scorer: a null in any input gives null and never reaches a kernel; NaN out of a kernel is null;
-infinity is an error that names the id and the score. Vectors are 2-d arrays; where a scorer says its `dimensions`,
-vectors of another length are undefined rows, else lengths that differ are an error.
+infinity, and any exception in a kernel, is an error that names the score, the id and the value. Vectors are 2-d arrays;
+where a scorer has an `input_width`, vectors of another length are undefined, else lengths that differ are an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .errors import ScoreError
+from .errors import LakeSiftError, ScoreError
 from .kernels.heap import keep_heap
 from .scorer import Fold, Kernel, Scorer, fingerprint
 
@@ -26,6 +26,8 @@ _SCALARS = {
     "boolean": pa.bool_(),
     "string": pa.string(),
 }
+#: Characters of a value that an error shows.
+SHOWN = 80
 _kernels: OrderedDict[str, Kernel] = OrderedDict()
 
 
@@ -53,7 +55,7 @@ def kernel_of(scorer: Scorer) -> Kernel:
     if key not in _kernels:
         keep_heap()
         _kernels[key] = scorer.kernel()
-        while len(_kernels) > 16:
+        while len(_kernels) > 32:
             _kernels.popitem(last=False)
     _kernels.move_to_end(key)
     return _kernels[key]
@@ -130,7 +132,11 @@ def _matrix(array: pa.Array, width: int) -> Any:
 
 
 def score_batch(
-    scorer: Scorer, arrays: list[pa.Array], ids: pa.Array | None = None, kernel: Kernel | None = None
+    scorer: Scorer,
+    arrays: list[pa.Array],
+    ids: pa.Array | None = None,
+    kernel: Kernel | None = None,
+    name: str = "",
 ) -> pa.Array:
     """Score one Arrow batch: the whole path of a row except Spark's transport.
 
@@ -142,6 +148,8 @@ def score_batch(
         Named in errors.
     kernel : callable, optional
         The scorer's, where the caller holds it already.
+    name : str, optional
+        The score's name in the recipe, for errors; its kind by default.
 
     Returns
     -------
@@ -150,7 +158,7 @@ def score_batch(
     Raises
     ------
     ScoreError
-        For an infinite value, or a kernel that returned another number of rows than it was given.
+        For an infinite value, an exception in the kernel, or another number of values than rows.
     """
     rows, kind = len(arrays[0]), arrow_type(scorer.value)
     valid = np.ones(rows, dtype=bool)
@@ -162,22 +170,41 @@ def score_batch(
         return pa.nulls(rows, kind)
     if len(position) < rows:
         arrays = [array.take(pa.array(position)) for array in arrays]
-    values = (kernel or kernel_of(scorer))(*inputs_of(arrays, getattr(scorer, "dimensions", 0)))
-    first = next(iter(values.values())) if isinstance(values, dict) else values
-    if len(first) != len(position):
-        raise ScoreError(
-            f"score {scorer.kind!r} returned {len(first)} values for {len(position)} rows; one each is needed"
-        )
+    what = f"score {name!r} ({scorer.kind})" if name else f"score {scorer.kind!r}"
 
     def where(i: int) -> str:
         row = int(position[i])
-        return f"score {scorer.kind!r} of " + (
-            f"id {ids[row].as_py()!r}" if ids is not None else f"row {row} of a batch"
-        )
+        return f"{what} of " + (f"id {ids[row].as_py()!r}" if ids is not None else f"row {row} of a batch")
 
-    made = _to_arrow(values, kind, where)
+    inputs = inputs_of(arrays, scorer.input_width)
+    values = _values(kernel or kernel_of(scorer), inputs, where)
+    first = next(iter(values.values())) if isinstance(values, dict) else values
+    if len(first) != len(position):
+        raise ScoreError(f"{what} returned {len(first)} values for {len(position)} rows; one each is needed")
+    scored = _to_arrow(values, kind, where)
     if len(position) == rows:
-        return made
+        return scored
     slots = np.full(rows, -1)
     slots[position] = np.arange(len(position))
-    return made.take(pa.array(slots, mask=slots < 0))
+    return scored.take(pa.array(slots, mask=slots < 0))
+
+
+def _values(kernel: Kernel, inputs: list[Any], where: Callable[[int], str]) -> Any:
+    """Return what the kernel makes of a batch; if it fails, find the row that fails alone and name it."""
+    try:
+        return kernel(*inputs)
+    except LakeSiftError:
+        raise
+    except Exception as error:
+        for row in range(len(inputs[0])):
+            one = [values[row : row + 1] for values in inputs]
+            try:
+                kernel(*one)
+            except Exception as reason:
+                shown = repr(one[0][0])
+                shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+                raise ScoreError(
+                    f"{where(row)} fails on the value {shown}: {type(reason).__name__}: {reason}; correct the scorer, "
+                    "or leave such rows out with a where: of the score"
+                ) from reason
+        raise ScoreError(f"{where(0)} and the rows of its batch fails: {type(error).__name__}: {error}") from error

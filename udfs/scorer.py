@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -32,9 +32,10 @@ class Scorer:
     of : str, default "text"
         What is scored: "text", "prompt", "completion", or the label of another score.
 
-    Class attributes: `kind` is the name in recipes, SQL and memo tables; `revision` is raised when values change;
-    `value` is the Spark DDL type of one value; `comment` says unit, range and direction in table schemas; `fitted`
-    is True where only an estimator of the same kind makes instances.
+    Class attributes: `kind` is the name in recipes and SQL; `revision` is raised when values change; `value` is the
+    Spark DDL type of one value; `comment` says unit, range and direction in table schemas; `fitted` is True where only
+    an estimator of the same kind makes instances; `alone` is True for costly scores, which are computed in a pass of
+    their own, so that a crash or a failure never costs the values of cheap ones.
     """
 
     kind: ClassVar[str] = ""
@@ -42,6 +43,7 @@ class Scorer:
     revision: ClassVar[int] = 1
     value: ClassVar[str] = "double"
     comment: ClassVar[str] = ""
+    alone: ClassVar[bool] = False
 
     of: str = "text"
 
@@ -56,9 +58,26 @@ class Scorer:
         return ()
 
     @property
-    def unit_rows(self) -> int:
-        """Rows that are computed before the first commit: two cores' work of a minute or two."""
-        return 50_000
+    def width(self) -> int:
+        """Numbers in one value, if that is a vector of a width known beforehand; else 0."""
+        return 0
+
+    @property
+    def input_width(self) -> int:
+        """Numbers that a vector must have to be read, others being undefined; 0 for any, the same in all rows."""
+        return 0
+
+    @property
+    def model_held(self) -> Hashable:
+        """The model that a Python worker holds while it scores; None for none.
+
+        A worker holds one at a time, so scores with different models are computed in passes of their own.
+        """
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        """Return what people want to see of the fitted state, as JSON values: a column of the table `models`."""
+        return {}
 
     def __eq__(self, other: object) -> bool:
         """Same kind and same content; inherited where fields hold arrays, by dataclass(frozen=True, eq=False)."""
@@ -130,6 +149,23 @@ class OnDocuments(Estimator):
     def fits_on(self) -> tuple[str, ...]:
         """The documents."""
         return ("documents",)
+
+
+@dataclass(frozen=True)
+class FittedScore:
+    """A score of a run that can be computed: its name, its fitted scorer, and what its values are kept under.
+
+    `hash_column` is the column of `hashes_<recipe>` with the hash of everything it reads in the end; `where` is its
+    own condition, "" where it is computed for all documents; `current_at` is the version of `memos` at which no value
+    of it was missing, if that is known.
+    """
+
+    name: str
+    scorer: Scorer
+    fingerprint: str
+    hash_column: str
+    where: str = ""
+    current_at: int | None = None
 
 
 class Fold(ABC, Generic[State]):

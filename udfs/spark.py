@@ -1,24 +1,27 @@
 """The Spark edge of every scorer and fold: batches and shipped state; what happens to a batch is in arrow.py.
 
-- `column(scorer)`: an iterator pandas UDF; what SQL gets.
-- `apply(frame, scorer)`: the batch form that jobs use, by `mapInArrow`.
+- `column(scorer)`: an iterator pandas UDF, which is also what SQL gets.
+- `apply(frame, scores)`: the batch form that jobs use: any number of scores in one `mapInArrow` pass.
 - `fold(frame, fold)`: one pass over a table into one small state.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from .arrow import fold_batches, kernel_of, score_batch, without_large
 from .discovery import scorers
+from .encoding import MEMO, MEMO_NAMES, memo_columns
 from .errors import BoundError
-from .scorer import Fold, Scorer
+from .scorer import FittedScore, Fold, Scorer
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -31,32 +34,75 @@ MERGE_GROUPS = 8
 CLOSURE_BYTES = 16_000_000
 
 
-def _apply_batches(scorer: Scorer, keep: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    kernel = kernel_of(scorer)
-    for batch in batches:
-        columns = [without_large(array) for array in batch.columns]
-        value = score_batch(scorer, columns[keep:], columns[0], kernel)
-        yield pa.RecordBatch.from_arrays([*columns[:keep], value], [*batch.schema.names[:keep], "value"])
-
-
-def apply(frame: DataFrame, scorer: Scorer, keep: tuple[str, ...] = ("id", "content_hash")) -> DataFrame:
-    """Score a frame that has `keep` (the id first) and `scorer.inputs`; returns `keep` and `value`.
+def apply(frame: DataFrame, scores: Sequence[FittedScore]) -> DataFrame:
+    """Compute scores in one pass: one row of `MEMO` for every row of the frame and every score that it lacks.
 
     A narrow transformation: rows stay in their partitions and text never crosses a shuffle.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `id`; `missing`, in which bit i says that the row lacks `scores[i]`; the scores' hash columns; and their inputs,
+        but for those that are scores earlier in the list. A row that lacks such a score lacks its input, too.
+    scores : sequence of FittedScore
+        At most 62, each after those it reads.
+
+    Returns
+    -------
+    DataFrame
+        id, content_hash, fingerprint, number, numbers, vector, and `seconds`: those of the kernel, on one row a batch.
 
     Raises
     ------
     BoundError
-        If the fitted state is larger than 16 MB: it travels with every task.
+        If a fitted state is larger than 16 MB: it travels with every task.
     """
-    size = len(pickle.dumps(scorer))
-    if size > CLOSURE_BYTES:
-        raise BoundError(
-            f"the fitted state of {scorer.kind!r} has {size:,} bytes; at most {CLOSURE_BYTES:,} travel with a task"
-        )
-    rows = frame.select(*keep, *scorer.inputs)
-    kept = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in rows.schema.fields[: len(keep)])
-    return rows.mapInArrow(partial(_apply_batches, scorer, len(keep)), f"{kept}, value {scorer.value}")
+    for score in scores:
+        size = len(pickle.dumps(score.scorer))
+        if size > CLOSURE_BYTES:
+            raise BoundError(
+                f"the fitted state of {score.name!r} ({score.scorer.kind}) has {size:,} bytes; at most "
+                f"{CLOSURE_BYTES:,} travel with a task"
+            )
+    names = {s.name for s in scores}
+    inputs = dict.fromkeys(i for s in scores for i in s.scorer.inputs if i not in names)
+    hashes = dict.fromkeys(s.hash_column for s in scores)
+    rows = frame.select("id", "missing", *(f"`{c}`" for c in (*hashes, *inputs)))
+    return rows.mapInArrow(partial(_score_batches, tuple(scores)), f"{MEMO}, seconds double")
+
+
+def _score_batches(scores: Sequence[FittedScore], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    kernels = [kernel_of(s.scorer) for s in scores]
+    read = {i for s in scores for i in s.scorer.inputs}
+    for batch in batches:
+        columns = {n: without_large(a) for n, a in zip(batch.schema.names, batch.columns, strict=True)}
+        missing = columns["missing"].to_numpy()
+        for bit, (score, kernel) in enumerate(zip(scores, kernels, strict=True)):
+            rows = np.flatnonzero(missing >> bit & 1)
+            if not len(rows):
+                continue
+            some = None if len(rows) == len(missing) else pa.array(rows)
+            ids, hashes, *inputs = (
+                columns[c] if some is None else columns[c].take(some)
+                for c in ("id", score.hash_column, *score.scorer.inputs)
+            )
+            start = time.perf_counter()
+            value = score_batch(score.scorer, inputs, ids, kernel, score.name)
+            seconds = np.zeros(len(rows))
+            seconds[0] = time.perf_counter() - start
+            if score.name in read:  # a later score of the pass is computed from it
+                columns[score.name] = value if some is None else _at(value, rows, len(missing))
+            own = pa.repeat(pa.scalar(score.fingerprint), len(rows))
+            yield pa.RecordBatch.from_arrays(
+                [ids, hashes, own, *memo_columns(value), pa.array(seconds)], names=[*MEMO_NAMES, "seconds"]
+            )
+
+
+def _at(value: pa.Array, rows: Any, size: int) -> pa.Array:
+    """Return an array of `size` with the values at `rows`, null elsewhere."""
+    slots = np.full(size, -1)
+    slots[rows] = np.arange(len(rows))
+    return value.take(pa.array(slots, mask=slots < 0))
 
 
 def _to_pandas(value: pa.Array) -> Any:

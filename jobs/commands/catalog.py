@@ -1,4 +1,4 @@
-"""Lists what a recipe may name: scores, selectors, and the recipes that are shipped. Needs no Spark session."""
+"""list: what a recipe may name: scores, selectors, and the recipes that are shipped. Needs no Spark session."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Any
 
 from ...udfs.discovery import scorers
 from ...udfs.scorer import Estimator, OnDocuments
-from ..lake.text_table import text_table
+from ..lake.text_table import Rows, rows_of
 from ..recipe import shipped
 from ..selectors import selectors
 
 
-def catalog(what: str) -> str:
-    """Return the text table of "scores", "selectors" or "recipes".
+def catalog(what: str) -> Rows:
+    """Return a table of "scores", "selectors" or "recipes".
 
     Examples
     --------
-    >>> catalog("scores").splitlines()[0].split()
-    ['kind', 'fitted', 'on', 'value', 'parameters', 'meaning']
+    >>> catalog("scores").columns
+    ('kind', 'fitted on', 'value', 'parameters', 'meaning')
     """
     if what == "scores":
         known: dict[str, Any] = scorers()
         rows = [(k, _fitted_on(c), c.value, _parameters(c), c.comment) for k, c in known.items()]
-        return text_table(("kind", "fitted on", "value", "parameters", "meaning"), rows)
+        return rows_of(("kind", "fitted on", "value", "parameters", "meaning"), rows)
     if what == "selectors":
         found = [(k, _parameters(c), (c.__doc__ or "").strip().split("\n")[0]) for k, c in selectors().items()]
-        return text_table(("kind", "parameters", "what it takes"), found)
+        return rows_of(("kind", "parameters", "what it takes"), found)
     texts = {name: file.read_text(encoding="utf-8") for name, file in shipped().items()}
-    return text_table(("recipe", "what it does"), [(name, _heading(text)) for name, text in texts.items()])
+    return rows_of(("recipe", "what it does"), [(name, _heading(text)) for name, text in texts.items()])
 
 
 def _fitted_on(cls: type) -> str:

@@ -1,23 +1,23 @@
-"""What came and went between two versions of a selection, and the score that moved each row.
+"""diff: rows that came and went between two versions of a selection, and why.
 
 A row moves because it appeared in or left the documents, because its score changed, because `where:` lets it in or
-no longer does, because others rank better, or because more or fewer rows are selected: told apart from the two
-selections and the scores they were made from.
-Left out: which part of an edited recipe moved a row; `lakesift history` names what was edited.
+no longer does, because others rank better, or because more or fewer rows are selected: seen from the two selections
+and the scores they were made from. Left out: which part of an edited recipe moved a row; `lakesift history` names what
+was edited.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import InputError
-from ..inputs.documents import joined_columns
+from ..inputs.documents import ROW_HASH, joined_columns
 from ..inputs.opening import open_documents
 from ..lake.commits import NO_DATA, Commit
 from ..lake.tables import Lake
-from ..lake.text_table import text_table
+from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _ABSENT = object()
 
 
 @dataclass(frozen=True)
-class Side:
+class SelectionVersion:
     """One version of a selection: its rows, and the scores and the version of the documents that it was made from."""
 
     version: int
@@ -40,8 +40,38 @@ class Side:
     documents: int | None
 
 
-def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> str:
-    """Return what came and went between two versions of `selection_<recipe>`, as text.
+@dataclass(frozen=True)
+class Diff:
+    """Counts of rows between two versions; `went_rows` and `came_rows` are the first of each, with their reasons."""
+
+    table: str
+    from_version: int
+    to_version: int
+    went: int
+    came: int
+    stayed: int
+    moved: int
+    went_rows: Rows
+    came_rows: Rows
+
+    def __str__(self) -> str:
+        """Return the diff as text."""
+        lines = [
+            f"{self.table}, version {self.from_version} to {self.to_version}: {self.went:,} rows went, "
+            f"{self.came:,} came, {self.stayed:,} stayed, {self.moved:,} of these at another rank"
+        ]
+        for word, count, rows in (("went", self.went, self.went_rows), ("came", self.came, self.came_rows)):
+            if rows.rows:
+                lines += ["", f"{word} (first {len(rows)} of {count:,}):", str(rows)]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self) | {"went_rows": self.went_rows.to_dict(), "came_rows": self.came_rows.to_dict()}
+
+
+def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> Diff:
+    """Return what came and went between two versions of `selection_<recipe>`.
 
     Parameters
     ----------
@@ -56,34 +86,29 @@ def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> str:
     name = f"selection_{recipe.name}"
     commits = lake.history(name)
     first, second = _two(commits, versions, name)
-    old, new = (_side(lake, recipe, commits, v) for v in (first, second))
+    old, new = (_opened(lake, recipe, commits, v) for v in (first, second))
     before, after = old.rows.selectExpr("id", "rank AS old_rank"), new.rows.selectExpr("id", "rank AS new_rank")
     both = before.join(after, "id", "full_outer")
-    counted = both.selectExpr(
+    counts = both.selectExpr(
         "count_if(new_rank IS NULL) AS went", "count_if(old_rank IS NULL) AS came",
         "count(old_rank + new_rank) AS stayed", "count_if(old_rank <> new_rank) AS moved",
-    ).collect()[0]  # fmt: skip
-    lines = [
-        f"{name}, version {first} to {second}: {counted['went']:,} rows went, {counted['came']:,} came, "
-        f"{counted['stayed']:,} stayed, {counted['moved']:,} of these at another rank"
-    ]
+    ).collect()[0].asDict()  # fmt: skip
     otherwise = {
-        "went": "others rank better" if counted["came"] else "the selection is smaller",
-        "came": "others made room" if counted["went"] else "the selection is larger",
+        "went": "others rank better" if counts["came"] else "the selection is smaller",
+        "came": "others made room" if counts["went"] else "the selection is larger",
     }
+    shown = {}
     for word, missing, order in (("went", "new_rank", "old_rank"), ("came", "old_rank", "new_rank")):
-        found = both.where(f"{missing} IS NULL").orderBy(order).limit(SHOWN).collect()
-        if found:
-            told = _told(lake, recipe, old, new, found, otherwise[word])
-            lines += ["", f"{word} (first {len(found)} of {counted[word]:,}):", told]
-    return "\n".join(lines)
+        rows = both.where(f"{missing} IS NULL").orderBy(order).limit(SHOWN).collect()
+        shown[f"{word}_rows"] = _reasons_table(lake, recipe, old, new, rows, otherwise[word])
+    return Diff(table=name, from_version=first, to_version=second, **counts, **shown)
 
 
 def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, int]:
-    there = [c.version for c in commits]
-    unknown = [v for v in versions if v not in there]
+    known = [c.version for c in commits]
+    unknown = [v for v in versions if v not in known]
     if unknown:
-        span = f"it has {there[-1]} to {there[0]}" if there else "there is no such table: lakesift run makes it"
+        span = f"it has {known[-1]} to {known[0]}" if known else "there is no such table: lakesift run makes it"
         raise InputError(f"{name} has no version {unknown[0]}; {span}")
     if len(versions) > 2:
         raise InputError(f"{len(versions)} versions were given; give two, from and to, or none for the last two")
@@ -94,68 +119,71 @@ def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, in
     return chosen[0], chosen[1]
 
 
-def _side(lake: Lake, recipe: Recipe, commits: list[Commit], version: int) -> Side:
-    note = next((c.metadata for c in commits if c.version <= version and "scores" in c.metadata), None)
+def _opened(lake: Lake, recipe: Recipe, commits: list[Commit], version: int) -> SelectionVersion:
+    metadata = next((c.metadata for c in commits if c.version <= version and "scores" in c.metadata), None)
     rows = lake.read(f"selection_{recipe.name}", version)
-    if note is None:
-        return Side(version, rows, None, None)
-    scores = lake.read(f"scores_{recipe.name}", note["scores"])
-    return Side(version, rows, scores, note["inputs"]["documents"]["version"])
+    if metadata is None:
+        return SelectionVersion(version, rows, None, None)
+    scores = lake.read(f"scores_{recipe.name}", metadata["scores"])
+    return SelectionVersion(version, rows, scores, metadata["inputs"]["documents"]["version"])
 
 
-def _ranked_by(recipe: Recipe, sides: tuple[Side, Side]) -> str | None:
+def _ranked_by(recipe: Recipe, versions: tuple[SelectionVersion, SelectionVersion]) -> str | None:
     """Return the score that the selector ranks by, if both versions have it."""
     for need in recipe.selector.needs:
-        label = need.split(".")[0]
-        if label in recipe.scores and all(s.scores is not None and label in s.scores.columns for s in sides):
-            return need
+        name = need.name.split(".")[0]
+        if name in recipe.scores and all(v.scores is not None and name in v.scores.columns for v in versions):
+            return need.name
     return None
 
 
-def _told(lake: Lake, recipe: Recipe, old: Side, new: Side, found: list[Row], otherwise: str) -> str:
-    """Return a text table of some rows: ranks, the score in both versions, and why each row moved."""
-    ids = [r["id"] for r in found]
+def _reasons_table(
+    lake: Lake, recipe: Recipe, old: SelectionVersion, new: SelectionVersion, rows: list[Row], otherwise: str
+) -> Rows:
+    """Return some rows: ranks, the score in both versions, and why each row moved."""
+    ids = [r["id"] for r in rows]
     by = _ranked_by(recipe, (old, new))
-    then, now = (_values(side, by, ids) for side in (old, new))
-    before, after = (_eligible(lake, recipe, side, ids) for side in (old, new))
-    rows = []
-    for row in found:
+    then, now = (_values(v, by, ids) for v in (old, new)) if ids else ({}, {})
+    before, after = (_eligible(lake, recipe, v, ids) for v in (old, new)) if ids else (set(), set())
+    lines = []
+    for row in rows:
         key = row["id"]
         why = "unknown: the version does not name its scores"
         if old.scores is not None and new.scores is not None:
             change = None if before is None or after is None else (key in before, key in after)
             why = _why(row["new_rank"] is None, then.get(key, _ABSENT), now.get(key, _ABSENT), change) or otherwise
-        rows.append((key, row["old_rank"], row["new_rank"], then.get(key), now.get(key), why))
+        lines.append((key, row["old_rank"], row["new_rank"], then.get(key), now.get(key), why))
     score = by or "score"
-    return text_table(("id", "old rank", "new rank", f"old {score}", f"new {score}", "why"), rows)
+    return rows_of(("id", "old rank", "new rank", f"old {score}", f"new {score}", "why"), lines)
 
 
-def _values(side: Side, by: str | None, ids: list[str]) -> dict[str, Any]:
+def _values(version: SelectionVersion, by: str | None, ids: list[str]) -> dict[str, Any]:
     """Return the score ranked by of those of the ids that were documents in a version."""
     from pyspark.sql import functions as F
 
-    if side.scores is None:
+    if version.scores is None:
         return {}
     value = F.expr(by) if by else F.lit(None)
-    return {r["id"]: r["v"] for r in side.scores.where(F.col("id").isin(ids)).select("id", value.alias("v")).collect()}
+    rows = version.scores.where(F.col("id").isin(ids)).select("id", value.alias("v"))
+    return {r["id"]: r["v"] for r in rows.collect()}
 
 
-def _eligible(lake: Lake, recipe: Recipe, side: Side, ids: list[str]) -> set[str] | None:
+def _eligible(lake: Lake, recipe: Recipe, version: SelectionVersion, ids: list[str]) -> set[str] | None:
     """Return those of the ids for which the recipe's `where:` held; None if the documents of then cannot be read."""
     from pyspark.sql import functions as F
 
-    if side.scores is None or not recipe.where:
+    if version.scores is None or not recipe.where:
         return set(ids)
-    rows = side.scores.where(F.col("id").isin(ids))
+    rows = version.scores.where(F.col("id").isin(ids))
     try:
         documents = open_documents(lake, recipe)
         if documents.named:
-            then = replace(documents, frame=lake.read(recipe.documents.table, side.documents))
-            source = then.frame.select(*joined_columns(then)).where(F.col("id").isin(ids)).drop("row_hash")
+            then = replace(documents, frame=lake.read(recipe.documents.table, version.documents))
+            source = then.frame.select(*joined_columns(then)).where(F.col("id").isin(ids)).drop(ROW_HASH)
             rows = rows.join(source.dropDuplicates(["id"]), "id", "inner")
         return {r["id"] for r in rows.where(recipe.where).select("id").collect()}
     except Exception as error:  # their files are gone, or their columns were others
-        log.debug("the documents of version %s cannot be asked: %s", side.version, error)
+        log.debug("the documents of version %s cannot be asked: %s", version.version, error)
         return None
 
 

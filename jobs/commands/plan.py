@@ -1,14 +1,14 @@
-"""The plan: what a run would read, compute and write. Nothing runs: no table is made or written, no row is read.
+"""plan: what a run would read, compute and write. Nothing runs: no table is made or written, no row is read.
 
 Row counts come from Delta's metadata. What only a run can know (how many rows are pending after the documents have
-changed, what a model will be that is not fitted yet) is said to be unknown.
+changed, the fingerprint of a model that is not fitted yet) is said to be unknown.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import yaml
@@ -17,21 +17,49 @@ from ...udfs.errors import InputError
 from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
 from ..inputs.opening import open_documents, open_target
+from ..inputs.tables import tables_of
 from ..lake.schemas import Table, rejected_lines
 from ..lake.tables import Lake
-from ..lake.text_table import text_table
+from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
-from ..run import tables_of
-from .forecast import UNKNOWN, ingested, origin, steps
+from .predicted_steps import UNKNOWN, ingested, origin_of, predict_steps
 
 
-def plan(lake: Lake, recipe: Recipe, ddl: bool = False) -> str:
-    """Return, as text, the resolved recipe, the tables a run reads, its steps, the tables it writes, and warnings.
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do; `nothing_new` is the run that still stands, or ""."""
 
-    Parameters
-    ----------
-    ddl : bool
-        Return CREATE TABLE statements of all tables that the recipe needs instead: for where jobs may not CREATE.
+    lake: str
+    recipe: str
+    recipe_hash: str
+    resolved: dict[str, Any]
+    reads: Rows
+    steps: Rows
+    writes: Rows
+    warnings: tuple[str, ...]
+    nothing_new: str
+    ddl: str
+
+    def __str__(self) -> str:
+        """Return all of it as text, the resolved recipe as YAML, but for the DDL."""
+        text = yaml.safe_dump(self.resolved, sort_keys=False, allow_unicode=True, width=110)
+        done = [f"run {self.nothing_new} is up to date: a run would do nothing"] if self.nothing_new else []
+        parts = [
+            f"# recipe {self.recipe} ({self.recipe_hash}), lake {self.lake}",
+            *(text, "# reads", str(self.reads), "# steps", str(self.steps), *done),
+            *("# writes", str(self.writes), *(f"warning: {w}" for w in self.warnings)),
+            "(plan: nothing was run or written)",
+        ]
+        return "\n".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        tables = {name: getattr(self, name).to_dict() for name in ("reads", "steps", "writes")}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | tables
+
+
+def plan(lake: Lake, recipe: Recipe) -> Plan:
+    """Return the resolved recipe, the tables a run reads, its steps, the tables it writes with their DDL, and warnings.
 
     Raises
     ------
@@ -39,25 +67,23 @@ def plan(lake: Lake, recipe: Recipe, ddl: bool = False) -> str:
         Whatever would stop the run before its first job: a missing table, an expression that does not fit.
     """
     documents = _documents(lake, recipe)
-    if ddl:
-        return _ddl(lake, recipe, documents)
-    opened = [n for n, t in recipe.targets.items() if not t.source or lake.version(t.table) is not None]
     if documents:
-        for name in opened:
-            open_target(lake, documents, name)
-    parts = [
-        f"# recipe {recipe.name} ({recipe.digest()}), lake {lake.root}",
-        resolved(recipe, documents),
-        "# reads",
-        _reads(lake, recipe),
-        "# steps",
-        steps(lake, recipe, documents),
-        "# writes",
-        _writes(lake, recipe, documents),
-        *(f"warning: {w}" for w in warnings(lake, recipe, documents)),
-        "(plan: nothing was run or written)",
-    ]
-    return "\n".join(parts)
+        for name, target in recipe.targets.items():
+            if not target.source or lake.version(target.table) is not None:
+                open_target(lake, documents, name)
+    steps, nothing_new = predict_steps(lake, recipe, documents)
+    return Plan(
+        lake=lake.root,
+        recipe=recipe.name,
+        recipe_hash=recipe.digest(),
+        resolved=resolved(recipe, documents),
+        reads=_reads(lake, recipe),
+        steps=steps,
+        writes=_writes(lake, recipe, documents),
+        warnings=tuple(warnings(lake, recipe, documents)),
+        nothing_new=nothing_new,
+        ddl=_ddl(lake, recipe, documents),
+    )
 
 
 def _documents(lake: Lake, recipe: Recipe) -> Documents | None:
@@ -71,13 +97,17 @@ def _documents(lake: Lake, recipe: Recipe) -> Documents | None:
 # -- the resolved recipe -----------------------------------------------------------------------------------------------
 
 
-def resolved(recipe: Recipe, documents: Documents | None) -> str:
-    """Return the recipe as YAML with every default written out; labels that were added are marked."""
+def resolved(recipe: Recipe, documents: Documents | None) -> dict[str, Any]:
+    """Return the recipe as JSON values with every default written out."""
+    wheres = recipe.score_where
     body: dict[str, Any] = {
         "name": recipe.name,
         "documents": _block(recipe.documents),
         "targets": {k: _block(t) for k, t in recipe.targets.items()},
-        "scores": {k: {"kind": s.kind, **parameters(s)} for k, s in recipe.scores.items()},
+        "scores": {
+            k: {"kind": s.kind, **parameters(s), **({"where": wheres[k]} if k in wheres else {})}
+            for k, s in recipe.scores.items()
+        },
         "where": recipe.where,
         "select": {"kind": recipe.selector.kind, **_values(recipe.selector)},
         "budget": {k: v for k, v in _values(recipe.budget).items() if v not in (None, "")},
@@ -87,10 +117,8 @@ def resolved(recipe: Recipe, documents: Documents | None) -> str:
         "seed": recipe.seed,
         "keep_versions": recipe.keep_versions,
     }
-    text = yaml.safe_dump(json.loads(json.dumps(body, default=str)), sort_keys=False, allow_unicode=True, width=110)
-    for label in recipe.hidden:
-        text += f"# {label} was added to measure length; it is not a column of the selection\n"
-    return text
+    plain: dict[str, Any] = json.loads(json.dumps(body, default=str))
+    return plain
 
 
 def _values(item: Any) -> dict[str, Any]:
@@ -98,24 +126,24 @@ def _values(item: Any) -> dict[str, Any]:
 
 
 def _block(item: Any) -> dict[str, Any]:
-    made = {k: v for k, v in _values(item).items() if k != "source" and v != ""}
+    block = {k: v for k, v in _values(item).items() if k != "source" and v != ""}
     if item.source:
-        made["from"] = {k: v for k, v in asdict(item.source).items() if v}
-    return made
+        block["from"] = {k: v for k, v in asdict(item.source).items() if v}
+    return block
 
 
 # -- reads and writes --------------------------------------------------------------------------------------------------
 
 
-def _reads(lake: Lake, recipe: Recipe) -> str:
+def _reads(lake: Lake, recipe: Recipe) -> Rows:
     uses = [("documents", recipe.documents.table, recipe.documents.source)]
     uses += [(f"target {n}", t.table, t.source) for n, t in recipe.targets.items()]
     rows = []
     for use, table, source in uses:
         version = _version(lake, table)
-        made_of = "" if source is None else origin(lake, source)
-        rows.append((use, lake.ref(table), version, _rows(lake, table, version), made_of))
-    return text_table(("use", "table", "version", "rows", "ingested from"), rows)
+        came_from = "" if source is None else origin_of(lake, source)
+        rows.append((use, lake.ref(table), version, _count(lake, table, version), came_from))
+    return rows_of(("use", "table", "version", "rows", "ingested from"), rows)
 
 
 def _version(lake: Lake, table: str) -> str:
@@ -123,11 +151,11 @@ def _version(lake: Lake, table: str) -> str:
         version = lake.version(table)
     except InputError:
         return "none (not pinned)"
-    return "not there yet" if version is None else str(version)
+    return "does not exist yet" if version is None else str(version)
 
 
-def _rows(lake: Lake, table: str, version: str) -> int | str:
-    """Return the rows of a Delta table where its metadata tells, without a scan."""
+def _count(lake: Lake, table: str, version: str) -> int | str:
+    """Return the rows of a Delta table where its metadata has them, without a scan."""
     if not version.isdigit():
         return UNKNOWN
     count = f"SELECT count(*) AS n FROM {lake.ref(table)} VERSION AS OF {version}"
@@ -135,38 +163,41 @@ def _rows(lake: Lake, table: str, version: str) -> int | str:
     return UNKNOWN if "Scan parquet" in physical else int(lake.spark.sql(count).collect()[0]["n"])
 
 
-def _writes(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
+def _writes(lake: Lake, recipe: Recipe, documents: Documents | None) -> Rows:
     names = [t.name for t in tables_of(recipe, documents)]
     names += ingested(recipe)
     names += [] if documents else [f"selection_{recipe.name}"]
-    made = {n: lake.version(n) for n in dict.fromkeys(names)}
-    rows = [(lake.ref(n), "made by the run" if v is None else f"version {v}") for n, v in made.items()]
-    return text_table(("table", "now"), rows)
+    versions = {n: lake.version(n) for n in dict.fromkeys(names)}
+    rows = [(lake.ref(n), "made by the run" if v is None else f"version {v}") for n, v in versions.items()]
+    return rows_of(("table", "now"), rows)
 
 
 def _ddl(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
+    """Return CREATE TABLE statements of all tables that the recipe needs: for where jobs may not CREATE."""
     tables: list[Table] = [*(rejected_lines(t) for t in ingested(recipe)), *tables_of(recipe, documents)]
-    made = [f"{t.ddl(lake.ref(t.name))};" for t in tables]
+    statements = [f"{t.ddl(lake.ref(t.name))};" for t in tables]
     for name in ingested(recipe):
         if lake.version(name) is None:
-            made.append(f"-- {lake.ref(name)}: its columns are those of its files and are not known before ingest")
+            statements.append(f"-- {lake.ref(name)}: its columns are those of its files, not known before ingest")
     if documents is None:
         selection = lake.ref(f"selection_{recipe.name}")
         table = recipe.documents.table
-        made.append(f"-- {selection}: keeps columns of {table}, which is not there yet; plan again after ingest")
-    return "\n\n".join(made)
+        statements.append(
+            f"-- {selection}: keeps columns of {table}, which does not exist yet; plan again after ingest"
+        )
+    return "\n\n".join(statements)
 
 
 def warnings(lake: Lake, recipe: Recipe, documents: Documents | None) -> list[str]:
     """Return what a careful reader of the plan should know."""
-    made = []
+    found = []
     scheme = re.match(r"(s3[an]?):/", lake.root)
     if scheme and not lake.spark.conf.get(f"spark.delta.logStore.{scheme[1]}.impl", None):
-        made.append(f"{lake.root} is an object store without a multi-writer log store: run one driver at a time")
+        found.append(f"{lake.root} is an object store without a multi-writer log store: run one driver at a time")
     if documents and documents.state.version is None:
-        made.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")
+        found.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")
     if documents and recipe.budget.rows and str(documents.state.version).isdigit():
-        rows = _rows(lake, recipe.documents.table, str(documents.state.version))
+        rows = _count(lake, recipe.documents.table, str(documents.state.version))
         if isinstance(rows, int) and rows < recipe.budget.rows:
-            made.append(f"the budget is {recipe.budget.rows:,} rows, the documents are {rows:,}: all will be taken")
-    return made
+            found.append(f"the budget is {recipe.budget.rows:,} rows, the documents are {rows:,}: all will be taken")
+    return found

@@ -1,4 +1,4 @@
-"""The report: a selection beside its controls and its pool: shares, lengths, scores, and held-out bits per byte.
+"""report: a selection beside its controls and its pool: shares, lengths, scores, and held-out bits per byte.
 
 Evidence, not proof: one draw of each control. Held-out bits per byte (methods: ZIP-FIT): a byte 5-gram model is fitted
 on each set at equal bytes and read on the held-out half of the target; lower means closer to the target. Sets larger
@@ -9,27 +9,30 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict, dataclass
 from functools import reduce
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...udfs.errors import InputError
 from ...udfs.kernels.ngram_model import held_out_bits_per_byte
-from ...udfs.kernels.statistics import quantiles, spearman
-from ..choice import collect_small
-from ..inputs.documents import Documents
-from ..inputs.opening import open_documents, open_target, target_texts
-from ..lake.commits import Commit
-from ..lake.session import compiled
+from ...udfs.kernels.quantiles import quantiles
+from ..hashes import last_hashes
+from ..inputs.documents import ROW_HASH
+from ..inputs.hashing import quoted
+from ..inputs.opening import open_documents, open_targets, target_texts
+from ..inputs.run import Run, one_row_per_id
+from ..lake.manifest import Manifest
 from ..lake.tables import Lake
 from ..lake.text_table import text_table
+from ..lake.tuning import collect_small, compiled
 from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    import pandas as pd
+    from pyspark.sql import Column, DataFrame
 
 #: Rows of one set whose scores are described, and texts that a model is fitted on; chosen by id hash.
 SCORE_ROWS, TEXT_ROWS = 50_000, 5_000
@@ -40,8 +43,39 @@ VALUES = 12
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def report(lake: Lake, recipe: Recipe) -> str:
-    """Return the report as text, and write it as `report_<recipe>.json` beside the tables of a folder lake.
+@dataclass(frozen=True)
+class Report:
+    """A selection beside its pool and controls; `sets` names these, every mapping below has their names as keys.
+
+    `shares` is by column and value; `quantiles` (of QUANTILES) and `rows` by set; `correlation_with_length` is
+    Spearman's, in a sample of the pool; `held_out_bits_per_byte` is by target. Undefined numbers are None.
+    """
+
+    recipe: str
+    run_id: str | None
+    selection_version: int | None
+    counts: dict[str, Any]
+    sets: tuple[str, ...]
+    shares: dict[str, dict[str, dict[str, float]]]
+    rows: dict[str, int]
+    quantiles: dict[str, dict[str, list[float | None]]]
+    correlation_with_length: dict[str, float | None]
+    length: str
+    pool_sample: int
+    held_out_bits_per_byte: dict[str, dict[str, Any]]
+
+    def __str__(self) -> str:
+        """Return the report as text."""
+        return _text(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), allow_nan=False, default=_plain))
+        return plain
+
+
+def report(lake: Lake, recipe: Recipe) -> Report:
+    """Compare the newest selection with its pool and its controls.
 
     Raises
     ------
@@ -49,35 +83,35 @@ def report(lake: Lake, recipe: Recipe) -> str:
         If the recipe has not been run in this lake.
     """
     selection = lake.state(f"selection_{recipe.name}")
-    newest = selection.last_write
-    if newest is None:
+    last = selection.last_write
+    if last is None:
         raise InputError(
             f"there is no selection of {recipe.name} in {lake.root}; do this first: lakesift run {recipe.name}"
         )
-    with compiled(lake.spark, newest.metadata.get("counts", {}).get("documents", 0)):
-        body = _body(lake, recipe, newest) | {"selection_version": selection.version}
-    folder = Path(lake.root) if lake.local else Path()
-    path = folder / f"report_{recipe.name}.json"
-    path.write_text(json.dumps(body, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
-    return _text(recipe, body) + f"\n\nwritten to {path}"
+    with compiled(lake.spark, last.metadata.get("counts", {}).get("documents", 0)):
+        run = _opened(lake, recipe)
+        members = _members(lake, recipe, last.rows or DRIVER_ROWS)
+        sets = ("pool", "selection", *recipe.controls)
+        described = _scores(run, members)
+        judged = [name for name, t in recipe.targets.items() if t.held_out]
+        texts = _texts(run, members, sets, described["rows"]) if judged else {}
+        return Report(
+            recipe=recipe.name,
+            run_id=last.metadata.get("run_id"),
+            selection_version=selection.version,
+            counts=last.metadata.get("counts", {}),
+            sets=sets,
+            shares={c: _shares(run, members, c) for c in recipe.shares},
+            held_out_bits_per_byte={name: _evidence(run, name, texts) for name in judged},
+            **described,
+        )
 
 
-def _body(lake: Lake, recipe: Recipe, newest: Commit) -> dict[str, Any]:
+def _opened(lake: Lake, recipe: Recipe) -> Run:
+    """Return the run's inputs, opened again: the hashes say which row of a repeated id was taken."""
     documents = open_documents(lake, recipe)
-    members = _members(lake, recipe, newest.rows or DRIVER_ROWS)
-    sets = ["pool", "selection", *recipe.controls]
-    described = _scores(lake, recipe, members)
-    judged = [name for name, t in recipe.targets.items() if t.held_out]
-    texts = _texts(documents, members, sets, described["rows"]) if judged else {}
-    return {
-        "recipe": recipe.name,
-        "run_id": newest.metadata.get("run_id"),
-        "counts": newest.metadata.get("counts", {}),
-        "sets": sets,
-        "shares": {c: _shares(documents, members, c) for c in recipe.shares},
-        **described,
-        "held_out_bits_per_byte": {name: _evidence(lake, documents, name, texts) for name in judged},
-    }
+    manifest = Manifest(recipe.name, recipe.digest())
+    return Run(lake, recipe, documents, last_hashes(lake, documents), manifest, open_targets(lake, documents))
 
 
 def _plain(value: Any) -> Any:
@@ -97,12 +131,12 @@ def _members(lake: Lake, recipe: Recipe, rows: int) -> DataFrame:
     return collect_small(chosen, (1 + len(recipe.controls)) * rows)
 
 
-def _shares(documents: Documents, members: DataFrame, column: str) -> dict[str, dict[str, float]]:
+def _shares(run: Run, members: DataFrame, column: str) -> dict[str, dict[str, float]]:
     """Return set -> value -> share of rows."""
     from pyspark.sql import functions as F
 
-    value = F.coalesce(F.col(f"`{column}`").cast("string"), F.lit("(null)")).alias("value")
-    rows = documents.frame.select(F.expr(documents.id).alias("id"), value).where("id IS NOT NULL")
+    value = F.coalesce(F.col(quoted(column)).cast("string"), F.lit("(null)")).alias("value")
+    rows = _rows(run, value)
     pool = rows.groupBy(F.lit("pool").alias("set"), "value").count()
     picked = rows.join(F.broadcast(members), "id", "inner").groupBy("set", "value").count()
     made: dict[str, dict[str, float]] = {}
@@ -111,19 +145,30 @@ def _shares(documents: Documents, members: DataFrame, column: str) -> dict[str, 
     return {s: {v: n / sum(counts.values()) for v, n in counts.items()} for s, counts in made.items()}
 
 
+def _rows(run: Run, *columns: Column) -> DataFrame:
+    """Return id and columns of the documents, one row per id."""
+    from pyspark.sql import functions as F
+
+    documents = run.documents
+    keys = [F.expr(documents.id).alias("id")]
+    if run.hashes.summary.duplicates:
+        keys.append(F.expr(documents.row_hash).alias(ROW_HASH))
+    return one_row_per_id(run, documents.frame.select(*keys, *columns))
+
+
 def _sampled(salt: str, most: int, count: int) -> str:
     """Return SQL that about `most` of `count` ids pass: a threshold on a hash, not an order over all rows."""
     return f"pmod(xxhash64(id, '{salt}'), 1000000) < {math.ceil(1e6 * min(1.0, most / max(1, count)))}"
 
 
-def _scores(lake: Lake, recipe: Recipe, members: DataFrame) -> dict[str, Any]:
+def _scores(run: Run, members: DataFrame) -> dict[str, Any]:
     """Return quantiles of every numeric score in every set, and each one's rank correlation with length in the pool."""
     from pyspark.sql import functions as F
 
-    table = lake.read(f"scores_{recipe.name}")
+    table = run.lake.read(f"scores_{run.recipe.name}")
     numeric = ("double", "float", "bigint", "int")
-    labels = [f.name for f in table.schema.fields[2:] if f.dataType.simpleString() in numeric]
-    columns = [F.col(f"`{c}`").cast("double").alias(c) for c in labels]
+    names = [f.name for f in table.schema.fields[2:] if f.dataType.simpleString() in numeric]
+    columns = [F.col(quoted(c)).cast("double").alias(c) for c in names]
     sizes = {r["set"]: r["count"] for r in members.groupBy("set").count().collect()}
     total = table.count()
     scores = collect_small(table.select("id", *columns), total)
@@ -132,25 +177,34 @@ def _scores(lake: Lake, recipe: Recipe, members: DataFrame) -> dict[str, Any]:
     inside = scores.join(F.broadcast(reduce(lambda a, b: a.unionByName(b), some)), "id", "inner")
     picked = inside.drop("id").toPandas()
     frames = {"pool": pool, **{s: picked[picked["set"] == s] for s in sizes}}
-    length = recipe.length_label()
+    length = run.recipe.length_name()
     return {
         "rows": {"pool": total, **sizes},
         "quantiles": {
-            label: {s: [_number(v) for v in quantiles(f[label].to_numpy(), QUANTILES)] for s, f in frames.items()}
-            for label in labels
+            name: {s: [_number(v) for v in quantiles(f[name].to_numpy(), QUANTILES)] for s, f in frames.items()}
+            for name in names
         },
-        "correlation_with_length": {c: _number(spearman(pool[c], pool[length])) for c in labels if c != length},
+        "correlation_with_length": {c: _number(_rank_correlation(pool, c, length)) for c in names if c != length},
         "length": length,
         "pool_sample": len(pool),
     }
 
 
-def _texts(documents: Documents, members: DataFrame, sets: list[str], rows: dict[str, int]) -> dict[str, list[str]]:
+def _rank_correlation(frame: pd.DataFrame, x: str, y: str) -> float:
+    """Return Spearman's correlation of two columns over rows that have both; NaN below two rows or if one is constant.
+
+    Ranks and Pearson, because pandas needs scipy for method="spearman" of two columns; ties share their mean rank.
+    """
+    ranks = frame[[x, y]].dropna().rank()
+    return float(ranks.corr().to_numpy()[0, 1])
+
+
+def _texts(run: Run, members: DataFrame, sets: tuple[str, ...], rows: dict[str, int]) -> dict[str, list[str]]:
     """Return about TEXT_ROWS texts of each set at most, in order of their id hash: two passes for all sets."""
     from pyspark.sql import functions as F
 
-    text = F.substring(F.expr(f"CAST(({documents.recipe.documents.text}) AS STRING)"), 1, TEXT_CHARS).alias("text")
-    source = documents.frame.select(F.expr(documents.id).alias("id"), text).where("id IS NOT NULL AND text IS NOT NULL")
+    text = F.substring(F.expr(f"CAST(({run.recipe.documents.text}) AS STRING)"), 1, TEXT_CHARS).alias("text")
+    source = _rows(run, text).where("text IS NOT NULL")
     most = TEXT_ROWS * 6 // 5
     some = [members.where(F.col("set") == s).where(_sampled("text", most, rows.get(s, 0))) for s in sets[1:]]
     picked = source.join(F.broadcast(reduce(lambda a, b: a.unionByName(b), some)), "id", "inner")
@@ -164,16 +218,12 @@ def _texts(documents: Documents, members: DataFrame, sets: list[str], rows: dict
     return made
 
 
-def _evidence(lake: Lake, documents: Documents, target: str, texts: dict[str, list[str]]) -> dict[str, Any]:
+def _evidence(run: Run, target: str, texts: dict[str, list[str]]) -> dict[str, Any]:
     """Return held-out bits per byte of a byte 5-gram model fitted on each set at equal bytes."""
-    frame, _ = open_target(lake, documents, target)
-    held_out = [
-        r["text"] for r in target_texts(frame, documents, target, held_out=True).limit(TEXT_ROWS).collect() if r["text"]
-    ]
+    rows = target_texts(run.targets[target].frame, run.documents, target, held_out=True)
+    held_out = [r["text"] for r in rows.limit(TEXT_ROWS).collect() if r["text"]]
     if not held_out:
-        raise InputError(
-            f"targets.{target}.held_out leaves no row of {documents.recipe.targets[target].table}; loosen it"
-        )
+        raise InputError(f"targets.{target}.held_out leaves no row of {run.recipe.targets[target].table}; widen it")
     size = min(FIT_BYTES, *(sum(len(t.encode("utf-8", "replace")) for t in part) for part in texts.values()))
     return {
         "bytes": size,
@@ -182,30 +232,29 @@ def _evidence(lake: Lake, documents: Documents, target: str, texts: dict[str, li
     }
 
 
-def _text(recipe: Recipe, body: dict[str, Any]) -> str:
-    counts = body["counts"]
-    sets: list[str] = body["sets"]
+def _text(report: Report) -> str:
+    counts, sets = report.counts, report.sets
     parts = [
-        f"report of {recipe.name}, selection version {body['selection_version']}, run {body['run_id']}",
+        f"report of {report.recipe}, selection version {report.selection_version}, run {report.run_id}",
         f"{counts.get('documents', 0):,} documents, {counts.get('ineligible', 0):,} ineligible, "
         f"{counts.get('unranked', 0):,} without the score, {counts.get('selected', 0):,} selected; "
         "one draw of each control",
     ]
-    for column, made in body["shares"].items():
-        top = sorted({v for s in made.values() for v in s}, key=lambda v: (-made.get("selection", {}).get(v, 0), v))
-        rows = [(v, *(f"{made.get(s, {}).get(v, 0):.3f}" for s in sets)) for v in top[:VALUES]]
-        parts += ["", f"share of rows by {column}" + (f" (first {VALUES} of {len(top)})" if len(top) > VALUES else "")]
-        parts.append(text_table((column, *sets), rows))
-    for label, made in body["quantiles"].items():
-        rows = [(s, body["rows"].get(s), *made.get(s, ())) for s in sets]
-        parts += ["", f"{label}: quantiles", text_table(("set", "rows", *(f"{q:g}" for q in QUANTILES)), rows)]
-    parts += ["", f"rank correlation (Spearman) with {body['length']} in the pool, {body['pool_sample']:,} rows"]
-    parts.append(text_table(("score", "correlation"), [(k, v) for k, v in body["correlation_with_length"].items()]))
-    for target, made in body["held_out_bits_per_byte"].items():
+    for column, shares in report.shares.items():
+        values = sorted({v for s in shares.values() for v in s}, key=lambda v: (-shares["selection"].get(v, 0), v))
+        rows = [(v, *(f"{shares.get(s, {}).get(v, 0):.3f}" for s in sets)) for v in values[:VALUES]]
+        more = f" (first {VALUES} of {len(values)})" if len(values) > VALUES else ""
+        parts += ["", f"share of rows by {column}{more}", text_table((column, *sets), rows)]
+    for name, by_set in report.quantiles.items():
+        lines = [(s, report.rows.get(s), *by_set.get(s, ())) for s in sets]
+        parts += ["", f"{name}: quantiles", text_table(("set", "rows", *(f"{q:g}" for q in QUANTILES)), lines)]
+    parts += ["", f"rank correlation (Spearman) with {report.length} in the pool, {report.pool_sample:,} rows"]
+    parts.append(text_table(("score", "correlation"), list(report.correlation_with_length.items())))
+    for target, found in report.held_out_bits_per_byte.items():
         parts += [
             "",
-            f"held-out bits per byte on {made['held_out_rows']:,} held-out rows of {target}, byte 5-gram model fitted "
-            f"on {made['bytes']:,} bytes of each set (lower = closer)",
-            text_table(("set", "bits per byte"), [(s, made["bits"].get(s)) for s in sets]),
+            f"held-out bits per byte on {found['held_out_rows']:,} held-out rows of {target}, byte 5-gram model fitted "
+            f"on {found['bytes']:,} bytes of each set (lower = closer)",
+            text_table(("set", "bits per byte"), [(s, found["bits"].get(s)) for s in sets]),
         ]
     return "\n".join(parts)

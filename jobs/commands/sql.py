@@ -1,4 +1,4 @@
-"""SQL over the lake's tables by their names, with every scorer that needs no fitting as a function.
+"""sql: a query over the lake's tables by their names, with every scorer that needs no fitting as a function.
 
 Left out: large results; `lakesift export`, or Spark itself, writes those.
 """
@@ -6,12 +6,13 @@ Left out: large results; `lakesift export`, or Spark itself, writes those.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import InputError
 from ...udfs.spark import register_all
 from ..lake.tables import Lake
-from ..lake.text_table import text_table
+from ..lake.text_table import Rows, rows_of, text_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -20,8 +21,27 @@ if TYPE_CHECKING:
 SHOWN_ROWS, SHOWN_CHARACTERS = 1_000, 80
 
 
-def query(lake: Lake, sql: str) -> str:
-    """Run SQL over the lake's tables by name and return up to 1 000 rows as a text table.
+@dataclass(frozen=True)
+class QueryResult:
+    """The first rows of a query; `more` tells whether there are others."""
+
+    rows: Rows
+    more: bool
+
+    def __str__(self) -> str:
+        """Return the text table, cells in one line each."""
+        table = text_table(self.rows.columns, ([_cell(value) for value in row] for row in self.rows.rows))
+        if self.more:
+            return f"{table}\n(the first {SHOWN_ROWS:,} rows; there are more: add a condition or a LIMIT)"
+        return f"{table}\n({len(self.rows)} rows)"
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Return JSON values."""
+        return self.rows.to_dict()
+
+
+def query(lake: Lake, sql: str) -> QueryResult:
+    """Run SQL over the lake's tables by name and return up to 1 000 rows.
 
     Every scorer that needs no fitting is a function: `SELECT id, compression_ratio(text) FROM corpus`. Cells are cut
     at 80 characters.
@@ -31,23 +51,35 @@ def query(lake: Lake, sql: str) -> str:
     InputError
         If the query is wrong: in one sentence.
     """
-    spark = lake.spark
-    register_all(spark)
-    if not lake.schema:
-        for name in lake.tables():
-            if re.search(rf"\b{re.escape(name)}\b", sql, re.I):
-                lake.read(name).createOrReplaceTempView(f"`{name}`")
     try:
-        if lake.schema:
-            spark.sql(f"USE {lake.schema}")
-        frame = spark.sql(sql)
+        register(lake, sql)
+        frame = lake.spark.sql(sql)
         rows = _shown(frame).take(SHOWN_ROWS + 1)
     except Exception as error:
         raise _sentence(error, lake) from error
-    text = text_table(frame.columns, ([_cell(value) for value in row] for row in rows[:SHOWN_ROWS]))
-    if len(rows) > SHOWN_ROWS:
-        return f"{text}\n(the first {SHOWN_ROWS:,} rows; there are more: add a condition or a LIMIT)"
-    return f"{text}\n({len(rows)} rows)"
+    return QueryResult(rows_of(frame.columns, rows[:SHOWN_ROWS]), len(rows) > SHOWN_ROWS)
+
+
+def register(lake: Lake, sql: str = "") -> list[str]:
+    """Make the lake's tables known to Spark SQL by their names, and every scorer that needs no fitting a function.
+
+    Parameters
+    ----------
+    sql : str, optional
+        Only tables that this query names; all of them without it.
+
+    Returns
+    -------
+    list of str
+        Names of tables and functions.
+    """
+    spark, tables = lake.spark, [n for n in lake.tables() if not sql or re.search(rf"\b{re.escape(n)}\b", sql, re.I)]
+    if lake.schema:
+        spark.sql(f"USE {lake.schema}")
+    else:
+        for name in tables:
+            lake.read(name).createOrReplaceTempView(f"`{name}`")
+    return [*tables, *register_all(spark)]
 
 
 def _shown(frame: DataFrame) -> DataFrame:

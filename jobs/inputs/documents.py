@@ -1,86 +1,104 @@
-"""The documents of a recipe as a pinned frame: checked expressions, hashes, kept columns. No job starts here."""
+"""The documents of a recipe as a pinned frame: their id, inputs and hashes as SQL. No job starts here."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ...udfs.scorer import DOCUMENT_INPUTS, digest
 from ..lake.commits import TableState
 from ..recipe import Recipe
+from .hashing import encode_all, hash_sql, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+#: The row hash beside source columns, which may be called anything that a table can hold: no blanks.
+ROW_HASH = "row hash"
 #: A slice of documents is a range of these buckets of the id hash.
 BUCKETS = 65_536
 
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents of one run, pinned: `frame` is the source at its version, `keep` is output name -> SQL."""
+    """The documents of one run, pinned: `frame` is the table at its version, `keep` is output name -> SQL.
+
+    `named` are the source columns that `where:`, selectors and the report name.
+    """
 
     frame: DataFrame
     state: TableState
     recipe: Recipe
     keep: dict[str, str]
     named: tuple[str, ...]
-    repeated: bool = False  # whether some id stands in more than one row; known after the key pass
 
     @property
     def id(self) -> str:
         """SQL of the id, as a string."""
         return f"CAST(({self.recipe.documents.id}) AS STRING)"
 
+    @property
+    def bucket(self) -> str:
+        """SQL of the bucket of the id hash."""
+        return bucket_of(self.id)
+
     def inputs(self, names: tuple[str, ...]) -> list[str]:
         """Return SQL for document inputs and source columns, aliased by their names."""
         documents = self.recipe.documents
-        return [f"{text_of(getattr(documents, n))} AS {n}" if n in DOCUMENT_INPUTS else f"`{n}`" for n in names]
+        return [f"{text_of(getattr(documents, n))} AS {n}" if n in DOCUMENT_INPUTS else quoted(n) for n in names]
 
+    @cached_property
     def hashes(self) -> dict[str, str]:
-        """Return, per distinct set of document inputs, the name and SQL of its content hash."""
+        """Per distinct set of document inputs, the name and SQL of its content hash."""
         return {
-            hash_name(s): _hash(
-                [
-                    f"CAST(({getattr(self.recipe.documents, n)}) AS STRING)" if n in DOCUMENT_INPUTS else f"`{n}`"
-                    for n in s
-                ]
-            )
-            for s in self.recipe.input_sets()
+            hash_name(names): hash_sql(encode_all(self.frame, [self._plain(n) for n in names]))
+            for names in self.recipe.input_sets()
         }
 
+    @cached_property
     def row_hash(self) -> str:
-        """Return SQL of the hash of id, text and every source column that the recipe names or keeps."""
-        types = {f.name: f.dataType.simpleString() for f in self.frame.schema}
-        extra = [*self.keep.values(), *(f"`{c}`" for c in self.named)]
-        # xxhash64 refuses maps; their JSON stands for them.
-        safe = [
-            f"to_json(struct({e}))" if "map<" in str(types.get(e.strip("`"), "map<")) else e
-            for e in dict.fromkeys(extra)
-        ]
-        texts = [f"({t})" for n in DOCUMENT_INPUTS if (t := getattr(self.recipe.documents, n))]
-        return _hash([self.id, *texts, *safe])
+        """SQL of the hash of id, texts and every source column that the recipe names or keeps.
+
+        Inputs of scores stand in it by their own hashes, so that a text is hashed once.
+        """
+        hashed = {n for names in self.recipe.input_sets() for n in names}
+        others = [self._plain(n) for n in DOCUMENT_INPUTS if n not in hashed and getattr(self.recipe.documents, n)]
+        others += [*self.keep.values(), *(quoted(c) for c in self.named)]
+        known = {quoted(n) if n not in DOCUMENT_INPUTS else quoted(getattr(self.recipe.documents, n)) for n in hashed}
+        texts = {f.name for f in self.frame.schema if f.dataType.simpleString() == "string"}
+        known &= {quoted(n) for n in texts} | {quoted(n) for n in self.recipe.source_columns()}
+        extra = [sql for sql in dict.fromkeys(others) if sql not in known]
+        return hash_sql([*encode_all(self.frame, [self.id]), *self.hashes.values(), *encode_all(self.frame, extra)])
 
     def expressions(self) -> str:
-        """Return what the key pass depends on beside the data itself."""
-        return digest([self.id, self.hashes(), self.row_hash()])
+        """Return what hashes depend on beside the data itself: SQL and the types of the columns."""
+        types = [(f.name, f.dataType.simpleString()) for f in self.frame.schema]
+        return digest([self.id, self.hashes, self.row_hash, types])
+
+    def _plain(self, name: str) -> str:
+        """Return SQL of a document input before it is checked to be UTF-8, or of a source column."""
+        return f"CAST(({getattr(self.recipe.documents, name)}) AS STRING)" if name in DOCUMENT_INPUTS else quoted(name)
 
 
 def hash_name(names: tuple[str, ...]) -> str:
-    """Return the column of hashes that holds the content hash of these inputs.
+    """Return the column of hashes that holds the content hash of these inputs; another one for any other inputs.
 
     Examples
     --------
     >>> hash_name(("text",)), hash_name(("text", "my vector"))
-    ('hash_text', 'hash_text_my_vector')
+    ('hash_text', 'hash_text_my_vector_7af43f35')
     """
-    return "hash_" + "_".join(re.sub(r"\W", "_", n) for n in names)
+    words = ["hash", *(re.sub(r"\W", "_", n) for n in names)]
+    if not set(names) <= set(DOCUMENT_INPUTS):  # a source column may be called anything
+        words.append(digest(list(names))[:8])
+    return "_".join(words)
 
 
-def _hash(parts: list[str]) -> str:
-    # xxhash64('a', NULL) = xxhash64(NULL, 'a'): null flags tell them apart.
-    return f"xxhash64({', '.join(f'{p} IS NULL, {p}' for p in parts)})"
+def bucket_of(id_sql: str) -> str:
+    """Return SQL of the bucket, 0 to BUCKETS - 1, of an id."""
+    return f"pmod(xxhash64({id_sql}), {BUCKETS})"
 
 
 def text_of(sql: str) -> str:
@@ -90,9 +108,9 @@ def text_of(sql: str) -> str:
 
 
 def joined_columns(documents: Documents) -> list[Column]:
-    """Return the source columns that stand beside scores in `where:` and selectors: labels and the id win over them."""
+    """Return the source columns that stand beside scores in `where:` and selectors; names of scores and the id win."""
     from pyspark.sql import functions as F
 
-    taken = {"id", "content_hash", *(label.lower() for label in documents.recipe.scores)}
-    columns = [F.expr(documents.id).alias("id"), F.expr(documents.row_hash()).alias("row_hash")]
-    return columns + [F.col(f"`{c}`") for c in documents.frame.columns if c.lower() not in taken | {"row_hash"}]
+    taken = {"id", "content_hash", *(name.lower() for name in documents.recipe.scores)}
+    columns = [F.expr(documents.id).alias("id"), F.expr(documents.row_hash).alias(ROW_HASH)]
+    return columns + [F.col(quoted(c)) for c in documents.frame.columns if c.lower() not in taken]

@@ -14,7 +14,8 @@ from ..lake.tables import Lake
 from ..ranking.sort_keys import number
 from ..recipe import Recipe
 from ..recipe.recipe import mentions
-from .documents import Documents, joined_columns, text_of
+from .documents import ROW_HASH, Documents, joined_columns, text_of
+from .run import Target
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -147,7 +148,7 @@ def check_where(documents: Documents) -> None:
     recipe = documents.recipe
     labels = ", ".join(f"CAST(NULL AS {s.value}) AS `{k}`" for k, s in recipe.scores.items())
     spark = documents.frame.sparkSession
-    empty = documents.frame.limit(0).select(*joined_columns(documents)).drop("row_hash")
+    empty = documents.frame.limit(0).select(*joined_columns(documents)).drop(ROW_HASH)
     both = empty.crossJoin(spark.sql(f"SELECT {labels} LIMIT 0"))
     if recipe.where:
         analyse_condition(both, recipe.where, "where")
@@ -159,7 +160,7 @@ def check_where(documents: Documents) -> None:
             analyse(both, need if "." in need else f"`{need}`", name)
         if by := getattr(chooser, "by", None):
             number(both, by)
-    count = recipe.budget.count
+    count = recipe.budget.length
     if count and recipe.scores[count].value not in ("int", "bigint"):
         raise RecipeError(
             f"budget: count is {count!r}, which is {recipe.scores[count].value}; a label that counts tokens is needed, "
@@ -184,3 +185,8 @@ def target_texts(frame: DataFrame, documents: Documents, name: str, held_out: bo
     condition = target.held_out if held_out else target.where
     rows = frame.where(condition) if condition else frame
     return rows.selectExpr(f"{text_of(target.text)} AS text")
+
+
+def open_targets(lake: Lake, documents: Documents) -> dict[str, Target]:
+    """Return every target of the recipe, pinned and checked."""
+    return {name: Target(*open_target(lake, documents, name)) for name in documents.recipe.targets}

@@ -43,6 +43,10 @@ class Commit:
     rows: int | None
     timestamp: int = 0  # milliseconds since 1970, UTC
 
+    def says(self, wanted: Mapping[str, Any]) -> bool:
+        """Tell whether the commit's metadata holds all of this."""
+        return all(self.metadata.get(key) == value for key, value in wanted.items())
+
 
 @dataclass(frozen=True)
 class TableState:

@@ -1,4 +1,4 @@
-"""What a run says of itself: steps, inputs with versions and digests, fingerprints, packages; JSON in `runs`."""
+"""A run's account of itself: steps, inputs with versions and digests, fingerprints, packages; JSON in `runs`."""
 
 from __future__ import annotations
 
@@ -12,31 +12,47 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
-#: Fields of a step that count rows, in the order in which they are shown.
-COUNTS = ("rows", "computed", "undefined", "ineligible", "rejected")
+from .text_table import text_table
+
+#: Fields of a step that the closing table shows, where any step has them.
+SHOWN = ("rows", "computed", "undefined", "not_asked", "ineligible", "rejected", "kernel", "seconds")
 
 
 @dataclass
 class Step:
-    """One line of the closing table. `rows` = rows in; `outcome` = "wrote version N" or "unchanged, version N"."""
+    """One line of the closing table.
+
+    `rows` came in; `computed` were computed or written; `undefined` have no score; `not_asked` are outside of a score's
+    own `where:`. `kernel` is the seconds that a score's own code took, added up over the workers.
+    """
 
     step: str
     table: str
     rows: int | None = None
     computed: int | None = None
     undefined: int | None = None
+    not_asked: int | None = None
     ineligible: int | None = None
     rejected: int | None = None
-    seconds: float = 0.0
-    outcome: str = ""
+    kernel: float | None = None
+    seconds: float | None = None
+    version: int | None = None
+    written: bool = False
 
     def wrote(self, version: int) -> None:
-        """Say that this step made a version."""
-        self.outcome = f"wrote version {version}"
+        """Record that this step made a version of its table."""
+        self.version, self.written = version, True
 
     def unchanged(self, version: int | None) -> None:
-        """Say that there was nothing to do."""
-        self.outcome = f"unchanged, version {version}"
+        """Record that there was nothing to do."""
+        self.version, self.written = version, False
+
+    @property
+    def outcome(self) -> str:
+        """The outcome in words."""
+        if self.version is None:
+            return ""
+        return f"{'wrote' if self.written else 'unchanged,'} version {self.version}"
 
 
 @dataclass
@@ -51,52 +67,47 @@ class Manifest:
     noop: bool = False
     inputs: dict[str, Any] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
-    stamps: dict[str, str | None] = field(default_factory=dict)
+    data_versions: dict[str, str | None] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
+    def note(self, sentence: str) -> None:
+        """Add a sentence, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def line(self, name: str, table: str) -> Step:
+        """Add a line for a part of a step, which has no time of its own."""
+        self.steps.append(Step(name, table))
+        return self.steps[-1]
+
     @contextmanager
     def step(self, name: str, table: str) -> Iterator[Step]:
         """Time a step and add it to the table, also when it fails."""
-        made, start = Step(name, table), time.monotonic()
-        self.steps.append(made)
+        step, start = self.line(name, table), time.monotonic()
         try:
-            yield made
+            yield step
         finally:
-            made.seconds = round(time.monotonic() - start, 1)
+            step.seconds = round(time.monotonic() - start, 1)
 
     def to_json(self) -> str:
         """Return the manifest as JSON with code, package and library versions."""
-        body = asdict(self)
-        body["versions"] = versions()
-        return json.dumps(body, sort_keys=True, default=str)
+        return json.dumps(asdict(self) | {"versions": versions()}, sort_keys=True, default=str)
 
     def table(self) -> str:
         """Return the steps as a text table."""
-        head = ("step", "table", *COUNTS, "seconds", "outcome")
-        lines = [head] + [tuple(_cell(getattr(s, h)) for h in head) for s in self.steps]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        number = {h for h in head if h not in ("step", "table", "outcome")}
-        rows = [
-            "  ".join(c.rjust(w) if h in number else c.ljust(w) for c, w, h in zip(line, widths, head, strict=True))
-            for line in lines
-        ]
-        return "\n".join(r.rstrip() for r in [rows[0], "-" * len(rows[0]), *rows[1:]])
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else str(value)
+        shown = [n for n in SHOWN if any(getattr(s, n) is not None for s in self.steps)]
+        rows = [(s.step, s.table, *(getattr(s, n) for n in shown), s.outcome) for s in self.steps]
+        return text_table(("step", "table", *(n.replace("_", " ") for n in shown), "outcome"), rows)
 
 
 def versions() -> dict[str, str]:
     """Return versions of the code, Python, packages and the zlib that was used."""
-    made = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    found = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
     for package in ("lakesift", "pyspark", "delta-spark", "numpy", "pyarrow", "pandas"):
         try:
-            made[package] = metadata.version(package)
+            found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:  # a cluster may carry them without metadata
             continue
-    return made
+    return found

@@ -79,44 +79,49 @@ def keeping(days: int) -> tuple[tuple[str, str], ...]:
 #: An append that has read what it adds to conflicts with one that got there first (managed runtimes default to less).
 SERIALIZABLE = ("delta.isolationLevel", "Serializable")
 ID = Col("id", "STRING", "id of the document", required=True)
-HASH = Col("content_hash", "BIGINT", "xxhash64 of the evaluated score inputs with null flags", required=True)
+HASH = Col("content_hash", "STRING", "128 bits of SHA-256 of the score's inputs, in hex", required=True)
 
 
-def keys(recipe: str, inputs: list[str]) -> Table:
+def hashes(recipe: str, inputs: list[str]) -> Table:
     """One row per distinct id: a content hash per distinct set of score inputs, and the hash of all columns used."""
-    hashes = tuple(Col(name, "BIGINT", HASH.comment) for name in inputs)
+    content = tuple(Col(name, HASH.type, HASH.comment) for name in inputs)
     columns = (
         Col("id", ID.type, ID.comment),
         Col("rows", "BIGINT", "rows of the documents table with this id"),
         Col("differs", "BOOLEAN", "whether those rows differ in content"),
-        Col("row_hash", "BIGINT", "xxhash64 of id, text and every source column the recipe names or keeps"),
-        *hashes,
+        Col("row_hash", HASH.type, "the same of id, text and every source column the recipe names or keeps"),
+        *content,
     )
     checks = (("id_is_there", "id IS NOT NULL"),)
-    return Table(f"keys_{recipe}", f"what recipe {recipe} needs to know of each document", columns, checks=checks)
+    return Table(f"hashes_{recipe}", f"hashes of each document, for recipe {recipe}", columns, checks=checks)
 
 
-def memo(kind: str, value: str, comment: str) -> Table:
-    """Scores ever computed of one kind, by fingerprint; internal, shared by recipes, never stale."""
+def memos() -> Table:
+    """Every score ever computed, by fingerprint; internal, shared by recipes, never stale.
+
+    Null in number, numbers and vector alike: the score is undefined for that content.
+    """
     columns = (
         ID,
         HASH,
         Col("fingerprint", "STRING", "what identifies the values: kind, revision, parameters, fitted state", True),
-        Col("value", value, comment),
+        Col("number", "DOUBLE", "the value; 1 beside a vector"),
+        Col("numbers", "ARRAY<DOUBLE>", "the value where it is several numbers: fields of a struct in order"),
+        Col("vector", "ARRAY<FLOAT>", "the value where it is a vector"),
     )
-    checks = (("value_is_a_number", "value IS NULL OR NOT isnan(value)"),) if value in ("double", "float") else ()
+    checks = (("number_is_a_number", "number IS NULL OR NOT isnan(number)"),)
     properties = (SERIALIZABLE, ("delta.dataSkippingStatsColumns", "id,content_hash"))
-    return Table(f"memo_{kind}", f"memo of {kind} scores", columns, ("fingerprint",), checks, properties)
+    return Table("memos", "scores by id, content hash and fingerprint", columns, ("fingerprint",), checks, properties)
 
 
-def scores(recipe: str, labels: list[Col], days: int) -> Table:
-    """Exactly one row per document, one column per label: what SQL, notebooks and selectors read."""
-    # CHECKs on labels would bind an edited recipe; the memos that labels come from hold them.
-    columns = (replace(ID, required=False), replace(HASH, required=False), *labels)
+def scores(recipe: str, columns: list[Col], days: int) -> Table:
+    """Exactly one row per document, one column per score: what SQL, notebooks and selectors read."""
+    # CHECKs on scores would bind an edited recipe; the table memos has them.
+    columns = [replace(ID, required=False), replace(HASH, required=False), *columns]
     return Table(
         f"scores_{recipe}",
         f"scores of recipe {recipe}, one row per document; null = undefined",
-        columns,
+        tuple(columns),
         checks=(("id_is_there", "id IS NOT NULL"),),
         properties=keeping(days),
     )
@@ -181,6 +186,12 @@ def runs() -> Table:
     columns = (
         Col("run_id", "STRING", "hash of recipe, input digests, fingerprints, seed; may recur", True),
         Col("recipe", "STRING", "name of the recipe", True),
+        Col(
+            "sequence",
+            "BIGINT",
+            "1 for the first run of a recipe, then up: the order of runs, whatever clocks say",
+            True,
+        ),
         Col("finished_at", "TIMESTAMP", "UTC", True),
         Col("selection_version", "BIGINT", "version of selection_<recipe> that holds the result", True),
         Col("rows", "BIGINT", "rows selected", True),
@@ -195,25 +206,17 @@ def models() -> Table:
         Col("fingerprint", "STRING", "fingerprint of the scorer that was fitted", True),
         Col("kind", "STRING", "kind of the scorer", True),
         Col("fit_key", "STRING", "estimator, fit table and what it reads, hashed; null if fitted on targets alone"),
+        Col("sequence", "BIGINT", "1 for the first model of a fit_key, then up: the newest is used", True),
         Col("params", "STRING", "JSON: parameters of the fitted scorer without its arrays", True),
         Col("state", "MAP<STRING, BINARY>", "fitted fields as .npy bytes"),
-        Col(
-            "curve",
-            "ARRAY<STRUCT<rows: BIGINT, value: DOUBLE>>",
-            "what the fit lowers, in every step, over so many rows: the inertia of k-means; else null",
-        ),
-        Col(
-            "centroids",
-            "ARRAY<STRUCT<cluster: INT, rows: BIGINT, centre: ARRAY<FLOAT>>>",
-            "k-means: clusters with their rows at the fit and their centres; else null",
-        ),
+        Col("summary", "STRING", "JSON: what the fitted state shows, such as the curve and clusters of k-means", True),
         Col("fitted_on", "STRING", "JSON: tables and versions it learnt from", True),
         Col("fitted_at", "TIMESTAMP", "UTC", True),
     )
     return Table("models", "fitted scorers", columns, properties=(SERIALIZABLE, *keeping(3650)))
 
 
-def declared(frame: DataFrame, table: Table) -> DataFrame:
+def cast_to(table: Table, frame: DataFrame) -> DataFrame:
     """Return the frame cast to exactly the declared columns, with comments; Delta would fill missing ones."""
     from pyspark.sql import functions as F
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import ConflictError, InputError
+from ...udfs.uris import is_uri
 from .commits import COLUMNS, Commit, Conflict, TableState, commit_of, is_conflict, newest_of, read_log
 from .lock import hold, made
-from .schemas import RETENTION, Table, declared
+from .schemas import RETENTION, Table, cast_to
 from .spark_errors import NOT_DELTA, lookup_error
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Lake:
         self.spark = spark
         schema = re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)+", root) is not None and not Path(root).exists()
         self.schema = root if schema else None
-        remote = re.match(r"[a-z][a-z0-9+.-]*:/", root)
+        remote = is_uri(root)
         self.root = root if schema or remote else str(Path(root).expanduser().absolute())
         self.local = not schema and not remote
 
@@ -168,7 +169,7 @@ class Lake:
             If somebody else committed since `base`.
         """
         present = self.spark.sql(f"SELECT * FROM {self.ref(table.name)} LIMIT 0").schema
-        cast = declared(frame, table)
+        cast = cast_to(table, frame)
         writer, attempt = _writer(cast, "overwrite" if base or self.last_write(table.name) else "append", note)
         writer = writer.option("txnAppId", f"lakesift/{table.name}").option("txnVersion", base + 1)
         if [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in cast.schema]:
@@ -186,7 +187,7 @@ class Lake:
         Conflict
             If the frame reads the table and somebody else committed to what it read.
         """
-        writer, attempt = _writer(declared(frame, table), "append", note)
+        writer, attempt = _writer(cast_to(table, frame), "append", note)
         if table.partition:
             writer = writer.partitionBy(*table.partition)
         return self._commit(table.name, writer, attempt)
@@ -202,17 +203,6 @@ class Lake:
                 raise Conflict(name) from error
             raise
         return next((c for c in self.history(name, 20) if c.metadata.get("attempt") == attempt), None)
-
-    def few_splits(self, name: str, cores: int) -> bool:
-        """Tell whether Spark would read a table in too few tasks: it packs small files, and one row group is one task.
-
-        Not known of a view or another format: False.
-        """
-        try:
-            detail = self.spark.sql(f"DESCRIBE DETAIL {self.ref(name)}").select("numFiles", "sizeInBytes").collect()[0]
-        except Exception:  # Spark's own splits
-            return False
-        return bool(detail["numFiles"] < 2 * cores and detail["sizeInBytes"] < 64_000_000 * cores)
 
     def lock(self, who: str) -> AbstractContextManager[None]:
         """Make the lake if it is not there and hold it: one writer at a time in a folder; elsewhere Delta's own checks.

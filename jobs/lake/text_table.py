@@ -1,9 +1,41 @@
-"""Lays rows out as a text table for the terminal: what history, diff, sql, maintain, plan and list print."""
+"""Rows with names of columns that know how to be shown: as a text table, as HTML in a notebook, as JSON values."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A small result: `columns` name the values of each row; `str` is the text table."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def __str__(self) -> str:
+        """Return the text table."""
+        return text_table(self.columns, self.rows)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Return one mapping a row: JSON values where the cells are."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(c)}</th>" for c in self.columns)
+        cells = ("".join(f"<td>{html.escape(_cell(v))}</td>" for v in row) for row in self.rows)
+        return f"<table><tr>{head}</tr>{''.join(f'<tr>{c}</tr>' for c in cells)}</table>"
+
+
+def rows_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Rows:
+    """Return `Rows` of any sequences."""
+    return Rows(tuple(columns), tuple(tuple(row) for row in rows))
 
 
 def text_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -93,3 +93,15 @@ def _permute(matrix: Matrix, order: Any) -> None:
     """Put the rows `order` first, in this order, a few columns at a time: no second copy of the matrix."""
     for a in range(0, matrix.shape[1], 16):
         matrix[: len(order), a : a + 16] = matrix[order, a : a + 16]
+
+
+def fits_on_driver(rows, width):
+    from .held import fits
+
+    return fits(rows, width)
+
+
+def fold_on_driver(frame):
+    from .held import Held
+
+    return Held(frame).fold

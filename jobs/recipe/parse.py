@@ -17,6 +17,7 @@ import yaml
 from ...udfs.discovery import scorers
 from ...udfs.errors import RecipeError, nearest
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, OnDocuments
+from ...udfs.uris import is_uri
 from ..selectors import selectors
 from ..selectors.budget import Budget
 from ..selectors.selector import Selector
@@ -75,7 +76,7 @@ def _text(recipe: str, read_uri: Callable[[str], str] | None) -> str:
         return str(known[recipe].read_text(encoding="utf-8"))
     if Path(recipe).is_file():
         return Path(recipe).read_text(encoding="utf-8")
-    if re.match(r"[a-z][a-z0-9+.-]*:/", recipe) and read_uri is not None:
+    if is_uri(recipe) and read_uri is not None:
         return read_uri(recipe)
     raise RecipeError(f"there is no recipe {recipe!r}: give a path, a URI or a shipped name; {nearest(recipe, known)}")
 
@@ -127,7 +128,7 @@ def _budget(raw: Any) -> Budget:
     if not (part if amounts[0] == "fraction" else whole):
         need = "a number above 0 and at most 1" if amounts[0] == "fraction" else "a whole number from 1"
         raise RecipeError(f"budget: {amounts[0]} is {value!r}; {need} is needed")
-    if (amounts[0] == "tokens") != ("count" in block):
+    if (amounts[0] == "tokens") != ("length" in block):
         raise RecipeError("budget: tokens and count go together: tokens: 1000000, count: <label that counts tokens>")
     return Budget(**block)
 
@@ -229,8 +230,8 @@ def _check(recipe: Recipe) -> None:
             for table in scorer.fits_on:
                 if table != "documents" and table not in recipe.targets:
                     raise RecipeError(f"scores.{label}: there is no target {table!r}; {nearest(table, recipe.targets)}")
-    if recipe.budget.count and recipe.budget.count not in labels:
-        raise RecipeError(f"budget: count is {recipe.budget.count!r}; {nearest(recipe.budget.count, labels)}")
+    if recipe.budget.length and recipe.budget.length not in labels:
+        raise RecipeError(f"budget: count is {recipe.budget.length!r}; {nearest(recipe.budget.length, labels)}")
     if recipe.budget.tokens and not recipe.selector.nested:
         raise RecipeError(
             f"budget: tokens needs a ranking whose prefixes are selections; {recipe.selector.kind} has none"

@@ -66,9 +66,14 @@ class Recipe:
         """Return labels and source columns that the selector and the controls name, without fields."""
         return {n.split(".")[0] for c in (self.selector, *self.controls.values()) for n in c.needs}
 
+    score_where = {}
+
+    def on_demand_only(self) -> set[str]:
+        return self.asked()
+
     def asked(self) -> set[str]:
         """Return labels that the selector asks for row by row and that nothing else needs: not computed for all."""
-        used = self.chooser_columns() | {self.budget.count}
+        used = self.chooser_columns() | {self.budget.length}
         used |= {i for s in self.scores.values() for i in s.inputs}
         return {n for n in self.selector.asks if n in self.scores and n not in used and not mentions(self.where, n)}
 

@@ -1,209 +1,124 @@
-"""Memos: every score ever computed, by (id, content hash, fingerprint); what is missing is computed in units.
+"""The table `memos`: every score ever computed, by (id, content hash, fingerprint). What is there, and what is missing.
 
-A unit is a slice of the pending rows by id hash, one commit each: a crash costs at most a unit.
+A score is a pure function of content and fingerprint, so its rows never go stale; rows of documents that are gone stay
+until `lakesift maintain`. Nothing is written here: jobs/scoring/passes.py does that.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-import time
-from dataclasses import dataclass
-from functools import cached_property, reduce
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...udfs.scorer import Estimator, Scorer
-from ...udfs.spark import apply
-from ..inputs.documents import BUCKETS, Documents
-from ..lake.commits import Commit, TableState
-from ..lake.manifest import Step
-from ..lake.schemas import Table, memo
-from ..lake.session import cores, even_splits
-from ..lake.tables import Lake, retry_on_conflict
-from .progress import heartbeat
+from ...udfs.encoding import pivoted_sql, value_sql
+from ...udfs.scorer import FittedScore
+from ..inputs.documents import ROW_HASH, bucket_of
+from ..inputs.run import Run
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
-log = logging.getLogger("lakesift")
-
-#: A unit is the scorer's `unit_rows` or this many seconds of work, whichever is larger, and never more than UNIT_LIMIT
-#: rows (their ids are broadcast). `spark.lakesift.unitRows` sets how many instead.
-UNIT_SECONDS, UNIT_LIMIT = 120.0, 1_000_000
-#: Runs that add to one fingerprint lose a unit by turns, also over different rows: of 20 in a row one is theirs.
-UNIT_TRIES = 20
-#: SQL of a row's bucket.
-BUCKET = f"pmod(xxhash64({{id}}), {BUCKETS})"
+MEMOS = "memos"
+#: Documents up to which (id, hash) of all of them are broadcast, and most rows of one unit.
+BROADCAST_ROWS = 1_000_000
 
 
-@dataclass(frozen=True)
-class Scored:
-    """One fitted score of a run: where its values lie."""
-
-    label: str
-    scorer: Scorer
-    fingerprint: str
-    table: Table
-    key: str  # its hash column in keys
+def quoted_list(fingerprints: Sequence[str]) -> str:
+    """Return fingerprints as SQL literals, for IN (...): the partitions of the table."""
+    return ", ".join(f"'{f}'" for f in fingerprints)
 
 
-def memo_table(scorer: Scorer | Estimator) -> Table:
-    """Return the memo table of a scorer's kind."""
-    return memo(scorer.kind, scorer.value, scorer.comment)
+def memo_rows(run: Run, scores: Sequence[FittedScore], version: int | None = None) -> DataFrame:
+    """Return the rows of `memos` of some scores, of documents that are gone too."""
+    literals = quoted_list([s.fingerprint for s in scores])
+    return run.lake.read(MEMOS, version).where(f"fingerprint IN ({literals})")
 
 
-def memo_stamp(table: TableState, item: Scored) -> str:
-    """Return what identifies a memo's content for one fingerprint: nothing is pending while it stands."""
-    return f"{table.data_version}/{item.fingerprint}"
+def values(run: Run, score: FittedScore, within: DataFrame | None = None) -> DataFrame:
+    """Return (id, value) of the present documents that have been computed.
+
+    Vectors are read and not exchanged where that is possible: if no value is missing and there are as many rows as
+    documents, every row belongs to a present document.
+
+    Parameters
+    ----------
+    within : DataFrame, optional
+        `id` of the only documents wanted, few enough to be broadcast.
+    """
+    from pyspark.sql import functions as F
+
+    rows = memo_rows(run, [score], score.current_at).select(
+        "id", "content_hash", F.expr(value_sql(score.scorer.value)).alias("value")
+    )
+    wanted = run.hashed.select("id", F.col(score.hash_column).alias("content_hash"))
+    if within is not None:
+        wanted = F.broadcast(wanted.join(F.broadcast(within.select("id")), "id", "left_semi"))
+    elif score.current_at is not None and rows.count() == run.hashes.summary.documents:
+        return rows.select("id", "value")
+    elif run.hashes.summary.documents <= BROADCAST_ROWS:
+        wanted = F.broadcast(wanted)
+    return rows.join(wanted, ["id", "content_hash"], "left_semi").select("id", "value")
 
 
-class Memos:
-    """The memos of one run: documents and keys are pinned, `scored` holds the scores that others read, by label."""
+def wide(run: Run, scores: Sequence[FittedScore]) -> DataFrame:
+    """Return one row per document: id, its hash columns, and one column per score, null where undefined or missing.
 
-    def __init__(self, lake: Lake, documents: Documents, keys: tuple[str, int]) -> None:
-        self.lake, self.documents, self.keys = lake, documents, keys
-        self.scored: dict[str, Scored] = {}
-        #: Fingerprint -> the version at which nothing of it was pending, and whether it then held no stale rows either.
-        self._current: dict[str, int | None] = {}
-        self._whole: dict[str, bool] = {}
+    The rows of a document are gathered once for all scores that have the same inputs.
+    """
+    from pyspark.sql import functions as F
 
-    @cached_property
-    def _few_splits(self) -> bool:
-        return self.lake.few_splits(self.documents.recipe.documents.table, cores(self.lake.spark))
-
-    @cached_property
-    def documents_count(self) -> int:
-        """The number of documents that have keys."""
-        return self.lake.read(*self.keys).count()
-
-    def _need(self, item: Scored) -> DataFrame:
-        """Return (id, content_hash) of all documents."""
-        return self.lake.read(*self.keys).selectExpr("id", f"{item.key} AS content_hash")
-
-    def live(self, item: Scored, version: int | None = None) -> DataFrame:
-        """Return (id, content_hash, value) of all rows ever computed, of documents that are gone too."""
-        rows = self.lake.read(item.table.name, version).where(f"fingerprint = '{item.fingerprint}'")
-        return rows.select("id", "content_hash", "value")
-
-    def values(self, item: Scored, within: DataFrame | None = None) -> DataFrame:
-        """Return (id, value) of the present documents that were computed; arrays are read, not exchanged, if they can.
-
-        Where nothing is pending and there are as many rows as documents, none is stale and there is nothing to join
-        with. `within`: of these ids only, which are few enough to be broadcast.
-        """
-        from pyspark.sql import functions as F
-
-        need, version = self._need(item), self._current.get(item.fingerprint)
-        rows = self.live(item, version)
-        if within is not None:
-            few = F.broadcast(need.join(F.broadcast(within.select("id")), "id", "left_semi"))
-            return rows.join(few, ["id", "content_hash"], "left_semi").select("id", "value")
-        if item.fingerprint not in self._whole:
-            whole = version is not None and rows.count() == self.documents_count
-            self._whole[item.fingerprint] = whole
-        if self._whole[item.fingerprint]:
-            return rows.select("id", "value")
-        known = F.broadcast(need) if self.documents_count <= UNIT_LIMIT else need
-        return rows.join(known, ["id", "content_hash"], "left_semi").select("id", "value")
-
-    def pending(self, item: Scored, within: DataFrame | None = None) -> DataFrame:
-        """Return (id, content_hash) of keys that the live memo lacks; `within`: of these ids only.
-
-        The memo is read at its present state, inside the plan of the append itself: under Serializable isolation two
-        runs that compute the same fingerprint conflict, and one of them decides again.
-        """
-        have, need = self.live(item).select("id", "content_hash"), self._need(item)
-        if within is not None:
-            need = need.join(within.select("id"), "id", "left_semi")
-        return need.join(have, ["id", "content_hash"], "left_anti")
-
-    def source(self, item: Scored, bucket: str = "true", spread: bool = True) -> DataFrame:
-        """Return id, content_hash and the scorer's inputs for one slice: from the documents or from memos."""
-        documents, inputs, frame = self.documents, item.scorer.inputs, self.documents.frame
-        if not any(name in self.scored for name in inputs):
-            if spread and self._few_splits:  # such small tables are dealt out: the one place where text may move
-                frame = frame.repartition(4 * cores(self.lake.spark))
-            sql = [f"{documents.id} AS id", f"{documents.hashes()[item.key]} AS content_hash"]
-            return frame.where(bucket.format(id=documents.id)).selectExpr(*sql, *documents.inputs(inputs))
-        parts = []
-        for name in inputs:
-            values = self.live(self.scored[name]).where(bucket.format(id="id"))
-            parts.append(values.selectExpr("id", "content_hash", f"value AS `{name}`"))
-        return reduce(lambda a, b: a.join(b, ["id", "content_hash"], "inner"), parts)
-
-    def scores_of(self, item: Scored, within: DataFrame) -> DataFrame:
-        """Return (id, content_hash, value) of a few documents, computed when it is read and not written."""
-        from pyspark.sql import functions as F
-
-        few = F.broadcast(within.select("id"))
-        rows = self.source(item, spread=False).join(few, "id", "left_semi")
-        if self.documents.repeated or any(name in self.scored for name in item.scorer.inputs):
-            need = F.broadcast(self._need(item).join(few, "id", "left_semi"))
-            rows = rows.join(need, ["id", "content_hash"], "left_semi").dropDuplicates(["id", "content_hash"])
-        return apply(rows.repartition(4 * cores(self.lake.spark)) if self._few_splits else rows, item.scorer)
-
-    def compute(self, item: Scored, before: str | None, step: Step, within: DataFrame | None = None) -> None:
-        """Compute what is pending, unit by unit; nothing if the memo still is what it was `before`."""
-        lake, present = self.lake, self.lake.state(item.table.name)
-        self._current.pop(item.fingerprint, None)
-        self._whole.pop(item.fingerprint, None)
-        step.computed = step.computed or 0
-        if before and before == f"{memo_stamp(present, item)}/{self.keys[1]}":
-            step.unchanged(present.version)
-            self._current[item.fingerprint] = present.version
-            return
-        if present.last_write is None and within is None:  # a new memo lacks them all
-            pending, low, end = self.documents_count, 0, BUCKETS
-        else:  # what a crash left undone lies in the last buckets: units are cut from these alone
-            pending, low, end = _span(self.pending(item, within))
-        first = item.scorer.unit_rows
-        rows = int(lake.spark.conf.get("spark.lakesift.unitRows", str(first)) or first)
-        buckets, start, version, done = end - low, time.monotonic(), None, 0
-        width = math.ceil(buckets * min(1.0, rows / max(pending, 1)))
-        while low < end:
-            high = min(end, low + width)
-            began = time.monotonic()
-            with heartbeat(item.label, done, pending):
-                commit = retry_on_conflict(
-                    f"score {item.label}",
-                    lambda: self._unit(item, low, high, within),  # noqa: B023
-                    tries=UNIT_TRIES,
-                )
-            if commit is not None:
-                version, done = commit.version, done + (commit.rows or 0)
-            rate = done / (time.monotonic() - start)
-            log.info("  %s: %s of %s rows, %s rows/s", item.label, f"{done:,}", f"{pending:,}", f"{rate:,.0f}")
-            per_bucket = max(time.monotonic() - began, 0.001) / (high - low)
-            wanted = int(UNIT_SECONDS / per_bucket) if rows == first else 0
-            wanted = max(math.ceil(buckets * rows / pending), wanted)
-            width = min(wanted, max(1, buckets * UNIT_LIMIT // pending))
-            low = high
-        step.computed += done
-        newest = lake.version(item.table.name)
-        if within is None:
-            self._current[item.fingerprint] = newest
-        if version is None:
-            step.unchanged(newest)
-        else:
-            step.wrote(version)
-
-    def _unit(self, item: Scored, low: int, high: int, within: DataFrame | None) -> Commit | None:
-        """Compute and append one slice; returns its commit, None if another run has computed all of it meanwhile."""
-        from pyspark.sql import functions as F
-
-        bucket = f"{BUCKET} BETWEEN {low} AND {high - 1}"
-        pending = self.pending(item, within).where(bucket.format(id="id"))
-        rows = self.source(item, bucket).join(F.broadcast(pending), ["id", "content_hash"], "left_semi")
-        made = apply(rows, item.scorer).withColumn("fingerprint", F.lit(item.fingerprint))
-        if self.documents.repeated:
-            made = made.dropDuplicates(["id", "content_hash"])
-        with even_splits(self.lake.spark):
-            note = {"recipe": self.documents.recipe.name, "fingerprint": item.fingerprint}
-            return self.lake.append(item.table, made, note)
+    frame, columns = run.hashed, []
+    for column in dict.fromkeys(s.hash_column for s in scores):
+        mine = [s for s in scores if s.hash_column == column]
+        aggregates = []
+        for s in mine:
+            own, sql = pivoted_sql(s.scorer.value, s.fingerprint, f"value_{scores.index(s)}")
+            aggregates += own
+            columns.append(F.expr(sql).alias(s.name))
+        # Documents that are gone need no place in the groups: their rows would only travel.
+        rows = memo_rows(run, mine).groupBy("id", F.col("content_hash").alias(column))
+        frame = frame.join(rows.agg(*(F.expr(a) for a in aggregates)), ["id", column], "left")
+    return frame.select("*", *columns)
 
 
-def _span(pending: DataFrame) -> tuple[int, int, int]:
-    """Return the number of pending rows, their first bucket and the end of their last: (0, 0, 0) without any."""
-    bucket = BUCKET.format(id="id")
-    made = pending.selectExpr("count(*) AS n", f"min({bucket}) AS low", f"max({bucket}) + 1 AS end").collect()[0]
-    return (made["n"], made["low"], made["end"]) if made["n"] else (0, 0, 0)
+def missing(
+    run: Run,
+    scores: Sequence[FittedScore],
+    buckets: tuple[int, int] | None = None,
+    within: DataFrame | None = None,
+    also: Sequence[str] = (),
+) -> DataFrame:
+    """Return the documents that lack a score: id, ROW_HASH, the hash columns, and `missing`, bit i for scores[i].
+
+    `memos` is read at its present state, inside the plan of the append itself: under Serializable isolation two runs
+    that compute the same fingerprint conflict, and one of them decides again.
+
+    Parameters
+    ----------
+    buckets : (low, end), optional
+        A slice of the id hash.
+    within : DataFrame, optional
+        `id` of the only documents wanted.
+    also : sequence of str
+        Hash columns beside those of the scores.
+    """
+    from pyspark.sql import functions as F
+
+    mine = "true" if buckets is None else f"{bucket_of('id')} BETWEEN {buckets[0]} AND {buckets[1] - 1}"
+    columns = list(dict.fromkeys(s.hash_column for s in scores))
+    kept = list(dict.fromkeys([*columns, *also]))
+    frame = run.hashed.where(mine).select("id", F.col("row_hash").alias(ROW_HASH), *kept)
+    if within is not None:
+        frame = frame.join(within.select("id"), "id", "left_semi")
+    present: Column = F.lit(0).cast("bigint")
+    for column in columns:
+        bits = {s.fingerprint: 1 << i for i, s in enumerate(scores) if s.hash_column == column}
+        rows = memo_rows(run, [s for s in scores if s.hash_column == column]).where(mine)
+        bit = F.expr(f"CASE fingerprint {' '.join(f'''WHEN '{f}' THEN {b}L''' for f, b in bits.items())} END")
+        rows = rows.select("id", F.col("content_hash").alias(column), bit.alias(f"bits_{column}"))
+        if len(bits) > 1:
+            rows = rows.groupBy("id", column).agg(F.bit_or(f"bits_{column}").alias(f"bits_{column}"))
+        frame = frame.join(rows, ["id", column], "left")
+        present = present.bitwiseOR(F.coalesce(F.col(f"bits_{column}"), F.lit(0).cast("bigint")))
+    every = F.lit((1 << len(scores)) - 1).cast("bigint")
+    lacking = every.bitwiseAND(F.bitwise_not(present))
+    return frame.select("id", F.col(f"`{ROW_HASH}`"), *kept, lacking.alias("missing")).where("missing <> 0")

@@ -2,20 +2,21 @@
 
 A model that learnt from documents has a `fit_key`: estimator, fit table and what it reads. A later run with the same
 key takes the newest model there instead of fitting again. Models of targets alone have none: they are fitted in every
-run, and the same targets give the same fingerprint.
+run, and the same targets give the same fingerprint. Whatever is read is checked against its own fingerprint.
 """
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...udfs.scorer import Estimator, Scorer, parameters
-from ...udfs.scores.kmeans import KMeansScorer
+from ...udfs.errors import InputError
+from ...udfs.scorer import Estimator, Scorer, fingerprint, parameters
 from ..lake.schemas import models
 from ..lake.tables import Lake
 
@@ -25,66 +26,91 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """One row of `models`: `learnt` holds what it was fitted on: tables as ref@version, documents and rows."""
+    """One row of `models`: `fitted_on` holds tables as ref@version, and the version of the documents."""
 
     fingerprint: str
     scorer: Scorer
-    learnt: dict[str, Any] = field(default_factory=dict)
+    fitted_on: dict[str, Any] = field(default_factory=dict)
     key: str | None = None
 
 
-def recall(lake: Lake, key: str, estimator: Estimator) -> Model | None:
-    """Return the newest model of a fit key, or None."""
+def recall(lake: Lake, key: str, estimator: Estimator, reads: Mapping[str, str]) -> Model | None:
+    """Return the newest model of a fit key, or None.
+
+    Parameters
+    ----------
+    reads : mapping
+        Fingerprints of the scores that it reads, by name.
+
+    Raises
+    ------
+    InputError
+        If the row is not the model that its fingerprint names: it was changed, or is damaged.
+    """
     from pyspark.sql import functions as F
 
     if lake.last_write("models") is None:
         return None
-    found = lake.read("models").where(F.col("fit_key") == key).orderBy(F.desc("fitted_at")).limit(1).collect()
-    if not found:
+    newest = lake.read("models").where(F.col("fit_key") == key).orderBy(F.desc("sequence")).limit(1).collect()
+    if not newest:
         return None
-    row = found[0]
-    body = json.loads(row["params"]) | {k: _value(v) for k, v in (row["state"] or {}).items()}
-    shapes = {f.name: str(f.type) for f in fields(estimator.makes)}
-    body = {k: tuple(v) if isinstance(v, list) and shapes[k].startswith("tuple") else v for k, v in body.items()}
-    return Model(row["fingerprint"], estimator.makes(**body), json.loads(row["fitted_on"]), key)
+    row = newest[0]
+    try:
+        scorer = _restored(row, estimator)
+        found = fingerprint(scorer, {i: reads[i] for i in scorer.inputs if i in reads})
+    except Exception as error:  # whatever numpy, json or the scorer says of such bytes
+        found, reason = "", f" ({type(error).__name__}: {' '.join(str(error).split())[:80]})"
+    else:
+        reason = f" but {found}"
+    if found != row["fingerprint"]:
+        raise InputError(
+            f"the newest model of kind {estimator.kind} in {lake.ref('models')} is not {row['fingerprint']}, as its "
+            f"row says{reason}; restore the table, or run with --refit to fit it again"
+        )
+    return Model(found, scorer, json.loads(row["fitted_on"]), key)
 
 
-def remember(lake: Lake, made: list[Model]) -> Commit | None:
-    """Append the models that the table lacks; returns the commit, None if all are there.
+def remember(lake: Lake, fresh: list[Model]) -> Commit | None:
+    """Append the models that the table lacks; returns the commit, None if it has them all.
 
-    A model with a key is there if it is the newest of its key: what was fitted last is what a later run takes.
+    A model with a key counts as there if it is the newest of its key: what was fitted last is what a later run takes.
     """
     from pyspark.sql import functions as F
 
-    table, there, known = models(), lake.read("models"), set()
+    table, stored = models(), lake.read("models")
+    known, last = set(), dict[str, int]()
     if lake.last_write(table.name):
-        newest = F.max_by("fingerprint", "fitted_at").alias("fingerprint")
-        keyed = there.where(F.col("fit_key").isin([m.key for m in made if m.key])).groupBy("fit_key").agg(newest)
-        same = F.col("fit_key").isNull() & F.col("fingerprint").isin([m.fingerprint for m in made if not m.key])
-        rows = there.where(same).select("fit_key", "fingerprint").unionByName(keyed).collect()
+        newest = F.max_by("fingerprint", "sequence").alias("fingerprint"), F.max("sequence").alias("sequence")
+        keyed = stored.where(F.col("fit_key").isin([m.key for m in fresh if m.key])).groupBy("fit_key").agg(*newest)
+        same = F.col("fit_key").isNull() & F.col("fingerprint").isin([m.fingerprint for m in fresh if not m.key])
+        rows = stored.where(same).select("fit_key", "fingerprint", "sequence").unionByName(keyed).collect()
         known = {(r["fit_key"], r["fingerprint"]) for r in rows}
-    new = [m for m in made if (m.key, m.fingerprint) not in known]
+        last = {r["fit_key"]: r["sequence"] for r in rows}
+    new = [m for m in fresh if (m.key, m.fingerprint) not in known]
     if not new:
         return None
     columns = ", ".join(f"{c.name} {c.type}" for c in table.columns if c.name != "fitted_at")
-    frame = lake.spark.createDataFrame([_row(m) for m in new], columns).withColumn("fitted_at", F.current_timestamp())
-    # Read in the append's own plan: of two runs that learnt the same, one commits and the other finds it there.
-    twins = there.where("fit_key IS NULL").select(F.col("fingerprint").alias("twin"))
+    rows = [_row(m, last.get(m.key or "", 0) + 1) for m in new]
+    frame = lake.spark.createDataFrame(rows, columns).withColumn("fitted_at", F.current_timestamp())
+    # Read in the append's own plan: of two runs that fitted the same, one commits and the other finds it there.
+    twins = stored.where("fit_key IS NULL").select(F.col("fingerprint").alias("twin"))
     frame = frame.join(twins, F.col("fit_key").isNull() & (F.col("fingerprint") == F.col("twin")), "left_anti")
     return lake.append(table, frame, {"models": sorted(m.fingerprint for m in new)})
 
 
-def _row(model: Model) -> tuple[Any, ...]:
+def _row(model: Model, sequence: int) -> tuple[Any, ...]:
     body = parameters(model.scorer)
     state = {k: bytearray(_npy(v)) for k, v in body.items() if isinstance(v, np.ndarray | tuple)}
     plain = json.dumps({k: v for k, v in body.items() if k not in state}, sort_keys=True)
-    curve = centroids = None
-    if isinstance(model.scorer, KMeansScorer):
-        fit = model.scorer
-        curve = list(zip(fit.inertia_rows.tolist(), fit.inertia.tolist(), strict=True))
-        centroids = list(zip(range(len(fit.sizes)), fit.sizes.tolist(), fit.centroids.tolist(), strict=True))
-    learnt = json.dumps(model.learnt, sort_keys=True)
-    return model.fingerprint, model.scorer.kind, model.key, plain, state, curve, centroids, learnt
+    summary, fitted_on = (json.dumps(d, sort_keys=True) for d in (model.scorer.summary(), model.fitted_on))
+    return model.fingerprint, model.scorer.kind, model.key, sequence, plain, state, summary, fitted_on
+
+
+def _restored(row: Any, estimator: Estimator) -> Scorer:
+    body = json.loads(row["params"]) | {k: _value(v) for k, v in (row["state"] or {}).items()}
+    types = {f.name: str(f.type) for f in fields(estimator.makes)}
+    body = {k: tuple(v) if isinstance(v, list) and types[k].startswith("tuple") else v for k, v in body.items()}
+    return estimator.makes(**body)
 
 
 def _npy(value: Any) -> bytes:

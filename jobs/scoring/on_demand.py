@@ -1,61 +1,57 @@
-"""What a selector that asks is given: fitted scorers, and their values for the rows it names, computed when missing.
+"""Computes scores on demand, for the ids a selector asks about, and stores them in `memos`.
 
-One mechanism for ZIP-FIT racing and for losses at cluster centres: what is computed lands in the same memos, so that
-asking again, in this run or a later one, costs a read. The few rows of an ask are kept here and written together when
-the selection is made, one commit a table; many are written unit by unit, as any score.
+One mechanism for ZIP-FIT racing and for losses at cluster centres: asking again, in this run or a later one, costs a
+read. The few rows of a question are kept on the driver and written together when the selection is made; many are
+written unit by unit, as any score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ...udfs.encoding import MEMO, MEMO_NAMES, value_sql
 from ...udfs.errors import LakeSiftError
-from ...udfs.scorer import Scorer, fingerprint
-from ..inputs.documents import hash_name
+from ...udfs.scorer import FittedScore, Scorer, fingerprint
+from ...udfs.spark import apply
+from ..inputs.documents import BUCKETS, hash_name
+from ..inputs.run import Run
 from ..lake.commits import Commit
-from ..lake.manifest import Manifest, Step
-from ..lake.schemas import Table
+from ..lake.manifest import Step
+from ..lake.schemas import memos
 from ..lake.tables import retry_on_conflict
-from ..ranking.top import pull
-from .memos import UNIT_TRIES, Memos, Scored, memo_table
+from ..lake.tuning import spread
+from .memos import MEMOS, memo_rows, missing, values
+from .passes import UNIT_TRIES, compute
+from .rows import from_documents, from_memos
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-#: Rows of an ask up to which it is one job and its values are kept on the driver until the selection is made.
-ASK_ROWS = 200_000
+#: Rows of a question up to which it is one job and its values stay on the driver until the selection is made.
+KEPT_ROWS = 200_000
 
 
-class Asking:
-    """The `ask` of one selection over `rows`, the eligible documents with all columns that may be asked for.
+class OnDemand:
+    """The values of one selection over `rows`, the eligible documents with every column that may be asked for.
 
-    A context: on leaving it what was computed is written, also when the selector refused its input.
+    A context: on leaving it, what was computed is written, also when the selector refused its input.
     """
 
-    def __init__(self, memos: Memos, rows: DataFrame, manifest: Manifest) -> None:
-        self.memos, self.rows, self.manifest = memos, rows, manifest
-        self._made: dict[str, list[tuple[Scored, pd.DataFrame, Step]]] = {}  # by table
+    def __init__(self, run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> None:
+        self.run, self.fitted, self.rows = run, fitted, rows
+        self._on_demand = run.recipe.on_demand_only()
+        self._computed: list[tuple[FittedScore, pd.DataFrame, Step]] = []
 
-    def __enter__(self) -> Asking:
+    def __enter__(self) -> OnDemand:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None or issubclass(kind, LakeSiftError):
-            for made in self._made.values():
-                self._keep(made)
-
-    def fitted(self, label: str) -> Scorer:
-        """Return the fitted scorer of a label."""
-        return self.memos.scored[label].scorer
-
-    def note(self, sentence: str) -> None:
-        """Say something about the selection, in the run's manifest and at its end."""
-        if sentence not in self.manifest.notes:
-            self.manifest.notes.append(sentence)
+        if self._computed and (kind is None or issubclass(kind, LakeSiftError)):
+            self._write()
 
     def __call__(self, what: str | Scorer, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return (id, value) of the rows with these ids, of all eligible rows with None; in any order.
@@ -63,67 +59,93 @@ class Asking:
         Parameters
         ----------
         what : str or Scorer
-            The label of a score, a source column, or a fitted scorer of the selector's own.
+            The name of a score, name.field, a source column, or a fitted scorer of the selector's own.
         ids : sequence of str, optional
             They are broadcast: at most as many as a selection may have.
         """
+        wanted = self.rows.select("id") if ids is None else self._frame(ids)
+        if not isinstance(what, str):
+            return self._values(self._own(what), "", wanted, ids)
+        name, _, field = what.partition(".")
+        if name in self._on_demand:
+            return self._values(self.fitted[name], field, wanted, ids)
+        return self._column(what, None if ids is None else wanted)
+
+    def _column(self, name: str, wanted: DataFrame | None) -> pd.DataFrame:
+        """Return the values of a column that all rows have."""
         from pyspark.sql import functions as F
 
-        wanted = self.rows.select("id") if ids is None else self._frame(ids)
-        if isinstance(what, str) and what not in self.memos.documents.recipe.asked():
-            value = F.col(what if "." in what else f"`{what}`").alias("value")
-            rows = self.rows.select("id", value)
-            return pull(rows if ids is None else rows.join(F.broadcast(wanted), "id", "left_semi"))
-        item = self.memos.scored[what] if isinstance(what, str) else self._own(what)
-        with self.manifest.step(f"ask {item.label}", item.table.name) as step:
-            if (self.memos.documents_count if ids is None else len(ids)) <= ASK_ROWS:
-                return self._few(item, wanted, step)
-            self.memos.compute(item, None, step, within=wanted)
-            step.rows = step.computed
-        return pull(self.memos.values(item, within=wanted))
+        rows = self.rows.select("id", F.col(name if "." in name else f"`{name}`").alias("value"))
+        return (rows if wanted is None else rows.join(F.broadcast(wanted), "id", "left_semi")).toPandas()
+
+    def _values(self, score: FittedScore, field: str, wanted: DataFrame, ids: Sequence[str] | None) -> pd.DataFrame:
+        """Return the values of a score, or of one field of it, after what is missing was computed."""
+        many = self.run.hashes.summary.documents if ids is None else len(ids)
+        with self.run.manifest.step(f"on demand: {score.name}", MEMOS) as step:
+            if many <= KEPT_ROWS:
+                rows = self._few(score, wanted, step)
+            else:
+                measured = compute(self.run, [score], self.fitted, within=wanted)[score.name]
+                step.rows = step.computed = measured.rows
+                step.kernel = round(measured.seconds, 1)
+                version = self.run.lake.version(MEMOS)
+                step.wrote(version or 0) if measured.rows else step.unchanged(version)
+                rows = values(self.run, score, within=wanted).toPandas()
+        if field:
+            rows["value"] = [None if v is None else v[field] for v in rows["value"]]
+        return rows[["id", "value"]]
 
     def _frame(self, ids: Sequence[str]) -> DataFrame:
         return self.rows.sparkSession.createDataFrame(pd.DataFrame({"id": list(ids)}), "id string")
 
-    def _own(self, scorer: Scorer) -> Scored:
-        table = memo_table(scorer)
-        self.memos.lake.create(table)
-        return Scored(f"{scorer.kind} (asked)", scorer, fingerprint(scorer), table, hash_name(scorer.inputs))
+    def _own(self, scorer: Scorer) -> FittedScore:
+        return FittedScore(scorer.kind, scorer, fingerprint(scorer), hash_name(scorer.inputs))
 
-    def _few(self, item: Scored, wanted: DataFrame, step: Step) -> pd.DataFrame:
-        """Return the values of at most ASK_ROWS rows; what neither memo nor this run has is computed and held."""
-        memos, made = self.memos, self._made.get(item.table.name, [])
-        held = [rows for other, rows, _ in made if other.fingerprint == item.fingerprint]
-        if memos.lake.last_write(item.table.name) is not None and not memos.live(item).isEmpty():
-            held.append(pull(memos.values(item, within=wanted)))
-        known = pd.concat([rows[["id", "value"]] for rows in held]) if held else None
+    def _few(self, score: FittedScore, wanted: DataFrame, step: Step) -> pd.DataFrame:
+        """Return the values of at most KEPT_ROWS rows; what neither `memos` nor this run has is computed and kept."""
+        kept = [rows for other, rows, _ in self._computed if other.fingerprint == score.fingerprint]
+        if self.run.lake.last_write(MEMOS) is not None and not memo_rows(self.run, [score]).isEmpty():
+            kept.append(values(self.run, score, within=wanted).toPandas())
+        known = pd.concat([rows[["id", "value"]] for rows in kept]) if kept else None
         if known is not None:
-            ids = pull(wanted)["id"]
-            known, missing = known[known["id"].isin(ids)], ids[~ids.isin(known["id"])]
-            wanted = self._frame(missing.tolist())
-            if missing.empty:
+            ids = wanted.toPandas()["id"]
+            known, absent = known[known["id"].isin(ids)], ids[~ids.isin(known["id"])]
+            if absent.empty:
                 step.computed = 0
-                step.unchanged(memos.lake.version(item.table.name))
+                step.unchanged(self.run.lake.version(MEMOS))
                 return known
-        found = pull(memos.scores_of(item, wanted))
-        step.rows = step.computed = len(found)
-        self._made.setdefault(item.table.name, []).append((item, found, step))
-        return found[["id", "value"]] if known is None else pd.concat([known, found[["id", "value"]]])
+            wanted = self._frame(absent.tolist())
+        rows = self._compute(score, wanted)
+        step.rows = step.computed = len(rows)
+        step.kernel = round(float(rows["seconds"].sum()), 1)
+        self._computed.append((score, rows, step))
+        return rows if known is None else pd.concat([known, rows])
 
-    def _keep(self, made: list[tuple[Scored, pd.DataFrame, Step]]) -> None:
-        """Write what was computed for one memo table, but for what another run has written meanwhile."""
-        rows = pd.concat([found.assign(fingerprint=item.fingerprint) for item, found, _ in made], ignore_index=True)
-        lake, table = self.memos.lake, made[0][0].table
-        types = f"id string, content_hash bigint, value {table.columns[-1].type}, fingerprint string"
-        frame = lake.spark.createDataFrame(rows, types)
-        commit = retry_on_conflict(f"ask {table.name}", lambda: self._append(table, frame), tries=UNIT_TRIES)
-        for _, _, step in made:
-            if commit is None:
-                step.unchanged(lake.version(table.name))
-            else:
-                step.wrote(commit.version)
+    def _compute(self, score: FittedScore, wanted: DataFrame) -> pd.DataFrame:
+        """Compute the values of a few documents in one job: the columns of `memos`, and `value`."""
+        from pyspark.sql import functions as F
 
-    def _append(self, table: Table, frame: DataFrame) -> Commit | None:
+        read = score.scorer.inputs
+        source = (from_memos if any(i in self.fitted for i in read) else from_documents)(self.run, [score], self.fitted)
+        lacking = missing(self.run, [score], None, F.broadcast(wanted), source.hash_columns)
+        with spread(self.run.lake.spark, source.few) as deal_out:
+            rows = apply(source.read(lacking, (0, BUCKETS), deal_out), [score])
+            if self.run.hashes.summary.duplicates:
+                rows = rows.dropDuplicates(["id", "content_hash"])
+            return rows.select("*", F.expr(value_sql(score.scorer.value)).alias("value")).toPandas()
+
+    def _write(self) -> None:
+        """Write what was computed in one commit, but for what another run has written meanwhile."""
+        run = self.run
+        rows = pd.concat([r[list(MEMO_NAMES)] for _, r, _ in self._computed], ignore_index=True)
+        frame = run.lake.spark.createDataFrame(rows, MEMO)
+        scores = [score for score, _, _ in self._computed]
+        commit = retry_on_conflict("scores on demand", lambda: self._append(frame, scores), tries=UNIT_TRIES)
+        for _, _, step in self._computed:
+            step.unchanged(run.lake.version(MEMOS)) if commit is None else step.wrote(commit.version)
+
+    def _append(self, frame: DataFrame, scores: list[FittedScore]) -> Commit | None:
         key = ["id", "content_hash", "fingerprint"]
-        new = frame.join(self.memos.lake.read(table.name).select(*key), key, "left_anti")
-        return self.memos.lake.append(table, new, {"recipe": self.memos.documents.recipe.name})
+        new = frame.join(memo_rows(self.run, scores).select(*key), key, "left_anti")
+        metadata = {"recipe": self.run.recipe.name, "fingerprints": sorted({s.fingerprint for s in scores})}
+        return self.run.lake.append(memos(), new, metadata)

@@ -49,7 +49,7 @@ class Selector(ABC):
 
     kind: ClassVar[str] = ""
     #: Columns beside PICKS that its picks have and the selection holds: name, DDL type, comment.
-    extras: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    extra_columns: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 
     @property
     @abstractmethod
@@ -104,3 +104,14 @@ def picks(ids: pd.Series[str], gain: pd.Series[float] | None = None) -> pd.DataF
             "copies": np.ones(n, dtype=np.int64),
         }
     )
+
+
+@dataclass(frozen=True)
+class Pool:
+    rows: object
+    budget: int
+    seed: int
+    fitted: object
+    values: object
+    note: object
+    selected: object = None

@@ -7,7 +7,7 @@ every batch. Left out: training an encoder, and vectors over an API.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,9 +107,14 @@ class Embedding(Scorer):
         return (self.of,) if self.encoder == "column" else ()
 
     @property
-    def unit_rows(self) -> int:
-        """Tens of thousands of rows a second but for minilm."""
-        return 50_000 if self.encoder == "minilm" else 500_000
+    def input_width(self) -> int:
+        """The dimensions, with encoder column."""
+        return self.dimensions if self.encoder == "column" else 0
+
+    @property
+    def model_held(self) -> Hashable:
+        """The encoder, whose files a worker loads once."""
+        return None if self.encoder == "column" else (self.encoder, self.dimensions)
 
     def kernel(self) -> Kernel:
         """Return texts (n,), or vectors (n, d) with encoder column -> float32 (n, d); rows of NaN are undefined."""

@@ -40,6 +40,8 @@ _COMMENT = (
 START_ROWS, SILHOUETTE_ROWS = 20, 20_000
 #: On the sample moves end at this many times `tol`: what they gain beyond that is the sample's own.
 SAMPLE_TOL = 3
+#: Numbers of centroids up to which a summary holds them.
+SHOWN_NUMBERS = 200_000
 #: Parameters that are no settings of a fit.
 UNSAID = ("of", "fit_where", "refit")
 Ints = NDArray[np.int64]
@@ -94,10 +96,19 @@ class KMeansScorer(Scorer):
     points: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     settings: str = ""
 
-    @property
-    def unit_rows(self) -> int:
-        """Some hundred thousand rows a second."""
-        return 1_000_000
+    def summary(self) -> dict[str, Any]:
+        """Return `curve`, the inertia of each step over so many rows, and `clusters` with their rows and centres.
+
+        Centres are left out above 200 000 numbers; `state` of the table `models` holds all of them.
+        """
+        shown = self.centroids.size <= SHOWN_NUMBERS
+        centres = self.centroids.tolist() if shown else [None] * len(self.sizes)
+        curve = zip(self.inertia_rows.tolist(), self.inertia.tolist(), strict=True)
+        clusters = zip(self.sizes.tolist(), centres, strict=True)
+        return {
+            "curve": [{"rows": rows, "value": value} for rows, value in curve],
+            "clusters": [{"cluster": i, "rows": rows, "centre": c} for i, (rows, c) in enumerate(clusters)],
+        }
 
     def kernel(self) -> Kernel:
         """Return vectors (n, d) -> {"cluster": int32 (n,), "distance_sq": float64 (n,)}.

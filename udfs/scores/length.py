@@ -37,11 +37,6 @@ class LengthBytes(Scorer):
     value = "bigint"
     comment = "length in UTF-8 bytes, >= 0; larger is longer"
 
-    @property
-    def unit_rows(self) -> int:
-        """Tens of thousands of rows a second."""
-        return 500_000
-
     def kernel(self) -> Kernel:
         """Return texts (n,) -> int64 (n,)."""
         return _counted(tokens.byte_count)
@@ -72,11 +67,6 @@ class LengthTokens(Scorer):
     def __post_init__(self) -> None:
         if self.unit not in _COUNTS:
             raise RecipeError(f"length_tokens has no unit {self.unit!r}; {nearest(str(self.unit), _COUNTS)}")
-
-    @property
-    def unit_rows(self) -> int:
-        """Tens of thousands of rows a second."""
-        return 500_000
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> int64 (n,)."""

@@ -106,11 +106,6 @@ class LeverageScorer(Scorer):
     of: str = "vector"
     factor: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
-    @property
-    def unit_rows(self) -> int:
-        """Some hundred thousand rows a second."""
-        return 1_000_000
-
     def kernel(self) -> Kernel:
         """Return vectors (n, d) -> float64 (n,); NaN where a vector holds NaN. Another d is a ScoreError."""
         unit = 2.0 ** (math.frexp(float(np.abs(self.factor).max(initial=1e-300)))[1] - _FACTOR_BITS)

@@ -1,0 +1,112 @@
+"""export: one version of a selection as files. The lake is only read.
+
+Left out: writing a version anywhere as a table; Delta's own time travel and SQL do that.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...udfs.errors import InputError
+from ...udfs.uris import is_uri
+from ..lake.tables import Lake
+from .history import commits_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+#: Rows of one exported file when a folder is written.
+FILE_ROWS = 500_000
+SINGLE = {".jsonl": "jsonl", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written where."""
+
+    recipe: str
+    version: int
+    rows: int
+    path: str
+
+    def __str__(self) -> str:
+        """Return one sentence."""
+        return f"wrote {self.rows:,} rows of selection_{self.recipe}, version {self.version}, to {self.path}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+def export(lake: Lake, recipe: str, to: str, out: str, version: int | None = None) -> Export:
+    """Write a version of the selection to files.
+
+    Parameters
+    ----------
+    to : {"jsonl", "parquet"}
+        JSON Lines: UTF-8, one object a row in order of rank, nested types and nulls kept.
+    out : str
+        A path that ends in .jsonl or .parquet becomes one file; any other path or URI a folder of files whose names
+        are in order of rank.
+    version : int, optional
+        Default: the newest.
+
+    Raises
+    ------
+    InputError
+        If there is no such selection or version, `out` exists already, or its ending says another format.
+    """
+    commits = commits_of(lake, recipe)
+    at = commits[0].version if version is None else version
+    if at not in {c.version for c in commits}:
+        span = f"{commits[-1].version} to {commits[0].version}"
+        raise InputError(f"selection_{recipe} has no version {at}; it has {span}")
+    frame = lake.read(f"selection_{recipe}", at)
+    rows = frame.count()
+    if not rows:
+        raise InputError(f"version {at} of selection_{recipe} has no rows; look at lakesift history {recipe}")
+    ending = SINGLE.get(Path(out).suffix)
+    if ending not in (None, to):
+        raise InputError(f"{out} ends in .{ending} and --to is {to}; make them agree, or give a folder")
+    remote = is_uri(out)
+    if remote and ending:
+        raise InputError(f"{out} is one file elsewhere, and only folders are written there; leave out .{ending}")
+    place = out if remote else str(Path(out).expanduser().absolute())
+    if not remote and Path(place).exists():
+        raise InputError(f"{place} exists already; nothing is overwritten: remove it or give another --out")
+    if ending:
+        _write_file(frame, to, Path(place))
+    else:
+        _write_folder(frame, to, place if remote else f"file://{place}", 1 + rows // FILE_ROWS)
+    return Export(recipe, at, rows, place)
+
+
+def _write_folder(frame: DataFrame, to: str, uri: str, files: int) -> None:
+    ordered = frame.repartitionByRange(files, "rank").sortWithinPartitions("rank")
+    writer = ordered.write.mode("error")
+    try:
+        if to == "jsonl":
+            writer.option("ignoreNullFields", "false").json(uri)
+        else:
+            writer.parquet(uri)
+    except Exception as error:
+        if "PATH_ALREADY_EXISTS" in str(error):
+            raise InputError(f"{uri} exists already; nothing is overwritten: give another --out") from error
+        raise
+
+
+def _write_file(frame: DataFrame, to: str, path: Path) -> None:
+    """Write one part beside `path` and move it there: a reader never sees half a file."""
+    parts = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    try:
+        _write_folder(frame, to, f"file://{parts}", 1)
+        found = list(parts.glob("part-*"))
+        if len(found) != 1:
+            raise InputError(f"the workers do not write to this machine's {path.parent}; give a folder that all share")
+        found[0].rename(path)
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)

@@ -1,0 +1,110 @@
+"""What a run would do at each step: the same decisions as the run's own, without its scans."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ...udfs.scorer import Estimator, OnDocuments, fingerprint
+from ..hashes import hashes_stand
+from ..inputs.documents import Documents
+from ..lake.tables import Lake
+from ..lake.text_table import Rows, rows_of
+from ..recipe import Recipe, Source, order
+from ..runs import data_versions, last_run, stands, unchanged_since
+from ..scoring.memos import MEMOS
+from ..scoring.published import current_scores, documents_origin, memo_versions, origin, scores_stand
+from ..sources import files, sources_digest
+
+UNKNOWN = "unknown until run"
+UNCHANGED = "unchanged"
+ON_DEMAND = "computed for rows that select asks for"
+
+
+def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> tuple[Rows, str]:
+    """Return (step, table, would be) of each step, and the run that is still up to date, "" if there is none."""
+    columns = ("step", "table", "would be")
+    if unchanged := unchanged_since(lake, recipe):
+        return rows_of(columns, [(s.step, s.table, s.outcome) for s in unchanged.steps]), unchanged.run_id
+    tables = {table: _ingest(lake, table, *source) for table, source in ingested(recipe).items()}
+    rows = [("ingest", table, would) for table, would in tables.items()]
+    fresh = tables.get(recipe.documents.table, UNCHANGED) == UNCHANGED
+    hashed = bool(documents and fresh and hashes_stand(lake, documents))
+    rows.append(("hashes", f"hashes_{recipe.name}", UNCHANGED if hashed else "computed: one pass over the documents"))
+    known = _fingerprints(lake, recipe)
+    scores = {name: _score(lake, recipe, name, known, hashed) for name in order(recipe)}
+    rows += [(f"score {name}", MEMOS, would) for name, would in scores.items()]
+    complete = hashed and set(known) == set(recipe.scores)
+    published = complete and scores_stand(lake, recipe, origin(lake, recipe, _last_rows(lake, recipe), known))
+    missing = any(w not in (UNCHANGED, ON_DEMAND) for w in scores.values())
+    rows.append(("publish", f"scores_{recipe.name}", UNCHANGED if published else "written" if missing else UNKNOWN))
+    last = last_run(lake, recipe.name)
+    same = published and last is not None and json.loads(last["manifest"])["recipe_hash"] == recipe.digest()
+    selection = f"selection_{recipe.name}"
+    if same and last is not None and stands(lake, selection, last["run_id"]):
+        would = UNCHANGED
+    else:
+        would = "written" if published or lake.last_write(selection) is None else "written, if its inputs changed"
+    return rows_of(columns, [*rows, ("select", selection, would)]), ""
+
+
+def ingested(recipe: Recipe) -> dict[str, tuple[Source, str | None]]:
+    """Return the tables that ingest makes: their source, and the id that a row of documents must have."""
+    tables: dict[str, tuple[Source, str | None]] = {}
+    if recipe.documents.source:
+        tables[recipe.documents.table] = recipe.documents.source, recipe.documents.id
+    for target in recipe.targets.values():
+        if target.source:
+            tables.setdefault(target.table, (target.source, None))
+    return tables
+
+
+def origin_of(lake: Lake, source: Source) -> str:
+    """Return "sample x" or "12 jsonl files"."""
+    return f"sample {source.sample}" if source.sample else f"{len(files(lake.spark, source)):,} {source.format} files"
+
+
+def _ingest(lake: Lake, table: str, source: Source, id_sql: str | None) -> str:
+    last = lake.last_write(table)
+    if last is not None and last.metadata.get("source") == sources_digest(lake.spark, source, id_sql):
+        return UNCHANGED
+    return f"ingested from {origin_of(lake, source)}"
+
+
+def _last_rows(lake: Lake, recipe: Recipe) -> str:
+    """Return the digest of the documents when they were hashed last: theirs while the hashes stand."""
+    last = lake.last_write(f"scores_{recipe.name}")
+    return str(last.metadata.get("rows", "")) if last else ""
+
+
+def _fingerprints(lake: Lake, recipe: Recipe) -> dict[str, str]:
+    """Return the fingerprints that are known without fitting: of plain scorers, and of models with the same targets."""
+    last = last_run(lake, recipe.name)
+    body: dict[str, Any] = json.loads(last["manifest"]) if last else {}
+    tables = [t.table for t in recipe.targets.values()]
+    now = data_versions(lake, recipe, {}) if body.get("recipe_hash") == recipe.digest() else {}
+    same = bool(now) and all(now[t] == body["data_versions"].get(t) for t in tables)
+    known: dict[str, str] = {}
+    for name in order(recipe):
+        score = recipe.scores[name]
+        if isinstance(score, Estimator):
+            again = isinstance(score, OnDocuments) and score.refit == "always"
+            known |= {name: body["fingerprints"][name]} if same and not again else {}
+        elif all(i in known for i in score.inputs if i in recipe.scores):
+            known[name] = fingerprint(score, known)
+    return known
+
+
+def _score(lake: Lake, recipe: Recipe, name: str, known: dict[str, str], hashed: bool) -> str:
+    score = recipe.scores[name]
+    if name in recipe.on_demand_only():
+        return ON_DEMAND
+    if name not in known:
+        inputs = ", ".join(score.fits_on if isinstance(score, Estimator) else score.inputs)
+        return f"{UNKNOWN}: fitted on {inputs} first"
+    if memo_versions(lake, [known[name]])[known[name]] == "none":
+        return "computed for all documents"
+    if not hashed:
+        return f"computed for new and changed documents, how many is {UNKNOWN}"
+    documents = documents_origin(lake, recipe, _last_rows(lake, recipe))
+    return UNCHANGED if current_scores(lake, recipe, documents, {name: known[name]}) else UNKNOWN

@@ -1,0 +1,77 @@
+"""Run: what every step of a run gets. No behaviour; a later step gets a fuller one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..lake.commits import TableState
+from ..lake.manifest import Manifest
+from ..lake.tables import Lake
+from ..recipe import Recipe
+from .documents import ROW_HASH, Documents
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of the documents, and digests that equal rows cannot cancel out of.
+
+    `digest` is over everything that the recipe uses, `inputs` per hash column over what scores are computed from.
+    """
+
+    rows: int
+    documents: int
+    null_ids: int
+    duplicates: int
+    conflicts: int
+    digest: str
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """`hashes_<recipe>` at the version that a run works with."""
+
+    table: str
+    version: int
+    summary: Summary
+
+
+@dataclass(frozen=True)
+class Target:
+    """An opened target: its rows at the pinned version."""
+
+    frame: DataFrame
+    state: TableState
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: where, what, the opened documents and targets, the hashes of the documents, and the account of it."""
+
+    lake: Lake
+    recipe: Recipe
+    documents: Documents
+    hashes: Hashes
+    manifest: Manifest
+    targets: Mapping[str, Target] = field(default_factory=dict)
+
+    @property
+    def hashed(self) -> DataFrame:
+        """Rows of `hashes_<recipe>`, pinned: one for each document."""
+        return self.lake.read(self.hashes.table, self.hashes.version)
+
+
+def one_row_per_id(run: Run, source: DataFrame) -> DataFrame:
+    """Return `source` (with id and ROW_HASH) with one row per id, the one that was hashed, without its ROW_HASH."""
+    from pyspark.sql import functions as F
+
+    source = source.where("id IS NOT NULL")
+    if not run.hashes.summary.duplicates:
+        return source.drop(ROW_HASH)
+    hashed = run.hashed.withColumnRenamed("row_hash", ROW_HASH).select("id", F.col(f"`{ROW_HASH}`"))
+    return source.join(hashed, ["id", ROW_HASH], "left_semi").dropDuplicates(["id"]).drop(ROW_HASH)

@@ -1,0 +1,117 @@
+"""The table `runs`: the newest run of a recipe, whether it still stands, and the record of a finished one.
+
+Runs of a recipe are numbered: clocks of machines differ, and a clock may have been wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from ..udfs.errors import InputError
+from .inputs.tables import tables_of
+from .lake.manifest import Manifest, Step
+from .lake.schemas import runs
+from .lake.tables import Lake, retry_on_conflict
+from .recipe import Recipe
+from .scoring.memos import MEMOS
+from .scoring.published import memo_versions
+from .sources import sources_digest
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row
+
+
+def stands(lake: Lake, table: str, run_id: str) -> bool:
+    """Tell whether the newest rows of a selection, or of its controls, are those of a run."""
+    last = lake.last_write(table)
+    return last is not None and last.metadata.get("run_id") == run_id
+
+
+def last_run(lake: Lake, recipe: str) -> Row | None:
+    """Return the newest row of `runs` for a recipe."""
+    if lake.last_write("runs") is None:
+        return None
+    from pyspark.sql import functions as F
+
+    mine = lake.read("runs").where(F.col("recipe") == recipe)
+    row = F.struct("run_id", "selection_version", "rows", "manifest", "sequence")
+    # Two runs at once, in a lake without a lock, may have taken one number.
+    newest = mine.agg(F.max_by(row, F.struct("sequence", "finished_at")).alias("r")).collect()
+    return newest[0]["r"] if newest else None
+
+
+def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> dict[str, Any]:
+    """Return what identifies the data of every table that the recipe reads or writes, and of its source files."""
+    tables = {recipe.documents.table, *(t.table for t in recipe.targets.values())}
+    tables |= {t.name for t in tables_of(recipe, None)} - {MEMOS, "runs", "models"} | {f"selection_{recipe.name}"}
+
+    def version(name: str) -> str | None:
+        try:
+            state = lake.state(name)
+        except InputError:  # it has no versions
+            return None
+        return f"{state.ref}: {state.data_version}" if state.data_version else None
+
+    with ThreadPoolExecutor(4) as pool:
+        names = sorted(tables)
+        found: dict[str, Any] = dict(zip(names, pool.map(version, names), strict=True))
+    found[MEMOS] = memo_versions(lake, fingerprints.values())
+    sources = {recipe.documents.table: recipe.documents.source} | {t.table: t.source for t in recipe.targets.values()}
+    for name, source in sources.items():
+        if source:
+            found[f"files of {name}"] = sources_digest(lake.spark, source)
+    return found
+
+
+def unchanged_since(lake: Lake, recipe: Recipe) -> Manifest | None:
+    """Return the newest run's account if a run would do nothing: same recipe, and every table holds the same data."""
+    last = last_run(lake, recipe.name)
+    if last is None:
+        return None
+    body: dict[str, Any] = json.loads(last["manifest"])
+    if body["recipe_hash"] != recipe.digest():
+        return None
+    now = data_versions(lake, recipe, body["fingerprints"])
+    known = [*now.values(), *now[MEMOS].values()]
+    if None in known or body["data_versions"] != now:
+        return None
+    manifest = Manifest(recipe.name, body["recipe_hash"], last["run_id"], last["selection_version"], last["rows"], True)
+    manifest.data_versions, manifest.counts, manifest.fingerprints = now, body["counts"], body["fingerprints"]
+    for line in body["steps"]:
+        step = Step(**line)
+        step.computed, step.kernel, step.seconds = 0, None, None
+        step.unchanged(lake.version(step.table) if step.version is None else step.version)
+        manifest.steps.append(step)
+    return manifest
+
+
+def record(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
+    """Append a row to `runs` unless its newest row says the same already."""
+    manifest.data_versions = data_versions(lake, recipe, manifest.fingerprints)
+    with manifest.step("record", "runs") as step:
+        written = retry_on_conflict("runs", lambda: _append(lake, recipe, manifest))
+        step.unchanged(lake.version("runs")) if written is None else step.wrote(written)
+
+
+def _append(lake: Lake, recipe: Recipe, manifest: Manifest) -> int | None:
+    from pyspark.sql import functions as F
+
+    last = last_run(lake, recipe.name)
+    same = last is not None and last["run_id"] == manifest.run_id
+    if last is not None and same and json.loads(last["manifest"])["data_versions"] == manifest.data_versions:
+        return None
+    sequence = 1 + (last["sequence"] if last else 0)
+    row = (
+        manifest.run_id,
+        recipe.name,
+        sequence,
+        int(manifest.selection_version or 0),
+        int(manifest.rows),
+        manifest.to_json(),
+    )
+    schema = "run_id string, recipe string, sequence bigint, selection_version bigint, rows bigint, manifest string"
+    frame = lake.spark.createDataFrame([row], schema).withColumn("finished_at", F.current_timestamp())
+    commit = lake.append(runs(), frame, {"run_id": manifest.run_id, "recipe": recipe.name})
+    return commit.version if commit else None

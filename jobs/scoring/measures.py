@@ -1,0 +1,72 @@
+"""Counts rows and kernel seconds of each score while a unit is written, without another query."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...udfs.scorer import FittedScore
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+log = logging.getLogger("lakesift")
+
+#: Seconds after a write within which its measures arrive; some engines never deliver them for a write.
+DELIVERY_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rows that were computed for one score, and the seconds that its kernel took, added up over the workers."""
+
+    rows: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Measured) -> Measured:
+        """Return the sum of two units."""
+        return Measured(self.rows + other.rows, self.seconds + other.seconds)
+
+
+def observed(
+    frame: DataFrame, scores: Sequence[FittedScore]
+) -> tuple[DataFrame, Callable[[], dict[str, Measured] | None]]:
+    """Return the frame without `seconds`, and a function that gives the measures after it was written, None if unknown.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As udfs.spark.apply returns it.
+    """
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    observation, measures = Observation(), []
+    for i, score in enumerate(scores):
+        mine = F.col("fingerprint") == F.lit(score.fingerprint)
+        measures.append(F.count(F.when(mine, 1)).alias(f"rows_{i}"))
+        measures.append(F.sum(F.when(mine, F.col("seconds"))).alias(f"seconds_{i}"))
+
+    def delivered() -> dict[str, Measured] | None:
+        found: dict[str, Any] = {}
+        thread = threading.Thread(target=lambda: found.update(_get(observation)), daemon=True)
+        thread.start()
+        thread.join(DELIVERY_SECONDS)
+        if not found:
+            return None
+        return {
+            s.name: Measured(int(found[f"rows_{i}"]), float(found[f"seconds_{i}"] or 0)) for i, s in enumerate(scores)
+        }
+
+    return frame.observe(observation, *measures).drop("seconds"), delivered
+
+
+def _get(observation: Any) -> dict[str, Any]:
+    try:
+        return dict(observation.get)
+    except Exception as error:  # Connect raises where nothing was delivered
+        log.debug("no measures of this unit: %s", error)
+        return {}

@@ -1,0 +1,223 @@
+"""Computes what is missing in `memos`: all scores of a pass in one scan of the documents, one commit a unit.
+
+A unit is a slice of the documents that lack something, by id hash: the first is small, then as many rows as take two
+minutes. A crash costs at most a unit. A score whose parent is missing too is computed from the parent's value in
+memory; where the parent was computed before, from `memos`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...udfs.scorer import FittedScore
+from ...udfs.spark import apply
+from ..inputs.documents import BUCKETS, bucket_of
+from ..inputs.run import Run
+from ..lake.commits import Commit
+from ..lake.schemas import memos
+from ..lake.tables import retry_on_conflict
+from ..lake.tuning import spread
+from .measures import Measured, observed
+from .memos import BROADCAST_ROWS, MEMOS, missing
+from .progress import heartbeat
+from .rows import Source, from_documents, from_memos
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+log = logging.getLogger("lakesift")
+
+#: Rows of the first unit, and of a score that is computed alone because it is costly.
+FIRST_ROWS, FIRST_ROWS_ALONE = 20_000, 200
+#: Seconds that a unit takes at the measured rate. `spark.lakesift.unitRows` sets the rows of every unit instead.
+UNIT_SECONDS = 120.0
+#: Tries for a unit: runs that add to one fingerprint conflict over different rows too, and of 20 in a row one succeeds.
+UNIT_TRIES = 20
+#: Scores of a pass: bits of a bigint.
+MOST_SCORES = 62
+
+
+@dataclass(frozen=True)
+class Pending:
+    """How many documents lack which scores, bit i for scores[i], and the range of buckets that they lie in."""
+
+    rows: Mapping[int, int] = field(default_factory=dict)
+    low: int = 0
+    end: int = 0
+
+
+def compute(
+    run: Run, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore], within: DataFrame | None = None
+) -> dict[str, Measured]:
+    """Compute what is missing of some scores; returns what was computed, by name.
+
+    Parameters
+    ----------
+    scores : sequence of FittedScore
+        Each after those it reads.
+    fitted : mapping
+        Every fitted score of the run: those that `scores` read are computed already, or among `scores`.
+    within : DataFrame, optional
+        `id` of the only documents wanted.
+    """
+    done: dict[str, Measured] = {}
+    for together in passes(scores):
+        done |= _compute_pass(run, together, fitted, within)
+    return done
+
+
+def passes(scores: Sequence[FittedScore]) -> list[list[FittedScore]]:
+    """Return the scores by pass: a costly one alone, one model that a worker holds, each fingerprint once.
+
+    A score stands in no earlier pass than those it reads.
+    """
+    found: list[list[FittedScore]] = []
+    place: dict[str, int] = {}
+    for score in scores:
+        first = max((place[i] for i in score.scorer.inputs if i in place), default=0)
+        number = next((n for n in range(first, len(found)) if _fits(score, found[n])), len(found))
+        if number == len(found):
+            found.append([])
+        found[number].append(score)
+        place[score.name] = number
+    return found
+
+
+def _fits(score: FittedScore, together: Sequence[FittedScore]) -> bool:
+    held = {s.scorer.model_held for s in together} | {score.scorer.model_held}
+    alone = score.scorer.alone or any(s.scorer.alone for s in together)
+    twice = score.fingerprint in {s.fingerprint for s in together}
+    return not alone and not twice and len(held - {None}) <= 1 and len(together) < MOST_SCORES
+
+
+def _compute_pass(
+    run: Run, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore], within: DataFrame | None
+) -> dict[str, Measured]:
+    """Compute from the documents what can be computed from them, then the rest from the values of its parents."""
+    ancestors = _ancestors(scores, fitted)
+    pending = _pending(run, scores, within)
+    here = {mask: _computable(mask, ancestors) for mask in pending.rows}
+    rows = {mask: count for mask, count in pending.rows.items() if here[mask]}
+    done = {s.name: Measured() for s in scores}
+    if rows:
+        source = from_documents(run, scores, fitted)
+        wanted = Pending(rows, pending.low, pending.end)
+        done = _units(run, scores, wanted, source, _computable_sql(ancestors), within)
+    left = {i for mask in here for i in range(len(scores)) if (mask & ~here[mask]) >> i & 1}
+    groups: dict[tuple[str, ...], list[FittedScore]] = {}
+    for i in sorted(left):  # its parent was there before this pass
+        groups.setdefault(scores[i].scorer.inputs, []).append(scores[i])
+    for group in groups.values():
+        again = _pending(run, group, within)
+        found = _units(run, group, again, from_memos(run, group, fitted), "missing", within) if again.rows else {}
+        done |= {name: done[name] + measured for name, measured in found.items()}
+    return done
+
+
+def _ancestors(scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore]) -> list[int | None]:
+    """Return for each score the bits of all scores that it reads in the end; None if one is not of this pass."""
+    place = {s.name: i for i, s in enumerate(scores)}
+    found: list[int | None] = []
+    for score in scores:
+        bits: int | None = 0
+        for parent in (i for i in score.scorer.inputs if i in fitted):
+            above = found[place[parent]] if parent in place else None
+            bits = None if bits is None or above is None else bits | above | 1 << place[parent]
+        found.append(bits)
+    return found
+
+
+def _computable(mask: int, ancestors: Sequence[int | None]) -> int:
+    """Return those bits of a mask whose ancestors are all in the mask: they are computed in one scan."""
+    return sum(1 << i for i, a in enumerate(ancestors) if a is not None and mask >> i & 1 and mask & a == a)
+
+
+def _computable_sql(ancestors: Sequence[int | None]) -> str:
+    """Return `_computable` as SQL over `missing`."""
+    parts = [(1 << i, 1 << i | a) for i, a in enumerate(ancestors) if a is not None]
+    if len(parts) == len(ancestors) and all(bit == needed for bit, needed in parts):
+        return "missing"
+    return " | ".join(f"IF((missing & {needed}L) = {needed}L, {bit}L, 0L)" for bit, needed in parts) or "0L"
+
+
+def _pending(run: Run, scores: Sequence[FittedScore], within: DataFrame | None) -> Pending:
+    """Count the documents by what they lack, in one job; in none if nothing was ever computed."""
+    from pyspark.sql import functions as F
+
+    if within is None and run.lake.last_write(MEMOS) is None:
+        return Pending({(1 << len(scores)) - 1: run.hashes.summary.documents}, 0, BUCKETS)
+    bucket = F.expr(bucket_of("id"))
+    counts = missing(run, scores, within=within).groupBy("missing")
+    rows = counts.agg(F.count("*").alias("rows"), F.min(bucket).alias("low"), F.max(bucket).alias("high")).collect()
+    if not rows:
+        return Pending()
+    return Pending(
+        {r["missing"]: r["rows"] for r in rows}, min(r["low"] for r in rows), max(r["high"] for r in rows) + 1
+    )
+
+
+def _units(
+    run: Run,
+    scores: Sequence[FittedScore],
+    pending: Pending,
+    source: Source,
+    computable: str,
+    within: DataFrame | None,
+) -> dict[str, Measured]:
+    """Compute and append the pending rows, unit by unit."""
+    name = ", ".join(s.name for s in scores)
+    done, total = {s.name: Measured() for s in scores}, sum(pending.rows.values())
+    first = FIRST_ROWS_ALONE if any(s.scorer.alone for s in scores) else FIRST_ROWS
+    fixed = int(run.lake.spark.conf.get("spark.lakesift.unitRows", "0") or 0)
+    buckets, low, start, rows = pending.end - pending.low, pending.low, time.monotonic(), 0
+    width = math.ceil(buckets * min(1.0, (fixed or first) / total))
+    while low < pending.end:
+        high, began = min(pending.end, low + width), time.monotonic()
+        with heartbeat(name, rows, total):
+            attempt = partial(_unit, run, scores, (low, high), source, computable, within)
+            measured = retry_on_conflict(f"score {name}", attempt, tries=UNIT_TRIES)
+        done = {n: done[n] + measured.get(n, Measured()) for n in done}
+        rows += max((m.rows for m in measured.values()), default=0)
+        seconds = max(time.monotonic() - began, 0.001)
+        log.info("  %s: %s of %s rows, %.0f rows/s", name, f"{rows:,}", f"{total:,}", rows / (time.monotonic() - start))
+        wanted = 0 if fixed else int(UNIT_SECONDS / seconds * (high - low))
+        width = min(max(width, wanted), max(1, buckets * BROADCAST_ROWS // total))
+        low = high
+    return done
+
+
+def _unit(
+    run: Run,
+    scores: Sequence[FittedScore],
+    buckets: tuple[int, int],
+    source: Source,
+    computable: str,
+    within: DataFrame | None,
+) -> dict[str, Measured]:
+    """Compute and append one slice; returns what was computed, {} if another run has computed all of it meanwhile."""
+    from pyspark.sql import functions as F
+
+    lacking = (
+        missing(run, scores, buckets, within, source.hash_columns)
+        .withColumn("missing", F.expr(computable))
+        .where("missing <> 0")
+    )
+    metadata = {"recipe": run.recipe.name, "fingerprints": sorted(s.fingerprint for s in scores)}
+    with spread(run.lake.spark, source.few) as deal_out:
+        frame = apply(source.read(lacking, buckets, deal_out), scores)
+        if run.hashes.summary.duplicates:
+            frame = frame.dropDuplicates(["id", "content_hash", "fingerprint"])
+        frame, delivered = observed(frame, scores)
+        commit = run.lake.append(memos(), frame, metadata)
+    return {} if commit is None else delivered() or _shared(commit, scores)
+
+
+def _shared(commit: Commit, scores: Sequence[FittedScore]) -> dict[str, Measured]:
+    """Return the rows of a commit as if all scores had been computed for the same ones: where measures are unknown."""
+    return {s.name: Measured(round((commit.rows or 0) / len(scores))) for s in scores}

@@ -1,0 +1,98 @@
+"""`scores_<recipe>`: what its commit says of its origin, and whether it, and `memos` below it, are still current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..lake.commits import NO_DATA
+from ..lake.tables import Lake
+from ..recipe import Recipe
+from .memos import MEMOS
+
+#: Commits of `memos` that are read first: mostly the newest ones answer.
+RECENT = 32
+
+
+def scores_table(recipe: Recipe) -> str:
+    """Return the name of the table."""
+    return f"scores_{recipe.name}"
+
+
+def origin(lake: Lake, recipe: Recipe, rows: str, fingerprints: Mapping[str, str]) -> dict[str, Any]:
+    """Return what decides the content of `scores_<recipe>`, as its commit says it.
+
+    Parameters
+    ----------
+    rows : str
+        Digest of everything that the recipe uses of the documents.
+    fingerprints : mapping
+        Of all scores, by name.
+    """
+    on_demand = recipe.on_demand_only()
+    kept = {n: f for n, f in fingerprints.items() if n not in on_demand}
+    return {**documents_origin(lake, recipe, rows), "fingerprints": kept}
+
+
+def documents_origin(lake: Lake, recipe: Recipe, rows: str) -> dict[str, Any]:
+    """Return the part of the origin that is the documents'."""
+    where = recipe.score_where
+    return {
+        "hashes": hashes_data(lake, recipe.name),
+        "where": where,
+        "rows": rows if where else "",  # conditions may read columns that no score reads
+    }
+
+
+def hashes_data(lake: Lake, recipe: str) -> list[Any]:
+    """Return what identifies the content of `hashes_<recipe>`: what it was made from, not when."""
+    last = lake.last_write(f"hashes_{recipe}")
+    return [last.metadata.get("documents"), last.metadata.get("expressions")] if last else []
+
+
+def scores_stand(lake: Lake, recipe: Recipe, wanted: Mapping[str, Any]) -> bool:
+    """Tell whether `scores_<recipe>` holds what it would be made of now."""
+    last = lake.last_write(scores_table(recipe))
+    return last is not None and last.says(wanted)
+
+
+def current_scores(
+    lake: Lake, recipe: Recipe, documents: Mapping[str, Any], fingerprints: Mapping[str, str]
+) -> set[str]:
+    """Return the names of scores of which nothing is missing, known without a scan.
+
+    Nothing was missing when they were published; since then neither the documents nor their rows in `memos` changed.
+    """
+    last = lake.last_write(scores_table(recipe))
+    if last is None or not last.says(documents):
+        return set()
+    known, versions = last.metadata.get("fingerprints", {}), last.metadata.get("memos", {})
+    same = {name: f for name, f in fingerprints.items() if known.get(name) == f}
+    now = memo_versions(lake, same.values())
+    return {name for name, f in same.items() if now[f] is not None and versions.get(f) == now[f]}
+
+
+def memo_versions(lake: Lake, fingerprints: Iterable[str]) -> dict[str, str | None]:
+    """Return by fingerprint the newest commit of `memos` that may have changed its rows.
+
+    "none" where the whole log has no such commit; None where the log is cut off before one.
+
+    A commit of a run names its fingerprints; a commit of anybody else counts for all.
+    """
+    wanted = set(fingerprints)
+    found: dict[str, str | None] = {}
+    whole = False
+    for limit in (RECENT, None):
+        commits = lake.history(MEMOS, limit)
+        whole = not commits or commits[-1].version == 0
+        for commit in commits:
+            if commit.operation in NO_DATA:
+                continue
+            named = wanted & set(commit.metadata.get("fingerprints", wanted))
+            identity = commit.metadata.get("attempt") or f"{commit.version}@{commit.timestamp}"
+            found |= dict.fromkeys(named - set(found), identity)
+            if len(found) == len(wanted):
+                return found
+        if whole:
+            break
+    return {f: found.get(f, "none" if whole else None) for f in wanted}
