@@ -14,48 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-Hashes = NDArray[np.uint64]
-_GOLDEN = 0x9E3779B97F4A7C15
-
-
-def splitmix64(x: Hashes) -> Hashes:
-    """Return the splitmix64 finaliser of (n,) uint64: a bijection; Steele, Lea and Flood (2014).
-
-    Examples
-    --------
-    >>> hex(splitmix64(np.zeros(1, np.uint64))[0])
-    '0xe220a8397b1dcdaf'
-    """
-    z = x + np.uint64(_GOLDEN)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: Hashes = z ^ (z >> np.uint64(31))
-    return mixed
-
-
-def keyed(h: NDArray[np.int64], seed: int) -> Hashes:
-    """Return a row's key (n,) uint64 from its int64 hash and the seed: the order in which samples are taken.
-
-    Examples
-    --------
-    >>> h = np.array([1, 2, 3])
-    >>> bool((keyed(h, 0) != keyed(h, 1)).all())
-    True
-    """
-    salt = splitmix64(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64))
-    return splitmix64(np.asarray(h, np.int64).view(np.uint64) ^ salt)
-
-
-def uniforms(seed: int, first: int, count: int) -> NDArray[np.float64]:
-    """Return numbers `first` to `first + count - 1` of a seed's sequence, (count,) float64 in [0, 1).
-
-    Examples
-    --------
-    >>> bool((uniforms(7, 0, 5)[2:] == uniforms(7, 2, 3)).all())
-    True
-    """
-    drawn = keyed(np.arange(first, first + count), seed) >> np.uint64(11)
-    return drawn.astype(np.float64) * 2.0**-53
+from .hashing import uniforms
 
 
 def _integers(x: NDArray[np.floating]) -> NDArray[np.float64]:

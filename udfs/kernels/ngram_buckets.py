@@ -23,6 +23,7 @@ from hashlib import blake2b, sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from .hashing import GOLDEN, mix_in_place
 from .tokens import utf8
 from .word_classes import Ints, token_spans
 
@@ -35,31 +36,19 @@ FIRST_SLOTS, MOST_SLOTS, PIECE = 1 << 18, 1 << 22, 1 << 16
 #: Tokens of more bytes are hashed one by one: they are rare, and the others are done after eight steps.
 _LONG = 64
 
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_MIX = (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9), np.uint64(27), np.uint64(0x94D049BB133111EB), np.uint64(31))
 #: What is kept of 8 bytes (little-endian) if only the first i belong to the token.
 _FIRST_BYTES = np.array([(1 << 8 * i) - 1 for i in range(9)], np.uint64)
-
-
-def _mixed(x: Keys) -> Keys:
-    """Return every bit spread over all 64, in place: Steele's splitmix64, one to one."""
-    x ^= x >> _MIX[0]
-    x *= _MIX[1]
-    x ^= x >> _MIX[2]
-    x *= _MIX[3]
-    x ^= x >> _MIX[4]
-    return x
 
 
 def _token_keys(data: bytes, begin: Ints, end: Ints) -> Keys:
     """Return a 64-bit key of each token, 8 bytes a step."""
     words = np.ndarray(len(data) + 1, "<u8", data + bytes(8), strides=(1,))  # the 8 bytes from every place on
     length = end - begin
-    keys = _mixed((words[begin] & _FIRST_BYTES[np.minimum(length, 8)]) ^ (length.astype(np.uint64) * _ODD))
+    keys = mix_in_place((words[begin] & _FIRST_BYTES[np.minimum(length, 8)]) ^ (length.astype(np.uint64) * GOLDEN))
     more = np.flatnonzero(length > 8)
     for step in range(8, _LONG, 8):
         part = words[begin[more] + step] & _FIRST_BYTES[np.minimum(length[more] - step, 8)]
-        keys[more] = _mixed(keys[more] ^ part)
+        keys[more] = mix_in_place(keys[more] ^ part)
         more = more[length[more] > step + 8]
     for i in more.tolist():
         keys[i] = int.from_bytes(blake2b(data[begin[i] : end[i]], digest_size=8).digest(), "little")
@@ -169,7 +158,7 @@ class NgramBuckets:
         row = np.repeat(np.arange(len(texts)), counts)
         left = np.flatnonzero(row[1:] == row[:-1])  # first words of the pairs
         single = _token_keys(data, begin, end)
-        keys = np.maximum(np.concatenate([single, single[left] * _ODD + single[left + 1]]), np.uint64(1))
+        keys = np.maximum(np.concatenate([single, single[left] * GOLDEN + single[left + 1]]), np.uint64(1))
 
         def buckets_of(places: Ints) -> list[int]:
             """Return the buckets of some n-grams by their places in `keys`."""

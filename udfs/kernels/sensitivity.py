@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, RecipeError
+from .hashing import sequence
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -96,10 +97,7 @@ def draws(seed: int, s: int) -> Floats:
     >>> draws(7, 2).tolist() == draws(7, 5)[:2].tolist()
     True
     """
-    h = np.uint64(seed % 2**64) + np.arange(1, s + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    h = (h ^ (h >> np.uint64(31))) >> np.uint64(11)
+    h = sequence(seed, s) >> np.uint64(11)
     return np.minimum((h.astype(np.float64) + 0.5) * 2.0**-53, 1 - 2.0**-53)
 
 

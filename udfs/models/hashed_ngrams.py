@@ -13,21 +13,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.hashing import Hashes, mix_in_place, splitmix64
 from ..kernels.word_ngrams import WORDS
 
 WIDTH = 256
 #: Of a unit's hash 40 bits are kept beside the number of its row: a sort then brings equal units together.
 _BITS = np.uint64(40)
 _MASK = np.uint64((1 << 40) - 1)
-
-Hashes = NDArray[np.uint64]
-
-
-def _mixed(x: Hashes) -> Hashes:
-    """Return the splitmix64 finalizer of each number: every bit follows every bit."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 def _units(texts: Sequence[str]) -> Hashes:
@@ -38,7 +30,7 @@ def _units(texts: Sequence[str]) -> Hashes:
     row = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
     inside = row[1:] == row[:-1]  # a pair may not run into the next row
     pairs = (h[:-1] << np.uint64(32) | h[1:])[inside]
-    units = np.concatenate([_mixed(h + np.uint64(0x9E3779B97F4A7C15)), _mixed(pairs)]) & _MASK
+    units = np.concatenate([splitmix64(h), mix_in_place(pairs)]) & _MASK
     keyed: Hashes = np.concatenate([row, row[1:][inside]]) << _BITS | units
     keyed.sort()
     return keyed

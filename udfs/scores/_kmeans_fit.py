@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import BoundError, InputError
 from ..kernels.exact_sums import Grid
+from ..kernels.hashing import seeded_hash
 from ..kernels.kmeans import Report, Tally, tally
-from ..kernels.kmeans_start import keyed
 from ..kernels.nearest_centroid import Centroids, Floats, Nearest, Rows, unit
 from ..scorer import Fold
 
@@ -89,7 +89,7 @@ class Sample(Fold[Sampled]):
             raise InputError(
                 f"a vector holds {largest}; k-means needs values within float32; leave such rows out with `fit_where:`"
             )
-        keys = keyed(np.asarray(columns[0])[there], self.seed)
+        keys = seeded_hash(np.asarray(columns[0])[there], self.seed)
         kept = np.flatnonzero(keys <= np.uint64(self.below))
         kept = kept[np.argsort(keys[kept], kind="stable")]
         return self.merge(state, (len(x), largest, x.shape[1], keys[kept], x[kept].astype(np.float32, copy=False)))
