@@ -40,7 +40,6 @@ Picks = tuple[list[int], list[float]]
 MODES = ("auto", "dense", "neighbours", "cells")
 #: Up to how many rows "auto" takes dense and neighbours; dense goes no further.
 DENSE_ROWS, AUTO_ROWS = 10_000, 50_000
-_ROWS = 2_048
 
 
 class Cover(NamedTuple):
@@ -133,31 +132,6 @@ def _checked(
     if extra.shape != (n,) or not np.isfinite(extra).all():
         raise InputError(f"quality must be {n} finite values, one a row; drop rows without one before selecting")
     return mode, extra
-
-
-def objective(X: Matrix, chosen: ArrayLike) -> float:
-    """Return f of the rows at positions `chosen`, 0 to n: the sum of gains of mode dense at alpha 0.
-
-    Parameters
-    ----------
-    X : (n, d) float32
-        Rows of length 1.
-    chosen : (b,) int
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> round(objective(np.array([[1, 0], [0.6, 0.8], [-1, 0]], np.float32), [0]), 2)
-    1.6
-    """
-    picks, total = np.asarray(chosen, np.int64), 0.0
-    for a in range(0, len(X), _ROWS):
-        rows = fixed_point(X[a : a + _ROWS])
-        best = np.zeros(len(rows), np.float32)
-        for b in range(0, len(picks), _ROWS):
-            np.maximum(best, (rows @ fixed_point(X[picks[b : b + _ROWS]]).T).max(axis=1), out=best)
-        total += float(best.sum(dtype=np.float64))
-    return total / scale(X.shape[1]) ** 2
 
 
 def _lazy(
