@@ -17,7 +17,7 @@ import numpy as np
 
 from ..udfs.errors import InputError
 from ..udfs.kernels.ngram_model import held_out_bits_per_byte
-from ..udfs.kernels.statistics import quantiles, spearman
+from ..udfs.kernels.quantiles import quantiles
 from .choice import at_hand
 from .documents import Documents, open_documents
 from .fit import open_target, target_texts
@@ -29,6 +29,7 @@ from .recipe import Recipe
 from .text_table import text_table
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pyspark.sql import DataFrame
 
 #: Rows of one set whose scores are described, and texts that a model is fitted on; chosen by id hash.
@@ -89,6 +90,15 @@ def _number(value: float) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
+def _rank_correlation(frame: pd.DataFrame, x: str, y: str) -> float:
+    """Return Spearman's correlation of two columns over rows that have both; NaN below two rows or if one is constant.
+
+    Ranks and Pearson, because pandas needs scipy for method="spearman" of two columns; ties share their mean rank.
+    """
+    ranks = frame[[x, y]].dropna().rank()
+    return float(ranks.corr().to_numpy()[0, 1])
+
+
 def _members(lake: Lake, recipe: Recipe, rows: int) -> DataFrame:
     """Return (set, id) of the selection and its controls: small beside the pool."""
     chosen = lake.read(f"selection_{recipe.name}").selectExpr("'selection' AS set", "id")
@@ -139,7 +149,7 @@ def _scores(lake: Lake, recipe: Recipe, members: DataFrame) -> dict[str, Any]:
             label: {s: [_number(v) for v in quantiles(f[label].to_numpy(), QUANTILES)] for s, f in frames.items()}
             for label in labels
         },
-        "correlation_with_length": {c: _number(spearman(pool[c], pool[length])) for c in labels if c != length},
+        "correlation_with_length": {c: _number(_rank_correlation(pool, c, length)) for c in labels if c != length},
         "length": length,
         "pool_sample": len(pool),
     }
