@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from .codecs import GZIP_WRAPPER, size_function
 from .deflate import gzip_sizes_after
-from .heap import keep_heap
 from .tokens import utf8
 
 #: Row length in bytes from which copying deflate's state is cheaper than compressing the row again (measured).
@@ -95,7 +94,6 @@ def _prepared(codec: str, level: int, targets: Sequence[str]) -> tuple[Sizes, Nu
     """Return the sizes after a row, and C(t) of the targets."""
     encoded = [text.encode() for text in targets]
     size = size_function(codec, level)
-    keep_heap()
     return _sizes_after(codec, level, encoded), np.array([size(data) for data in encoded], dtype=np.float64)
 
 
