@@ -28,7 +28,7 @@ class Audit:
 def run_audit(state: RaceState, budget: int, kept: Rows, size: int) -> Audit:
     """Make `size` estimated rows exact, a third of each kind: dropped, kept and not chosen, chosen; return the errors.
 
-    The sd of chosen estimates rises to the error found among them: rows far above the threshold are hardest to estimate.
+    The sd of chosen estimates rises to the error found among them: rows far above the threshold are the hardest.
 
     Examples
     --------
