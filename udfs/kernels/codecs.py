@@ -76,10 +76,10 @@ def library_version(codec: str = "gzip") -> str:
 
 def check_library(codec: str, wanted: str) -> None:
     """Raise ScoreError if this process has another compression library than the one the score was defined with."""
-    here = library_version(codec)
-    if here != wanted:
+    loaded = library_version(codec)
+    if loaded != wanted:
         raise ScoreError(
-            f"this worker compresses with {here!r}, the score was fitted with {wanted!r}, and sizes depend on the "
+            f"this worker compresses with {loaded!r}, the score was fitted with {wanted!r}, and sizes depend on the "
             "build; give driver and workers the same Python image, or fit again where the workers run"
         )
 

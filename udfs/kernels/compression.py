@@ -84,9 +84,10 @@ def _parts(data: bytes, limit: int) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(cuts)]
 
 
-def _similar(both: Numbers, own: Any, alone: Numbers) -> Numbers:
+def _similar(pair_sizes: Numbers, row_sizes: Any, target_sizes: Numbers) -> Numbers:
     """Return 1 - NCD from sizes, element by element, so that a value is the same in a row and in a block of rows."""
-    similar: Numbers = 1 - (both - np.minimum(own, alone)) / np.maximum(own, alone)
+    smaller, larger = np.minimum(row_sizes, target_sizes), np.maximum(row_sizes, target_sizes)
+    similar: Numbers = 1 - (pair_sizes - smaller) / larger
     return similar
 
 
@@ -121,11 +122,11 @@ def alignment(
         surrogate) is NaN. The mean over targets is correctly rounded, hence the same for any order of targets.
         O(rows x targets) compressions, O(targets) memory.
     """
-    sizes_after, alone = _prepared(codec, level, targets)
+    sizes_after, target_sizes = _prepared(codec, level, targets)
 
     def aligned(data: bytes) -> float:
         lengths = np.array(sizes_after(data), dtype=np.float64)
-        return math.fsum(_similar(lengths[:-1], lengths[-1], alone).tolist()) / len(alone)
+        return math.fsum(_similar(lengths[:-1], lengths[-1], target_sizes).tolist()) / len(target_sizes)
 
     def score(texts: Sequence[str]) -> Numbers:
         values = np.full(len(texts), np.nan)
@@ -153,7 +154,7 @@ def similarities(codec: str, level: int, targets: Sequence[str]) -> Callable[[Se
         UTF-8. `math.fsum` of the similarities to all targets, divided by their number, is `alignment` bit for bit,
         whichever calls the pairs come from.
     """
-    sizes_after, alone = _prepared(codec, level, targets)
+    sizes_after, target_sizes = _prepared(codec, level, targets)
 
     def score(texts: Sequence[str]) -> Numbers:
         values = np.full((len(texts), len(targets) + 1), np.nan)
@@ -164,7 +165,7 @@ def similarities(codec: str, level: int, targets: Sequence[str]) -> Callable[[Se
         # Block by block: temporary arrays of a whole batch would be new pages each time.
         for start in range(0, len(texts), 256):
             block = values[start : start + 256]
-            block[:, 1:] = _similar(block[:, 1:], block[:, :1], alone)
+            block[:, 1:] = _similar(block[:, 1:], block[:, :1], target_sizes)
         return values
 
     return score

@@ -128,8 +128,9 @@ def _window_bits(windows: Ids, normalise: str) -> NDArray[np.float64]:
     if normalise == "none":
         return bits
     distinct = np.bincount(owner, minlength=number)
-    most = np.full(number, width) if normalise == "tokens" else np.maximum(distinct, 2)
-    share: NDArray[np.float64] = np.minimum(bits / np.log2(most), 1.0)
+    # One distinct token has 0 bits; dividing by log2 2 keeps it 0.
+    divisor = np.full(number, width) if normalise == "tokens" else np.maximum(distinct, 2)
+    share: NDArray[np.float64] = np.minimum(bits / np.log2(divisor), 1.0)
     return share
 
 

@@ -67,9 +67,9 @@ def snap(x: Rows, step: float, out: Floats) -> Floats:
     """
     # Adding 1.5 x 2^52 steps leaves float64 no digits below one step.
     # `out` is reused: a fresh array for each block is new pages each time, which costs several times the arithmetic.
-    large = np.float64(1.5 * 2.0**52 * step)
-    np.add(x, large, out=out)
-    out -= large
+    shift = np.float64(1.5 * 2.0**52 * step)
+    np.add(x, shift, out=out)
+    out -= shift
     return out
 
 

@@ -85,12 +85,12 @@ def k_center(
     start = list(chosen) if chosen is not None else [first] if n and budget > 0 else []
     if outside := [p for p in start if not 0 <= p < n]:
         raise InputError(f"position {outside[0]} is no row of {n}; allowed: 0 to {n - 1}; pass positions of X's rows")
-    wanted = max(0, min(budget, n - (len(set(start)) if chosen is not None else 0)))
-    state = _Brackets(X, wanted + len(start))
+    size = max(0, min(budget, n - (len(set(start)) if chosen is not None else 0)))
+    state = _Brackets(X, size + len(start))
     state.take(np.unique(start).astype(np.int64))
     order, distances = ([], []) if chosen is not None else (start, [np.inf] * len(start))
-    while len(order) < wanted:
-        picks, distances_sq = state.batch(wanted - len(order), candidates)
+    while len(order) < size:
+        picks, distances_sq = state.batch(size - len(order), candidates)
         order, distances = [*order, *picks], [*distances, *distances_sq]
     return KCenter(np.array(order, np.int64), np.array(distances, np.float64), state.passes)
 

@@ -60,20 +60,20 @@ def plus_plus(
     norms = (points * points).sum(axis=1)
     trials = 2 + int(math.log(k))
     first = np.searchsorted(total := np.cumsum(mass), uniforms(seed, 0, 1) * total[-1], "right")
-    picked = [int(first[0])]
+    picks = [int(first[0])]
     nearest = _distances_sq(points, norms, first)[0]
     for step in range(1, k):
         cumulated = np.cumsum(nearest * mass)
-        if cumulated[-1] == 0:  # every row equals a picked one: take the first that is not picked itself
-            others = np.setdiff1d(np.arange(len(x)), picked)
-            picked.append(int(others[0]))
+        if cumulated[-1] == 0:  # every row equals a pick: take the first row that is not one itself
+            others = np.setdiff1d(np.arange(len(x)), picks)
+            picks.append(int(others[0]))
             continue
         candidates = np.searchsorted(cumulated, uniforms(seed, step * trials, trials) * cumulated[-1], "right")
         closer = np.minimum(_distances_sq(points, norms, candidates), nearest)
         best = int((closer * mass).sum(axis=1).argmin())
-        picked.append(int(candidates[best]))
+        picks.append(int(candidates[best]))
         nearest = closer[best]
-    return np.array(picked, np.int64)
+    return np.array(picks, np.int64)
 
 
 def _distances_sq(

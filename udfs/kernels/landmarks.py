@@ -38,27 +38,28 @@ def landmarks(pairs: Numbers, mean: Numbers, count: int, taken: Sequence[int] = 
     >>> landmarks(x, x[:, 2] + 0.1 * x[:, 1], 2)
     [2, 1]
     """
-    rest, residual = pairs - pairs.mean(axis=0), mean - mean.mean()
-    chosen, smallest = list(taken), 1e-9 * np.maximum((rest**2).sum(axis=0), 1e-12)
+    unexplained, residual = pairs - pairs.mean(axis=0), mean - mean.mean()
+    chosen, smallest = list(taken), 1e-9 * np.maximum((unexplained**2).sum(axis=0), 1e-12)
 
     def explain(column: Numbers) -> None:
-        nonlocal rest, residual
+        nonlocal unexplained, residual
         axis = column / max(math.sqrt((column**2).sum()), 1e-150)
         # einsum and not BLAS, whose sums depend on the number of threads.
-        rest = rest - axis[:, None] * np.einsum("i,ij->j", axis, rest)
+        unexplained = unexplained - axis[:, None] * np.einsum("i,ij->j", axis, unexplained)
         residual = residual - axis * (axis * residual).sum()
 
     for at in taken:
-        explain(rest[:, at])
+        explain(unexplained[:, at])
     while len(chosen) < len(taken) + count:
-        size = (rest**2).sum(axis=0)
-        free = size > smallest  # the others are combinations of chosen columns
-        free[chosen] = False
-        if not free.any():
+        size = (unexplained**2).sum(axis=0)
+        candidates = size > smallest  # the others are combinations of chosen columns
+        candidates[chosen] = False
+        if not candidates.any():
             break
-        gain = np.where(free, np.einsum("ij,i->j", rest, residual) ** 2 / np.where(free, size, 1), -1)
+        product_sq = np.einsum("ij,i->j", unexplained, residual) ** 2
+        gain = np.where(candidates, product_sq / np.where(candidates, size, 1), -1)
         chosen.append(int(gain.argmax()))
-        explain(rest[:, chosen[-1]])
+        explain(unexplained[:, chosen[-1]])
     return chosen[len(taken) :]
 
 

@@ -68,7 +68,7 @@ def semdedup(
     >>> keep.tolist(), by.tolist()
     ([False, True, True, True], [1, -1, -1, -1])
     """
-    near = _Near(X, threshold, order)
+    cosine = _CosineLimit(X, threshold, order)
     n = len(X)
     if cells.shape != (n,) or len(order) != n:
         raise InputError(f"{n} rows need {n} cells and ranks, not {len(cells)} and {len(order)}; pass one a row")
@@ -82,7 +82,7 @@ def semdedup(
                 undecided = np.flatnonzero(displaced_by[rows] < 0)
                 earlier = members[b : min(b + _AGAINST, a + len(rows))]
                 allowed = b + np.arange(len(earlier)) < (a + undecided)[:, None]
-                duplicate_of = near.first(rows[undecided], earlier, allowed)
+                duplicate_of = cosine.first(rows[undecided], earlier, allowed)
                 dropped = undecided[duplicate_of >= 0]
                 displaced_by[rows[dropped]] = earlier[duplicate_of[duplicate_of >= 0]]
     return displaced_by < 0, displaced_by
@@ -126,28 +126,28 @@ def deita(X: Matrix, order: Positions, limit: float = 0.9, budget: int | None = 
     >>> kept.tolist(), walked
     ([0, 2], 3)
     """
-    near = _Near(X, limit, order)
-    wanted = len(order) if budget is None else min(budget, len(order))
-    kept = np.empty(max(wanted, 0), np.int64)
+    cosine = _CosineLimit(X, limit, order)
+    size = len(order) if budget is None else min(budget, len(order))
+    kept = np.empty(max(size, 0), np.int64)
     count = 0
-    for a in range(0, len(order) if wanted > 0 else 0, _ROWS):
+    for a in range(0, len(order) if size > 0 else 0, _ROWS):
         rows = order[a : a + _ROWS]
         candidates = np.arange(len(rows))
         for b in range(0, count, _AGAINST):
-            candidates = candidates[near.first(rows[candidates], kept[b : min(b + _AGAINST, count)]) < 0]
-        above = near.above_limit(rows[candidates])
+            candidates = candidates[cosine.first(rows[candidates], kept[b : min(b + _AGAINST, count)]) < 0]
+        above = cosine.above_limit(rows[candidates])
         displaced = np.zeros(len(candidates), bool)  # by a row kept in this block
         for i in range(len(candidates)):
             if not displaced[i]:
                 displaced |= above[i]
                 kept[count] = rows[candidates[i]]
                 count += 1
-                if count == wanted:
+                if count == size:
                     return kept, a + int(candidates[i]) + 1
-    return kept[:count], len(order) if wanted > 0 else 0
+    return kept[:count], len(order) if size > 0 else 0
 
 
-class _Near:
+class _CosineLimit:
     """Finds pairs of rows whose cosine is above the limit."""
 
     def __init__(self, X: Matrix, limit: float, order: Positions) -> None:

@@ -121,9 +121,9 @@ class Nearest:
                 g += self.norms
                 # The last term bounds what squares lose by underflow.
                 length = np.sqrt(np.einsum("ij,ij->i", block, block).astype(np.float64)) + math.sqrt(width) * 2.0**-62
-                both = length + self.longest
+                length_sum = length + self.longest
                 error = relative * self.longest * (2 * length + self.longest)
-                error += width * (_U64 * both * both + _TINY * (1 + 2 * both))
+                error += width * (_U64 * length_sum * length_sum + _TINY * (1 + 2 * length_sum))
             yield part, x[part], g, 2 * error
 
     def _pick(self, x: Rows, g: Centroids, slack: Floats, taken: Clusters | None = None) -> Clusters:

@@ -156,21 +156,22 @@ class NgramBuckets:
         except UnicodeEncodeError:
             data, begin, end, counts = token_spans(["" if utf8(text) is None else text for text in texts])
         row = np.repeat(np.arange(len(texts)), counts)
-        left = np.flatnonzero(row[1:] == row[:-1])  # first words of the pairs
+        pair_starts = np.flatnonzero(row[1:] == row[:-1])  # the first words of pairs
         single = _token_keys(data, begin, end)
-        keys = np.maximum(np.concatenate([single, single[left] * GOLDEN + single[left + 1]]), np.uint64(1))
+        pairs = single[pair_starts] * GOLDEN + single[pair_starts + 1]
+        keys = np.maximum(np.concatenate([single, pairs]), np.uint64(1))  # key 0 marks an empty slot
 
         def buckets_of(places: Ints) -> list[int]:
             """Return the buckets of the n-grams at some positions of `keys`."""
             pair = places >= len(begin)
             first = places.copy()
-            first[pair] = left[places[pair] - len(begin)]
+            first[pair] = pair_starts[places[pair] - len(begin)]
             last = first + pair
             spans = zip(*(part.tolist() for part in (begin[first], end[first], begin[last], end[last])), strict=True)
             grams = (data[a:b] if a == c else data[a:b] + b" " + data[c:d] for a, b, c, d in spans)
             return [int.from_bytes(sha256(gram).digest(), "big") % self.buckets for gram in grams]
 
-        return np.concatenate([row, row[left]]), self._looked_up(keys, buckets_of), counts
+        return np.concatenate([row, row[pair_starts]]), self._looked_up(keys, buckets_of), counts
 
     def _looked_up(self, keys: Keys, buckets_of: Callable[[Ints], list[int]]) -> NDArray[np.int32]:
         """Return the bucket of each key; `buckets_of` is called for one position of every key not in the cache."""

@@ -100,17 +100,17 @@ def cut(texts: Sequence[str], budget_bytes: int) -> list[bytes]:
     >>> cut(["ab", "", "cdé"], 5)
     [b'ab', b'', b'cd\\xc3']
     """
-    kept: list[bytes] = []
-    left = budget_bytes
+    parts: list[bytes] = []
+    remaining = budget_bytes
     for text in texts:
-        if left <= 0:
+        if remaining <= 0:
             break
-        kept.append(text.encode("utf-8", "surrogatepass")[:left])
-        left -= len(kept[-1])
-    if left > 0:
-        held = budget_bytes - left
-        raise InputError(f"the training texts hold {held} bytes, fewer than the budget of {budget_bytes}; lower it")
-    return kept
+        parts.append(text.encode("utf-8", "surrogatepass")[:remaining])
+        remaining -= len(parts[-1])
+    if remaining > 0:
+        size = budget_bytes - remaining
+        raise InputError(f"the training texts hold {size} bytes, fewer than the budget of {budget_bytes}; lower it")
+    return parts
 
 
 def fit(texts: Sequence[bytes], order: int = 5) -> NgramModel:
@@ -169,9 +169,9 @@ def probabilities(model: NgramModel, texts: Sequence[bytes]) -> NDArray[np.float
         total = _lookup(level.histories, level.totals, codes >> BYTE)
         distinct = _lookup(level.histories, level.distinct, codes >> BYTE)
         divisor = np.maximum(total, 1)
-        own = np.maximum(count - DISCOUNT, 0) / divisor
+        discounted = np.maximum(count - DISCOUNT, 0) / divisor
         backed_off = np.where(total > 0, DISCOUNT * distinct / divisor, 1.0)
-        p[grams.ends] = own[back] + backed_off[back] * p[grams.ends]
+        p[grams.ends] = discounted[back] + backed_off[back] * p[grams.ends]
     return p
 
 

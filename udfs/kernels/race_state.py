@@ -61,10 +61,10 @@ class RaceState:
         (r, 2 + all targets) float64
         """
         missing = [target for target in range(self.targets) if target not in known]
-        asked = self.features(stage, missing, rows)
+        features = self.features(stage, missing, rows)
         pairs = np.empty((len(rows), 2 + self.targets))
-        pairs[:, :2] = asked[:, :2]
-        pairs[:, [2 + t for t in missing]] = asked[:, 2:]
+        pairs[:, :2] = features[:, :2]
+        pairs[:, [2 + t for t in missing]] = features[:, 2:]
         pairs[:, [2 + t for t in known]] = values
         # Correctly rounded, so equal to the scorer's, whichever stages the pairs come from.
         means = np.array([math.fsum(row.tolist()) / self.targets for row in pairs[:, 2:]])
