@@ -117,7 +117,7 @@ def facility_location(
 def _checked(
     n: int, quality: ArrayLike | None, alpha: float, mode: str, neighbours: int, celled: bool
 ) -> tuple[str, Floats]:
-    """Return the mode that "auto" stands for and alpha times the quality; raise for what is not allowed."""
+    """Return the mode, chosen by size for "auto", and alpha times the quality; raise if any is not allowed."""
     if mode not in MODES:
         raise RecipeError(f"mode {mode!r} is unknown; {nearest_name(mode, MODES)}")
     if not 0 <= alpha <= 1 or (alpha and quality is None) or neighbours < 1:

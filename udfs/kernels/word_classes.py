@@ -28,7 +28,7 @@ _OF_CATEGORY = {
         ["No", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Cc", "Cf", "Cs", "Co", "Cn"], OTHER
     ),
 }
-#: Control characters that are blank. U+001C to U+001F are not, although str.isspace() says so.
+#: Control characters that are blank. U+001C to U+001F are not blank here, although str.isspace() is true for them.
 _BLANK_CONTROLS = (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85)
 #: Zero width (non-)joiner; letters that are symbols by category: circled, squared, negative circled, negative squared.
 _ALSO_WORDS = (

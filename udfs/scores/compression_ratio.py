@@ -21,7 +21,7 @@ class CompressionRatio(Scorer):
     library : str
         Version of zlib, on whose build the sizes depend; filled in by the driver, checked in `kernel()` (ScoreError).
 
-    Range: above 0; short texts lie above 1. Empty text is undefined.
+    Range: above 0; short texts have values above 1. Empty text is undefined.
 
     Examples
     --------
