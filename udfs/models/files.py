@@ -1,7 +1,7 @@
 """Finds the files of models and checks them: every file that is read has a pinned SHA-256.
 
 wordllama's files come with its package; the others are fetched by `lakesift models get NAME` into a cache folder,
-$LAKESIFT_MODELS or ~/.cache/lakesift/models. Left out: fetching them, which jobs/models.py does on the driver.
+$LAKESIFT_MODELS or ~/.cache/lakesift/models. Left out: any transfer (jobs/models.py does that, on the driver).
 """
 
 from __future__ import annotations
