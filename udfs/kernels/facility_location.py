@@ -82,8 +82,7 @@ def facility_location(
     Returns
     -------
     Cover
-        Distinct positions. Gains count only the covering that the mode considers: except in mode dense, f is above
-        their sum.
+        Distinct positions. Gains count what the mode considers: except in mode dense, f is above their sum.
 
     Raises
     ------
