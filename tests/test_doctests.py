@@ -1,4 +1,4 @@
-"""Every example in a docstring of lakesift.udfs and lakesift.jobs is run and true."""
+"""Every example in a docstring of lakesift.udfs, lakesift.jobs and the twins of kernels is run and true."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import doctest
 import importlib
 import importlib.util
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,11 @@ def _modules() -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("name", _modules())
+def _twins() -> list[str]:
+    return [f"tests.kernels.{path.stem}" for path in sorted(Path(__file__).parent.glob("kernels/twins_*.py"))]
+
+
+@pytest.mark.parametrize("name", [*_modules(), *_twins()])
 def test_examples_are_true(name: str) -> None:
     try:
         module = importlib.import_module(name)

@@ -31,9 +31,9 @@ needs_wordllama = pytest.mark.skipif(util.find_spec("wordllama") is None, reason
 @pytest.fixture(autouse=True)
 def nothing_is_held() -> Iterator[None]:
     """Every test loads its own models, and leaves none of its inventions behind."""
-    held._held.clear()
+    held._loaded.clear()
     yield
-    held._held.clear()
+    held._loaded.clear()
 
 
 def make_wheel(folder: Path, **more: bytes) -> Path:
@@ -183,7 +183,7 @@ def test_another_model_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     here = model.pins[weights]
     with pytest.raises(ScoreError, match=rf"{weights} has the SHA-256 {here}, .* {'0' * 64}; .* pip install wordllama"):
         Embedding().kernel()
-    assert not held._held
+    assert not held._loaded
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -207,9 +207,9 @@ def test_a_process_holds_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
     real = files.verified
     monkeypatch.setattr(files, "verified", lambda name: loaded.append(name) or real(name))
     a, b = Embedding().kernel(), Embedding(encoder="hashed_ngrams").kernel()
-    assert list(held._held) == [("hashed_ngrams", 256)]
+    assert list(held._loaded) == [("hashed_ngrams", 256)]
     first = a(STORIES)
-    assert list(held._held) == [("wordllama", 256)]
+    assert list(held._loaded) == [("wordllama", 256)]
     assert b(STORIES).shape == first.shape
     assert a(STORIES).tobytes() == a(STORIES).tobytes() == first.tobytes()
     assert loaded == ["wordllama"] * 3

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from .errors import LakeSiftError, ScoreError
-from .kernels.heap import keep_heap
+from .kernels.malloc import keep_freed_memory
 from .scorer import Fold, Kernel, Scorer, fingerprint
 
 _SCALARS = {
@@ -53,7 +53,7 @@ def kernel_of(scorer: Scorer) -> Kernel:
     """Return the scorer's kernel, built once per Python worker."""
     key = f"{scorer.kind}/{fingerprint(scorer)}"
     if key not in _kernels:
-        keep_heap()
+        keep_freed_memory()
         _kernels[key] = scorer.kernel()
         while len(_kernels) > 32:
             _kernels.popitem(last=False)

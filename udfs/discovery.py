@@ -1,6 +1,6 @@
-"""Finds scorers and selectors: by scanning their package, entry points, and packages that were registered.
+"""Finds scorers and selectors by scanning their packages: our own, those of entry points, and registered ones.
 
-A newcomer adds one file; nothing else changes. A module name in a recipe is never imported.
+A new scorer is one new file. A module name in a recipe is never imported.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _registered: dict[str, list[str]] = {"lakesift.scores": [], "lakesift.selectors"
 
 
 def register(package: str | ModuleType, group: str = "lakesift.scores") -> None:
-    """Have `discover` scan one more package (a name or an imported module) from now on, in this process.
+    """Add a package (a name or an imported module) to those that `discover` scans in this process.
 
-    Executors never look anything up: they receive scorers by pickle, so the package must be importable there.
+    Executors discover nothing: they receive scorers by pickle, so the package must be importable there.
     """
     name = package if isinstance(package, str) else package.__name__
     if name not in _registered[group]:
@@ -36,27 +36,29 @@ def _modules(package: str) -> list[ModuleType]:
 
 
 def discover(package: str, group: str, bases: tuple[type, ...]) -> dict[str, type]:
-    """Return kind -> class for every subclass of `bases` there that has a `kind` and is not marked `fitted`.
+    """Return kind -> class for every subclass of `bases` in these packages with a `kind` and not marked `fitted`.
 
     Raises
     ------
     LakeSiftError
-        If two classes claim one kind.
+        If two classes have the same kind.
     """
-    points = [e.value for e in metadata.entry_points(group=group)]
-    found: dict[str, type] = {}
-    for name in dict.fromkeys([package, *points, *_registered[group]]):
+    entry_points = [e.value for e in metadata.entry_points(group=group)]
+    classes: dict[str, type] = {}
+    for name in dict.fromkeys([package, *entry_points, *_registered[group]]):
         for module in _modules(name):
             for _, cls in inspect.getmembers(module, inspect.isclass):
                 kind = getattr(cls, "kind", "")
                 ours = cls.__module__ == module.__name__ and issubclass(cls, bases)
                 if not ours or not kind or getattr(cls, "fitted", False):
                     continue
-                if found.setdefault(kind, cls) is not cls:
-                    raise LakeSiftError(f"two classes claim kind {kind!r}: {found[kind]} and {cls}; rename one of them")
-    return dict(sorted(found.items()))
+                if classes.setdefault(kind, cls) is not cls:
+                    raise LakeSiftError(
+                        f"two classes claim kind {kind!r}: {classes[kind]} and {cls}; rename one of them"
+                    )
+    return dict(sorted(classes.items()))
 
 
 def scorers() -> dict[str, type]:
-    """Return every scorer and estimator by kind; the fitted class behind an estimator is not listed beside it."""
+    """Return every scorer and estimator by kind; the scorer that an estimator fits is not listed."""
     return discover("lakesift.udfs.scores", "lakesift.scores", (Scorer, Estimator))

@@ -1,6 +1,6 @@
-"""Errors a user can act on: one sentence each, with the fact, the offending value, what is allowed and the next step.
+"""Errors that a user can act on: one sentence with the fact, the offending value, the allowed ones and the next step.
 
-The command line prints the sentence without a traceback; as a library they are ordinary exceptions.
+The command line prints the sentence without a traceback; in Python they are ordinary exceptions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class InputError(LakeSiftError):
 
 
 class ScoreError(LakeSiftError):
-    """A scorer produced a value that no table may hold, or its native library differs between machines."""
+    """A scorer produced a value that is not allowed in tables, or its native library differs between machines."""
 
 
 class BoundError(LakeSiftError):
@@ -34,7 +34,7 @@ class PlatformError(LakeSiftError):
 
 
 class ConflictError(LakeSiftError):
-    """Somebody else committed first, more often than the bounded number of retries."""
+    """Other writers committed first in every one of the bounded number of retries."""
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from ...udfs.errors import BoundError, InputError
+from ...udfs.kernels.quantiles import quantile_rank
 from .sort_keys import cell_of, uniform
 from .top import DRIVER_ROWS, MARGINS, RATES, SURVEY_ROWS, pull
 
@@ -29,19 +29,6 @@ if TYPE_CHECKING:
 
 #: Cells of a rank column: the tasks among which its distinct values are shared out.
 CELLS = 64
-
-
-def place(q: float, n: int) -> int:
-    """Return max(1, ceil(q n)): the place of the q-quantile among n values in ascending order.
-
-    q is read as the decimal it is written as, so that 0.07 of 100 is 7 and not 8.
-
-    Examples
-    --------
-    >>> place(0.07, 100), place(0.0, 5), place(1.0, 5), place(0.5, 5)
-    (7, 1, 5, 3)
-    """
-    return max(1, math.ceil(Fraction(str(q)) * n))
 
 
 def quantiles(rows: DataFrame, column: Column, qs: Sequence[float]) -> list[float]:
@@ -56,7 +43,7 @@ def quantiles(rows: DataFrame, column: Column, qs: Sequence[float]) -> list[floa
     n, sample = _survey(values)
     if n == 0 or not qs:
         return [math.nan] * len(qs)
-    places = [place(q, n) for q in qs]
+    places = [quantile_rank(q, n) for q in qs]
     for margin in MARGINS:
         brackets = sorted({_bracket(sample, k * len(sample) / n, margin) for k in places})
         found = _walk(values, brackets, places)

@@ -15,7 +15,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError, RecipeError
-from ...udfs.kernels.leverage import weighted_least_squares
+from ...udfs.kernels.least_squares import weighted_least_squares
 from ..ranking.vectors import gather
 from .selector import Ask, Selector
 from .sensitivity import centres_of, drawn, members_of, paid

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lakesift.udfs.kernels.facility_location import facility_location, objective
+from lakesift.udfs.kernels.facility_location import facility_location
 from lakesift.udfs.kernels.k_center import k_center
 from lakesift.udfs.kernels.near_duplicates import deita, semdedup
 from lakesift.udfs.kernels.neighbours import make_cells
 from tests.bench.bench_kernels import cpu_seconds
 from tests.bench.lines import Line, line, table
+from tests.kernels.twins_facility_location import objective
 
 Matrix = NDArray[np.float32]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from lakesift.jobs.lake.session import read_conf, session
-from lakesift.udfs.kernels.heap import keep_heap
+from lakesift.udfs.kernels.malloc import keep_freed_memory
 from lakesift.udfs.scorer import Scorer
 from lakesift.udfs.scores.compression_ratio import CompressionRatio
 from lakesift.udfs.scores.information_entropy import InformationEntropy
@@ -64,7 +64,7 @@ def _margins(runs: list[Callable[[int], object]]) -> list[tuple[float, float]]:
 def main() -> list[Line]:
     """Print one line a case and return the lines."""
     texts, lines = windows(430, LARGE), []
-    keep_heap()  # as in a worker
+    keep_freed_memory()  # as in a worker
     with tempfile.TemporaryDirectory() as folder:
         conf = Path(folder) / "one.conf"
         settings = {**read_conf("local"), "spark.master": "local[1,4]"}

@@ -25,6 +25,7 @@ import numpy as np
 
 from lakesift.udfs.kernels import entropy, tokens
 from lakesift.udfs.kernels.compression import alignment, ratio
+from lakesift.udfs.kernels.malloc import keep_freed_memory
 from tests.bench.lines import Line, line, table
 from tests.texts import human_eval, stitched
 
@@ -64,6 +65,7 @@ def rank_with_zipfit(rows: list[str], targets: list[str], level: int) -> None:
 
 def _kernel_rows(work: tuple[list[str], list[str], int]) -> list[float]:
     rows, targets, level = work
+    keep_freed_memory()  # as in a worker
     scores: list[float] = alignment("gzip", level, targets)(rows).tolist()
     return scores
 
@@ -93,6 +95,7 @@ def zipfit() -> list[Line]:
 def against_the_loop() -> list[Line]:
     """Return CPU per pair in one process against gzip.compress in a loop: what is left beside zlib itself."""
     rows, targets = stitched(430, 100), human_eval(164)
+    keep_freed_memory()  # as in a worker
     kernel, encoded = alignment("gzip", 1, targets), [t.encode() for t in targets]
 
     def loop() -> None:

@@ -28,6 +28,7 @@ from threadpoolctl import threadpool_limits
 from lakesift.udfs.kernels import sensitivity as ss
 from lakesift.udfs.kernels.compression import ratio
 from tests.bench.lines import Line, line, table
+from tests.kernels import twins_sensitivity as twin
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 ROWS, CLUSTERS, DRAWS, REPEATS, PROBES = 20_000, 500, 1_000, 200, 5
@@ -93,8 +94,8 @@ def classifier_loss(x: Any, tasks: list[str]) -> Any:
 
 def sd(p: Any, loss: Any) -> tuple[float, float, float]:
     """Return relative sd and bias of REPEATS estimates from DRAWS draws, and the exact relative sd."""
-    w, total = ss.weights(p, DRAWS), loss.sum()
-    found = np.array([ss.estimate(loss, w, ss.sample(p, seed, DRAWS)) for seed in range(REPEATS)]) / total
+    w, total = twin.weights(p, DRAWS), loss.sum()
+    found = np.array([twin.estimate(loss, w, twin.sample(p, seed, DRAWS)) for seed in range(REPEATS)]) / total
     drawn = p > 0
     exact = math.sqrt((loss[drawn] ** 2 / p[drawn]).sum() / total**2 - (loss[drawn].sum() / total) ** 2)
     return float(found.std(ddof=1)), float(found.mean() - 1), exact / math.sqrt(DRAWS)
@@ -125,7 +126,7 @@ def compare(name: str, loss: Any, centres: Any, cluster: Any, distance_sq: Any) 
             limits[f"{how}, z={z}"] = ss.lipschitz_from_probes(*known, distance_sq[probe], z, how)
         for label, lipschitz in limits.items():
             for mixing in (0.0, 0.1):
-                p = ss.probabilities(ss.scores(loss[centres], cluster, distance_sq, lipschitz, z), mixing)
+                p = twin.probabilities(twin.scores(loss[centres], cluster, distance_sq, lipschitz, z), mixing)
                 error, bias, exact = sd(p, loss)
                 paid = DRAWS + len(centres) + (len(probe) if label != "0" else 0)
                 even = exact / exact_uniform * math.sqrt(paid / DRAWS)

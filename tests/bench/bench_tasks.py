@@ -25,6 +25,7 @@ from lakesift.udfs.kernels.nearest_centroid import Nearest
 from lakesift.udfs.scores.embedding import Embedding
 from lakesift.udfs.scores.information_entropy import InformationEntropy
 from tests.bench.lines import Line
+from tests.kernels import twins_sensitivity as twin
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 ROWS, SEEDS, CLUSTERS, SHARES, PROBES = 4_000, 10, 50, (0.01, 0.05, 0.10), 5
@@ -60,8 +61,8 @@ def drawn(x: np.ndarray, centroids: np.ndarray, loss: np.ndarray, budget: int, s
     draw = np.random.default_rng(seed)
     probes = np.concatenate([draw.permutation(np.flatnonzero(cluster == j))[:PROBES] for j in range(CLUSTERS)])
     bound = sensitivity.lipschitz_from_probes(loss[centre], loss[probes], cluster[probes], far[probes], 2)
-    q = sensitivity.scores(loss[centre], cluster, far, bound, 2)
-    return np.flatnonzero(sensitivity.sample(sensitivity.probabilities(q, 0.1), seed, budget))
+    q = twin.scores(loss[centre], cluster, far, bound, 2)
+    return np.flatnonzero(twin.sample(twin.probabilities(q, 0.1), seed, budget))
 
 
 def measured(chosen: np.ndarray, task: np.ndarray, quality: np.ndarray) -> tuple[float, float, float]:

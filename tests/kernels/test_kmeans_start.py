@@ -9,17 +9,9 @@ import pytest
 from sklearn.cluster import kmeans_plusplus
 
 from lakesift.udfs.kernels import silhouette
-from lakesift.udfs.kernels.kmeans_start import keyed, plus_plus, splitmix64, uniforms
+from lakesift.udfs.kernels.kmeans_start import plus_plus
 from lakesift.udfs.kernels.nearest_centroid import Nearest
 from tests.kernels.test_kmeans import blobs
-
-
-def test_splitmix64_is_the_published_sequence() -> None:
-    states = np.arange(3, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    assert [hex(v) for v in splitmix64(states)] == ["0xe220a8397b1dcdaf", "0x6e789e6aa1b965f4", "0x6c45d188009454f"]
-    drawn = uniforms(1, 0, 20_000)
-    assert abs(drawn.mean() - 0.5) < 0.01
-    assert np.unique(keyed(np.arange(-5000, 5000), -3)).size == 10_000
 
 
 def test_the_start_is_as_good_as_that_of_scikit_learn() -> None:

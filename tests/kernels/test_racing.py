@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lakesift.udfs.errors import BoundError, RecipeError
-from lakesift.udfs.kernels import codecs, race_pool, racing
+from lakesift.udfs.kernels import codecs, race_state, racing
 from lakesift.udfs.kernels.landmarks import expand, fit, landmarks
 from lakesift.udfs.kernels.racing import Race, Stages, pays, race
 from lakesift.udfs.scores.zipfit import ZipFitScorer
@@ -199,7 +199,7 @@ def test_equal_rows_are_taken_by_position_and_cost_no_more() -> None:
 def test_blocks_of_finished_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     features = real()[0]
     whole = Matrix(features).race(500)
-    monkeypatch.setattr(race_pool, "MOST_PAIRS", 1000)
+    monkeypatch.setattr(race_state, "MOST_PAIRS", 1000)
     blocks = Matrix(features)
     found = blocks.race(500)
     assert len(blocks.calls) > 8

@@ -15,6 +15,7 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from lakesift.udfs.errors import InputError, RecipeError
 from lakesift.udfs.kernels import sensitivity as ss
+from tests.kernels import twins_sensitivity as twin
 
 Planted = tuple[Any, Any, Any, Any, Any]
 
@@ -64,78 +65,78 @@ def probes_of(cluster: Any, centres: Any, each: int, seed: int) -> Any:
 
 def repeats(p: Any, loss: Any, s: int, count: int, first: int = 0) -> Any:
     """Return `count` estimates of the loss's sum, each with its own seed."""
-    w = ss.weights(p, s)
-    return np.array([ss.estimate(loss, w, ss.sample(p, seed, s)) for seed in range(first, first + count)])
+    w = twin.weights(p, s)
+    return np.array([twin.estimate(loss, w, twin.sample(p, seed, s)) for seed in range(first, first + count)])
 
 
 # Scores and probabilities
 
 
 def test_scores_by_hand() -> None:
-    q = ss.scores([1, 4], [0, 1, 1], [9.0, 4.0, 0.0], [2.0, 0.5], z=2)
+    q = twin.scores([1, 4], [0, 1, 1], [9.0, 4.0, 0.0], [2.0, 0.5], z=2)
     assert q.tolist() == [19, 6, 4]
     assert q.dtype == np.float64
-    assert ss.scores([1, 4], [0, 1, 1], [9.0, 4.0, 0.0], 2.0, z=1).tolist() == [7, 8, 4]
+    assert twin.scores([1, 4], [0, 1, 1], [9.0, 4.0, 0.0], 2.0, z=1).tolist() == [7, 8, 4]
 
 
 def test_a_score_depends_on_its_row_alone() -> None:
     loss, centres, cluster, d, slope = planted(2, n=3000)
-    q = ss.scores(loss[centres], cluster, d, slope, 2)
+    q = twin.scores(loss[centres], cluster, d, slope, 2)
     order = np.random.default_rng(0).permutation(3000)
-    assert (ss.scores(loss[centres], cluster[order], d[order], slope, 2) == q[order]).all()
-    parts = [ss.scores(loss[centres], cluster[i : i + 7], d[i : i + 7], slope, 2) for i in range(0, 3000, 7)]
+    assert (twin.scores(loss[centres], cluster[order], d[order], slope, 2) == q[order]).all()
+    parts = [twin.scores(loss[centres], cluster[i : i + 7], d[i : i + 7], slope, 2) for i in range(0, 3000, 7)]
     assert (np.concatenate(parts) == q).all()
 
 
 def test_limits_of_l() -> None:
     cluster, d = np.array([0, 0, 1, 1]), np.array([0.0, 4.0, 0.0, 9.0])
-    assert ss.scores([1, 3], cluster, d, 0, 2).tolist() == [1, 1, 3, 3]
+    assert twin.scores([1, 3], cluster, d, 0, 2).tolist() == [1, 1, 3, 3]
     for z in (1, 2):
-        limit = ss.probabilities(ss.scores([1, 3], cluster, d, np.inf, z))
-        np.testing.assert_allclose(ss.probabilities(ss.scores([1, 3], cluster, d, 1e12, z)), limit, atol=1e-11)
-    assert ss.scores([1, 3], cluster, d, [np.inf, np.inf], 1).tolist() == [0, 2, 0, 3]
+        limit = twin.probabilities(twin.scores([1, 3], cluster, d, np.inf, z))
+        np.testing.assert_allclose(twin.probabilities(twin.scores([1, 3], cluster, d, 1e12, z)), limit, atol=1e-11)
+    assert twin.scores([1, 3], cluster, d, [np.inf, np.inf], 1).tolist() == [0, 2, 0, 3]
     with pytest.raises(InputError, match="of cluster 1 is inf"):
-        ss.scores([1, 3], cluster, d, [1.0, np.inf], 2)
+        twin.scores([1, 3], cluster, d, [1.0, np.inf], 2)
 
 
 def test_probabilities() -> None:
     q = np.array([0.0, 1.0, 3.0, 0.0])
-    assert ss.probabilities(q).tolist() == [0, 0.25, 0.75, 0]
-    assert ss.probabilities(q, 0.5).tolist() == [0.125, 0.25, 0.5, 0.125]
-    assert ss.probabilities(q, 1).tolist() == [0.25] * 4
-    assert ss.probabilities(q, total=8.0).tolist() == [0, 0.125, 0.375, 0]
+    assert twin.probabilities(q).tolist() == [0, 0.25, 0.75, 0]
+    assert twin.probabilities(q, 0.5).tolist() == [0.125, 0.25, 0.5, 0.125]
+    assert twin.probabilities(q, 1).tolist() == [0.25] * 4
+    assert twin.probabilities(q, total=8.0).tolist() == [0, 0.125, 0.375, 0]
     for mixing in (0, 0.3, 1):
-        assert ss.probabilities(np.zeros(4), mixing).tolist() == [0.25] * 4
+        assert twin.probabilities(np.zeros(4), mixing).tolist() == [0.25] * 4
     many = np.array([1, *[1e-16] * 4])  # added from the front the small ones are lost
-    assert (ss.probabilities(many[::-1])[::-1] == ss.probabilities(many)).all()
+    assert (twin.probabilities(many[::-1])[::-1] == twin.probabilities(many)).all()
 
 
 def test_mixing_bounds_the_weights() -> None:
     loss, centres, cluster, d, slope = planted(2)
-    q = ss.scores(loss[centres], cluster, d, slope, 2)
+    q = twin.scores(loss[centres], cluster, d, slope, 2)
     n, s = q.size, 500
     for mixing in (0.1, 0.5):
-        assert ss.weights(ss.probabilities(q, mixing), s).max() <= n / (s * mixing) * (1 + 1e-12)
-    assert ss.weights(ss.probabilities(q), s).max() > n / (s * 0.1)
+        assert twin.weights(twin.probabilities(q, mixing), s).max() <= n / (s * mixing) * (1 + 1e-12)
+    assert twin.weights(twin.probabilities(q), s).max() > n / (s * 0.1)
 
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
 def test_bad_losses_name_the_cluster(bad: float) -> None:
     with pytest.raises(InputError, match=f"centre of cluster 2 is {bad}"):
-        ss.scores([0, 1, bad], [0], [1.0], 1.0, 2)
+        twin.scores([0, 1, bad], [0], [1.0], 1.0, 2)
     with pytest.raises(InputError, match=f"probe of cluster 1 is {bad}"):
         ss.lipschitz_from_probes([0, 1, 2], [1, bad], [0, 1], [1.0, 1.0], 2)
     with pytest.raises(InputError, match=f"probe of cluster 1 is {bad}"):
         ss.explained([0, 1, 2], [1, bad], [0, 1])
     with pytest.raises(InputError, match=f"loss of row 2 is {bad}"):
-        ss.estimate([bad, 1, bad], [1, 1, 1], [0, 1, 1])
-    assert ss.estimate([bad, 1, 2], [9, 1, 1], [0, 1, 3]) == 7
+        twin.estimate([bad, 1, bad], [1, 1, 1], [0, 1, 1])
+    assert twin.estimate([bad, 1, 2], [9, 1, 1], [0, 1, 3]) == 7
 
 
 def test_bad_parameters() -> None:
     for call in (
-        lambda: ss.scores([1], [0], [1.0], 1.0, 3),
-        lambda: ss.probabilities([1.0], 1.5),
+        lambda: twin.scores([1], [0], [1.0], 1.0, 3),
+        lambda: twin.probabilities([1.0], 1.5),
         lambda: ss.draws_needed(0, 0.1),
         lambda: ss.draws_needed(0.1, 0.1, mixing=1),
         lambda: ss.lipschitz_from_probes([1], [1], [0], [1.0], 2, how="most"),
@@ -143,14 +144,14 @@ def test_bad_parameters() -> None:
         with pytest.raises(RecipeError):
             call()
     for call in (
-        lambda: ss.scores([1], [1], [1.0], 1.0, 2),
-        lambda: ss.scores([1], [0], [math.nan], 1.0, 2),
-        lambda: ss.scores([1], [0], [1.0], math.nan, 2),
-        lambda: ss.scores([1], [0], [1.0], -1.0, 2),
-        lambda: ss.probabilities([math.inf, 1.0]),
-        lambda: ss.sample([0.0, 0.0], 1, 5),
-        lambda: ss.sample([0.5, math.nan], 1, 5),
-        lambda: ss.sample([0.5, 0.5], 1, 5, block=[1, 0]),
+        lambda: twin.scores([1], [1], [1.0], 1.0, 2),
+        lambda: twin.scores([1], [0], [math.nan], 1.0, 2),
+        lambda: twin.scores([1], [0], [1.0], math.nan, 2),
+        lambda: twin.scores([1], [0], [1.0], -1.0, 2),
+        lambda: twin.probabilities([math.inf, 1.0]),
+        lambda: twin.sample([0.0, 0.0], 1, 5),
+        lambda: twin.sample([0.5, math.nan], 1, 5),
+        lambda: twin.sample([0.5, 0.5], 1, 5, block=[1, 0]),
     ):
         with pytest.raises(InputError):
             call()
@@ -198,8 +199,8 @@ def test_sample_equals_the_plain_twin(seed: int) -> None:
     p = draw.lognormal(0, 2, 400) * (draw.random(400) < 0.7)
     block = np.sort(draw.choice([0, 1, 5, 77, 2048, 4000, 4095], 400))
     p[block == 77] = 0
-    assert ss.sample(p, seed, 700, block).tolist() == slow_sample(p.tolist(), seed, 700, block.tolist())
-    assert ss.sample(p, seed, 700).tolist() == slow_sample(p.tolist(), seed, 700, [0] * 400)
+    assert twin.sample(p, seed, 700, block).tolist() == slow_sample(p.tolist(), seed, 700, block.tolist())
+    assert twin.sample(p, seed, 700).tolist() == slow_sample(p.tolist(), seed, 700, [0] * 400)
 
 
 def test_every_target_finds_a_row() -> None:
@@ -222,31 +223,31 @@ def test_rows_without_probability_are_never_drawn() -> None:
     p[[7, 1500, 2999]] = [1e-300, 1.0, 1e-300]
     block = np.arange(3000)
     for blocks in (block, None):
-        copies = ss.sample(p, 2, 1000, blocks)
+        copies = twin.sample(p, 2, 1000, blocks)
         assert np.flatnonzero(copies).tolist() == [1500]
         assert copies.sum() == 1000
-    assert ss.sample([0.0, 3.0], 2, 0).tolist() == [0, 0]
+    assert twin.sample([0.0, 3.0], 2, 0).tolist() == [0, 0]
 
 
 def test_a_draw_on_a_boundary_takes_the_next_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ss, "draws", lambda *_: np.array([0.0, 0.25, 0.5, 0.5]))
-    assert ss.sample([0.0, 0.25, 0.25, 0.0, 0.5], 1, 4).tolist() == [0, 1, 1, 0, 2]
-    assert ss.sample([0.0, 0.25, 0.25, 0.0, 0.5], 1, 4, [0, 0, 3, 3, 9]).tolist() == [0, 1, 1, 0, 2]
+    monkeypatch.setattr(twin, "draws", lambda *_: np.array([0.0, 0.25, 0.5, 0.5]))
+    assert twin.sample([0.0, 0.25, 0.25, 0.0, 0.5], 1, 4).tolist() == [0, 1, 1, 0, 2]
+    assert twin.sample([0.0, 0.25, 0.25, 0.0, 0.5], 1, 4, [0, 0, 3, 3, 9]).tolist() == [0, 1, 1, 0, 2]
 
 
 def test_fewer_draws_are_the_first_of_more() -> None:
     p = np.random.default_rng(1).random(500)
     sizes = [1, 10, 100, 1000]
-    copies = [ss.sample(p, 6, s) for s in sizes]
+    copies = [twin.sample(p, 6, s) for s in sizes]
     assert all((a <= b).all() for a, b in pairwise(copies))
     assert [c.sum() for c in copies] == sizes
-    assert (ss.sample(p, 7, 1000) != copies[-1]).any()
+    assert (twin.sample(p, 7, 1000) != copies[-1]).any()
 
 
 def test_running_sums_restart_in_every_block_and_add_in_order() -> None:
     p = np.random.default_rng(2).lognormal(0, 6, 300)
     block = np.sort(np.random.default_rng(3).integers(0, 4096, 300) // 100 * 100)
-    running, totals = ss.running_sums(p, block)
+    running, totals = twin.running_sums(p, block)
     for b in np.unique(block):
         total = 0.0
         for value, found in zip(p[block == b].tolist(), running[block == b].tolist(), strict=True):
@@ -264,7 +265,7 @@ def test_running_sums_restart_in_every_block_and_add_in_order() -> None:
 @pytest.mark.parametrize("mixing", [0.0, 0.3])
 def test_unbiased(z: int, mixing: float) -> None:
     loss, centres, cluster, d, slope = planted(z)
-    p = ss.probabilities(ss.scores(loss[centres], cluster, d, slope, z), mixing)
+    p = twin.probabilities(twin.scores(loss[centres], cluster, d, slope, z), mixing)
     assert abs(repeats(p, loss, 300, 400).mean() / loss.sum() - 1) < 0.01
     ones = repeats(p, np.ones_like(loss), 300, 400)
     assert abs(ones.mean() / loss.size - 1) < 0.03, "weights add up to about n"
@@ -275,12 +276,12 @@ def test_unbiased(z: int, mixing: float) -> None:
 def test_the_bound_holds_at_the_promised_rate(z: int, mixing: float) -> None:
     eps, delta = 0.15, 0.2
     loss, centres, cluster, d, slope = planted(z)
-    q = ss.scores(loss[centres], cluster, d, slope, z)
+    q = twin.scores(loss[centres], cluster, d, slope, z)
     potential = np.bincount(cluster, d if z == 2 else np.sqrt(d))
-    allowed = ss.bound(float(loss.sum()), slope, potential, eps)
+    allowed = twin.bound(float(loss.sum()), slope, potential, eps)
     assert (loss <= q * (1 + 1e-12)).all(), "the planted L is a true one"
     assert eps * q.sum() <= allowed
-    p, s = ss.probabilities(q, mixing), ss.draws_needed(eps, delta, mixing)
+    p, s = twin.probabilities(q, mixing), ss.draws_needed(eps, delta, mixing)
     off = abs(repeats(p, loss, s, 400) - loss.sum())
     assert (off > eps * q.sum()).mean() <= delta
     assert (off > allowed).mean() <= delta
@@ -292,16 +293,16 @@ def test_a_wrong_l_voids_the_bound() -> None:
     loss = np.where(cluster == 0, 1.0, np.where(d > 0, 500.0, 1e-3))  # every other centre says that nothing is there
     s = ss.draws_needed(eps, 0.1)
     for given, rate in ((0.0, 1.0), (500.0, 0.0)):
-        off = abs(repeats(ss.probabilities(ss.scores(loss[:2], cluster, d, given, 2)), loss, s, 50) - loss.sum())
-        assert (off > ss.bound(loss.sum(), 0.0, np.bincount(cluster, d), eps)).mean() == pytest.approx(rate, abs=0.2)
+        off = abs(repeats(twin.probabilities(twin.scores(loss[:2], cluster, d, given, 2)), loss, s, 50) - loss.sum())
+        assert (off > twin.bound(loss.sum(), 0.0, np.bincount(cluster, d), eps)).mean() == pytest.approx(rate, abs=0.2)
 
 
 def test_size_and_bound_by_hand() -> None:
     assert ss.draws_needed(0.5, 0.1) == math.ceil(math.log(20) * (2 + 1 / 3) / 0.25)
     assert ss.draws_needed(0.1, 0.05, 0.2) == math.ceil(math.log(40) * (2 + 0.2 / 3) / 0.01 / 0.8)
-    assert ss.bound(100.0, [1.0, 2.0], [10.0, 5.0], 0.1) == pytest.approx(14)
-    assert ss.bound(100.0, 2.0, [10.0, 5.0], 0.1) == pytest.approx(16)
-    assert ss.bound(1.0, np.inf, [0.0], 0.1) == math.inf
+    assert twin.bound(100.0, [1.0, 2.0], [10.0, 5.0], 0.1) == pytest.approx(14)
+    assert twin.bound(100.0, 2.0, [10.0, 5.0], 0.1) == pytest.approx(16)
+    assert twin.bound(1.0, np.inf, [0.0], 0.1) == math.inf
 
 
 @pytest.mark.parametrize("how", ["cluster", "global"])
@@ -315,7 +316,7 @@ def test_a_third_of_the_error_of_uniform_with_five_probes(how: str) -> None:
     else:
         probed = np.unique(cluster[rows])
         assert (found[probed] <= slope[probed] * (1 + 1e-9)).all(), "a part of the cluster cannot say more than all"
-    p = ss.probabilities(ss.scores(loss[centres], cluster, d, found, 2))
+    p = twin.probabilities(twin.scores(loss[centres], cluster, d, found, 2))
     ours, uniform = repeats(p, loss, 500, 200), repeats(np.full(loss.size, 1 / loss.size), loss, 500, 200)
     assert ours.std() <= uniform.std() / 3
     assert abs(ours.mean() / loss.sum() - 1) < 0.01
@@ -361,8 +362,8 @@ def test_explained_weighs_by_size() -> None:
 
 
 def test_all_losses_zero() -> None:
-    q = ss.scores(np.zeros(3), np.arange(30) % 3, np.ones(30), 0.0, 2)
-    p = ss.probabilities(q)
+    q = twin.scores(np.zeros(3), np.arange(30) % 3, np.ones(30), 0.0, 2)
+    p = twin.probabilities(q)
     assert p.tolist() == [1 / 30] * 30
     assert repeats(p, np.zeros(30), 10, 3).tolist() == [0, 0, 0]
 
@@ -372,15 +373,15 @@ def test_one_giant_cluster_and_duplicates_are_uniform() -> None:
         cluster = np.arange(n) % k
         found = ss.lipschitz_from_probes(np.ones(k), np.full(8, 1.0), cluster[:8], np.zeros(8), 2)
         assert found.tolist() == [0] * k
-        p = ss.probabilities(ss.scores(np.ones(k), cluster, np.zeros(n), found, 2))
+        p = twin.probabilities(twin.scores(np.ones(k), cluster, np.zeros(n), found, 2))
         assert p.tolist() == [1 / n] * n
-        w = ss.weights(p, 100)
-        assert ss.estimate(np.ones(n), w, ss.sample(p, 1, 100)) == pytest.approx(n)
+        w = twin.weights(p, 100)
+        assert twin.estimate(np.ones(n), w, twin.sample(p, 1, 100)) == pytest.approx(n)
 
 
 def test_one_giant_cluster_with_a_far_row() -> None:
     d = np.zeros(1000)
     d[-1] = 1e6
     loss = np.where(d > 0, 1e6, 1.0)
-    p = ss.probabilities(ss.scores([1.0], np.zeros(1000, dtype=int), d, 1.0, 2))
+    p = twin.probabilities(twin.scores([1.0], np.zeros(1000, dtype=int), d, 1.0, 2))
     assert abs(repeats(p, loss, 50, 50) / loss.sum() - 1).max() < 0.01

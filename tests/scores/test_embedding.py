@@ -215,7 +215,7 @@ def tiny_minilm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     pins = {member: files.sha256(folder / member) for member in files.MODELS["minilm"].pins}
     monkeypatch.setenv("LAKESIFT_MODELS", str(tmp_path))
     monkeypatch.setitem(files.MODELS, "minilm", replace(files.MODELS["minilm"], pins=pins))
-    monkeypatch.setattr(models, "_held", {})
+    monkeypatch.setattr(models, "_loaded", {})
     return tokenizer, model
 
 

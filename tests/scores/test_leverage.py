@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lakesift.udfs.errors import BoundError, InputError
-from lakesift.udfs.kernels.leverage import leverage_scores
 from lakesift.udfs.scores.leverage import Leverage
+from tests.kernels.twins_regression import leverage_scores
 from tests.scores.conftest import fit_locally
 
 

@@ -18,6 +18,7 @@ from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.sensitivity import Sensitivity
 from lakesift.udfs.errors import InputError, RecipeError
 from lakesift.udfs.kernels import sensitivity as kernel
+from tests.kernels.twins_sensitivity import running_sums
 
 from .pool import as_rows, hashes, pool
 
@@ -55,7 +56,7 @@ def in_order(spark: SparkSession, rows: pd.DataFrame, seed: int) -> pd.DataFrame
 
 def test_draws_equal_the_twin(spark: SparkSession, layouts: dict[int, DataFrame]) -> None:
     known = in_order(spark, POOL[POOL["entropy"].notna()], 5)
-    running, blocks = kernel.running_sums(known["entropy"].to_numpy(float), known["block"])
+    running, blocks = running_sums(known["entropy"].to_numpy(float), known["block"])
     place, offset = kernel.locate(kernel.draws(5, 400) * np.cumsum(blocks)[-1], blocks)
     expected: dict[str, int] = {}
     for block, at in zip(place, offset, strict=True):

@@ -20,6 +20,7 @@ from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
 from lakesift.udfs.errors import BoundError, InputError, RecipeError
+from lakesift.udfs.kernels.quantiles import quantiles as in_memory
 
 from .plans import offences
 from .pool import as_rows, hashes, pool, uniform
@@ -94,6 +95,7 @@ def test_quantiles_and_ranks(rows: DataFrame) -> None:
         n = len(values)
         by_hand = [values[max(1, -(-round(x * 100) * n // 100)) - 1] for x in qs]
         assert q.quantiles(rows, F.col(name), qs) == by_hand
+        assert in_memory(column(name), qs) == by_hand, "what the report prints"
         ranked = q.with_rank(rows.select("id", name), F.col(name), "rank").toPandas().set_index("id")
         assert len(ranked) == n
         expected = pd.Series(rankdata(ranked[name] + 0.0) / n, ranked.index)

@@ -1,7 +1,7 @@
-"""The codecs of compressed sizes: which are allowed, which library computes them here, and the size itself.
+"""Compressed sizes by gzip, zstd and lz4: allowed codecs and levels, the version of the library, the size function.
 
 Sizes depend on the build of the native library (zlib, zstd, lz4), so its version is a parameter of every score that
-uses one. zstandard and lz4 are optional packages (the extra `codecs`). Leaves out brotli and lzma: milliseconds a text.
+uses one. zstandard and lz4 are optional packages (the extra `codecs`). Left out: brotli and lzma (milliseconds a text).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 
 from ..errors import PlatformError, RecipeError, ScoreError, nearest
 
-#: Codec -> the levels that compress. gzip 0 stores and zstd 0 and lz4 0 are aliases of a default.
+#: Codec -> the levels that compress: gzip 0 only stores, zstd 0 and lz4 0 are aliases of a default.
 LEVELS = {"gzip": range(1, 10), "zstd": range(1, 23), "lz4": range(1, 13)}
 #: A gzip member is raw deflate and 18 bytes: header 10, trailer 8.
 GZIP_WRAPPER = 18
-#: The cheapest whole call and what a gzip member has more: raw deflate, or before Python 3.11, whose zlib.compress
-#: takes no wbits, a zlib stream (raw deflate and 6 bytes, its checksum 1 to 2 % of the time).
+#: The cheapest call that compresses, and the bytes that a gzip member has in addition: raw deflate, or before Python
+#: 3.11, whose zlib.compress has no wbits, a zlib stream (raw deflate and 6 bytes; its checksum takes 1 to 2 % longer).
 deflated: Callable[[bytes, int], bytes]
 if sys.version_info >= (3, 11):
     deflated, GZIP_EXTRA = partial(zlib.compress, wbits=-15), GZIP_WRAPPER
@@ -60,7 +60,7 @@ def _module(name: str) -> Any:
 
 
 def library_version(codec: str = "gzip") -> str:
-    """Return name and version of the native library whose build decides the sizes, e.g. "zlib 1.2.13".
+    """Return name and version of the native library that computes the sizes here, e.g. "zlib 1.2.13".
 
     Raises
     ------
@@ -75,17 +75,17 @@ def library_version(codec: str = "gzip") -> str:
 
 
 def check_library(codec: str, wanted: str) -> None:
-    """Raise ScoreError when this process has another compression library than the one the score was defined with."""
-    here = library_version(codec)
-    if here != wanted:
+    """Raise ScoreError if this process has another compression library than the one the score was defined with."""
+    loaded = library_version(codec)
+    if loaded != wanted:
         raise ScoreError(
-            f"this worker compresses with {here!r}, the score was fitted with {wanted!r}, and sizes depend on the "
+            f"this worker compresses with {loaded!r}, the score was fitted with {wanted!r}, and sizes depend on the "
             "build; give driver and workers the same Python image, or fit again where the workers run"
         )
 
 
 def size_function(codec: str, level: int) -> Callable[[bytes], int]:
-    """Return C: bytes -> length in bytes of the whole gzip member, zstd frame or lz4 frame.
+    """Return C: bytes -> length in bytes of the gzip member, zstd frame or lz4 frame.
 
     Examples
     --------

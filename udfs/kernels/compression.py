@@ -2,12 +2,12 @@
 
     NCD(x, t) = (C(x+t) - min(C(x), C(t))) / max(C(x), C(t))        A(x) = 1 - mean over t of NCD(x, t)
 
-C is the length in bytes of the whole gzip member, zstd frame or lz4 frame of the UTF-8 text, as the package zip-fit
-has it. Leaves out brotli and lzma (milliseconds a pair) and any exact pruning (measured: at most 1.4x).
+C is the length in bytes of the whole gzip member, zstd frame or lz4 frame of the UTF-8 text, as in the package zip-fit.
+Left out: brotli and lzma (milliseconds a pair), and exact pruning by bounds (measured: at most 1.4x).
 
-gzip sizes come from deflate.py where its C was built: a row is parsed once for all targets. Otherwise from zlib: one
-call a pair, and from COPY_FROM bytes on a row is fed to deflate once and the state copied for every target (stock zlib
-then yields the same bytes). The numbers are the same either way.
+gzip sizes come from deflate.py where its C was built: a row is parsed once for all targets. Otherwise they come from
+zlib, one call a pair; rows of COPY_FROM bytes and more are fed to deflate once and its state is copied for every target
+(stock zlib then yields the same bytes). The values are the same in all cases.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from .codecs import GZIP_WRAPPER, size_function
 from .deflate import gzip_sizes_after
-from .heap import keep_heap
 from .tokens import utf8
 
 #: Row length in bytes from which copying deflate's state is cheaper than compressing the row again (measured).
@@ -46,27 +45,27 @@ def _gzip_by_zlib(level: int, targets: Sequence[bytes]) -> Sizes:
     def sizes(data: bytes) -> list[int]:
         if len(data) < copy_from:
             return [size(data + target) for target in (*targets, b"")]
-        # The smallest window that reaches everything: the same bytes, and less state to copy.
+        # The smallest window that reaches back over everything: the same bytes, and less state to copy.
         bits = min(max((len(data) + longest + _LOOKAHEAD - 1).bit_length(), 9), 15)
         after = zlib.compressobj(level, zlib.DEFLATED, -bits)
         head = len(after.compress(data)) + GZIP_WRAPPER
-        found = []
+        lengths = []
         for target in (*targets, b""):
-            both = after.copy()
-            found.append(head + len(both.compress(target)) + len(both.flush()))
-        return found
+            state = after.copy()
+            lengths.append(head + len(state.compress(target)) + len(state.flush()))
+        return lengths
 
     return sizes
 
 
 def _gzip_sizes(level: int, targets: Sequence[bytes]) -> Sizes:
-    quick, whole = gzip_sizes_after(level, targets), _gzip_by_zlib(level, targets)
-    if quick is None:
-        return whole
+    by_c, by_zlib = gzip_sizes_after(level, targets), _gzip_by_zlib(level, targets)
+    if by_c is None:
+        return by_zlib
 
     def sizes(data: bytes) -> Sequence[int] | NDArray[np.int32]:
-        found = quick(data)
-        return whole(data) if found is None else found
+        lengths = by_c(data)
+        return by_zlib(data) if lengths is None else lengths
 
     return sizes
 
@@ -79,23 +78,23 @@ def _sizes_after(codec: str, level: int, targets: Sequence[bytes]) -> Sizes:
 
 
 def _parts(data: bytes, limit: int) -> list[bytes]:
-    """Cut into the fewest parts of at most `limit` bytes, of equal length within one byte; 0 means one part."""
+    """Cut into the fewest parts of at most `limit` bytes, equally long within one byte; limit 0 is one part."""
     count = -(-len(data) // limit) if limit and data else 1
     cuts = [len(data) * i // count for i in range(count + 1)]
     return [data[a:b] for a, b in pairwise(cuts)]
 
 
-def _similar(both: Numbers, own: Any, alone: Numbers) -> Numbers:
-    """Return 1 - NCD from sizes; element by element, so a value is the same in a row and in a block of rows."""
-    similar: Numbers = 1 - (both - np.minimum(own, alone)) / np.maximum(own, alone)
+def _similar(pair_sizes: Numbers, row_sizes: Any, target_sizes: Numbers) -> Numbers:
+    """Return 1 - NCD from sizes, element by element, so that a value is the same in a row and in a block of rows."""
+    smaller, larger = np.minimum(row_sizes, target_sizes), np.maximum(row_sizes, target_sizes)
+    similar: Numbers = 1 - (pair_sizes - smaller) / larger
     return similar
 
 
 def _prepared(codec: str, level: int, targets: Sequence[str]) -> tuple[Sizes, Numbers]:
-    """Return the sizes after a row, and C(t) of the targets."""
+    """Return the function of sizes after a row, and C(t) of the targets, (m,)."""
     encoded = [text.encode() for text in targets]
     size = size_function(codec, level)
-    keep_heap()
     return _sizes_after(codec, level, encoded), np.array([size(data) for data in encoded], dtype=np.float64)
 
 
@@ -114,25 +113,24 @@ def alignment(
         Rows of more UTF-8 bytes are cut into equal parts of at most this length (deflate sees only 32 KiB back);
         0 never cuts.
     chunk_how : {"mean", "max"}
-        How A of a row follows from A of its parts.
+        How the A of a row follows from the A of its parts.
 
     Returns
     -------
     callable
-        list of n str -> (n,) float64 in about (-0.1, 1]; the empty text has a value, NaN is a text that is not UTF-8
-        (a lone surrogate). The mean over targets is correctly rounded, hence the same for any order of targets.
+        list of n str -> (n,) float64 in about (-0.1, 1]. The empty text has a value; a text that is not UTF-8 (a lone
+        surrogate) is NaN. The mean over targets is correctly rounded, hence the same for any order of targets.
         O(rows x targets) compressions, O(targets) memory.
     """
-    sizes_after, alone = _prepared(codec, level, targets)
+    sizes_after, target_sizes = _prepared(codec, level, targets)
 
     def aligned(data: bytes) -> float:
-        found = np.array(sizes_after(data), dtype=np.float64)
-        return math.fsum(_similar(found[:-1], found[-1], alone).tolist()) / len(alone)
+        lengths = np.array(sizes_after(data), dtype=np.float64)
+        return math.fsum(_similar(lengths[:-1], lengths[-1], target_sizes).tolist()) / len(target_sizes)
 
     def score(texts: Sequence[str]) -> Numbers:
-        rows = ((i, utf8(text)) for i, text in enumerate(texts))
         values = np.full(len(texts), np.nan)
-        for i, data in rows:
+        for i, data in enumerate(map(utf8, texts)):
             if data is not None:
                 parts = [aligned(part) for part in _parts(data, chunk_bytes)]
                 values[i] = max(parts) if chunk_how == "max" else math.fsum(parts) / len(parts)
@@ -142,7 +140,7 @@ def alignment(
 
 
 def similarities(codec: str, level: int, targets: Sequence[str]) -> Callable[[Sequence[str]], Numbers]:
-    """Return the kernel of single pairs: texts -> C(x) and 1 - NCD(x, t) for every target.
+    """Return the kernel of single pairs: texts -> C(x), and 1 - NCD(x, t) for every target.
 
     Parameters
     ----------
@@ -152,29 +150,29 @@ def similarities(codec: str, level: int, targets: Sequence[str]) -> Callable[[Se
     Returns
     -------
     callable
-        list of n str -> (n, 1 + m) float64: C(x) in bytes, then the m similarities. Their `math.fsum` over all targets,
-        by their number, is `alignment` bit for bit, whichever calls the pairs come from. A row of NaN where the text is
-        not UTF-8.
+        list of n str -> (n, 1 + m) float64: C(x) in bytes, then the m similarities; all NaN for a text that is not
+        UTF-8. `math.fsum` of the similarities to all targets, divided by their number, is `alignment` bit for bit,
+        whichever calls the pairs come from.
     """
-    sizes_after, alone = _prepared(codec, level, targets)
+    sizes_after, target_sizes = _prepared(codec, level, targets)
 
     def score(texts: Sequence[str]) -> Numbers:
         values = np.full((len(texts), len(targets) + 1), np.nan)
         for i, data in enumerate(map(utf8, texts)):
             if data is not None:
-                found = sizes_after(data)
-                values[i, 1:], values[i, 0] = found[:-1], found[-1]
-        # Block by block: temporary arrays of a whole batch would be mapped and faulted in anew.
+                lengths = sizes_after(data)
+                values[i, 1:], values[i, 0] = lengths[:-1], lengths[-1]
+        # Block by block: temporary arrays of a whole batch would be new pages each time.
         for start in range(0, len(texts), 256):
             block = values[start : start + 256]
-            block[:, 1:] = _similar(block[:, 1:], block[:, :1], alone)
+            block[:, 1:] = _similar(block[:, 1:], block[:, :1], target_sizes)
         return values
 
     return score
 
 
 def ratio(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return compressed by raw bytes: zlib level 6, whole zlib stream, UTF-8.
+    """Return compressed bytes / raw bytes of UTF-8 texts: zlib level 6, the whole zlib stream.
 
     Parameters
     ----------
@@ -182,7 +180,7 @@ def ratio(texts: Sequence[str]) -> NDArray[np.float64]:
 
     Returns
     -------
-    (n,) float64 > 0; small is repetitive, above 1 is incompressible; NaN for an empty text or one that is not UTF-8.
+    (n,) float64 > 0: small is repetitive, above 1 is incompressible; NaN for an empty text and one that is not UTF-8.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""Shannon entropy in bits of a text's own tokens: over the whole text, or as the mean over windows.
+"""Shannon entropy in bits of a text's own tokens, over the whole text or as the mean over windows.
 
     H = log2 n - (1/n) sum over distinct tokens of c log2 c            c = count among n tokens
 
 The windowed form (ours; the definition behind EUDS, arXiv 2602.17465, is not public) takes every full window of w
-tokens at stride w // 4, so that length hardly matters; the whole-text form grows with length. Leaves out sub-word
-units, which need a trained vocabulary. A value depends on its own row alone, to the last bit: sums run in row order.
+tokens at stride w // 4, so that length hardly matters; the whole-text form grows with length. A value depends on its
+own row alone, to the last bit: sums run in row order. Left out: sub-word units, which need a trained vocabulary.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .tokens import utf8, wordpunct
 
 UNITS = ("word", "character", "byte")
 NORMALISATIONS = ("none", "tokens", "distinct")
-#: Tokens that are windowed together: enough to amortise numpy's calls, few enough to stay in cache.
+#: Tokens of one block of texts: enough to amortise numpy's calls, few enough to stay in cache.
 _BLOCK_TOKENS = 1 << 14
 
 Ids = NDArray[Any]
@@ -35,15 +35,15 @@ def _c_log_c(c: int) -> float:
 
 
 def _counts(unit: str) -> Callable[[str], Iterable[int]]:
-    """Return text -> counts of its distinct tokens, in an order that the text alone decides."""
+    """Return text -> counts of its distinct tokens, in an order that depends on the text alone."""
     if unit == "word":
         return lambda text: Counter(wordpunct(text)).values()
     if unit == "character":
         return lambda text: Counter(text).values()
 
     def of_bytes(text: str) -> list[int]:
-        found = np.bincount(np.frombuffer(utf8(text) or b"", np.uint8))
-        counts: list[int] = found[found > 0].tolist()
+        by_byte = np.bincount(np.frombuffer(utf8(text) or b"", np.uint8))
+        counts: list[int] = by_byte[by_byte > 0].tolist()
         return counts
 
     return of_bytes
@@ -88,13 +88,13 @@ def whole_entropy(texts: Sequence[str], unit: str = "word", normalise: str = "no
 
 
 def _ids(unit: str) -> Callable[[str], Ids]:
-    """Return text -> token ids, equal where tokens are; ids of words hold within one such function."""
+    """Return text -> token ids, equal for equal tokens; ids of words are comparable within one such function only."""
     if unit == "word":
-        known: defaultdict[str, int] = defaultdict(count().__next__)
+        id_of: defaultdict[str, int] = defaultdict(count().__next__)
 
         def of_words(text: str) -> Ids:
             words = wordpunct(text)
-            return np.fromiter(map(known.__getitem__, words), np.int32, len(words))
+            return np.fromiter(map(id_of.__getitem__, words), np.int32, len(words))
 
         return of_words
     if unit == "character":
@@ -104,19 +104,19 @@ def _ids(unit: str) -> Callable[[str], Ids]:
 
 def _blocks(texts: Sequence[str], unit: str) -> Iterator[list[Ids]]:
     """Yield the ids of consecutive texts in blocks, so that memory does not grow with the batch."""
-    ids, held, size = _ids(unit), [], 0
+    ids, block, size = _ids(unit), [], 0
     for text in texts:
-        held.append(ids(text))
-        size += len(held[-1])
+        block.append(ids(text))
+        size += len(block[-1])
         if size >= _BLOCK_TOKENS:
-            yield held
-            ids, held, size = _ids(unit), [], 0
-    if held:
-        yield held
+            yield block
+            ids, block, size = _ids(unit), [], 0  # new ids, so that the table of words stays small
+    if block:
+        yield block
 
 
 def _window_bits(windows: Ids, normalise: str) -> NDArray[np.float64]:
-    """Return the entropy of each row of (m, w) ids, by the lengths of equal runs after sorting."""
+    """Return the entropy of each row of (m, w) ids, from the lengths of runs of equal ids after sorting."""
     number, width = windows.shape
     ordered = np.sort(windows, axis=1)
     starts = np.ones((number, width), dtype=bool)
@@ -128,8 +128,9 @@ def _window_bits(windows: Ids, normalise: str) -> NDArray[np.float64]:
     if normalise == "none":
         return bits
     distinct = np.bincount(owner, minlength=number)
-    most = np.full(number, width) if normalise == "tokens" else np.maximum(distinct, 2)
-    share: NDArray[np.float64] = np.minimum(bits / np.log2(most), 1.0)
+    # One distinct token has 0 bits; dividing by log2 2 keeps it 0.
+    divisor = np.full(number, width) if normalise == "tokens" else np.maximum(distinct, 2)
+    share: NDArray[np.float64] = np.minimum(bits / np.log2(divisor), 1.0)
     return share
 
 

@@ -1,6 +1,6 @@
-"""Sums of vectors without error: rounded to a power-of-two grid on which float64 adds whole numbers of steps.
+"""Sums of vectors without rounding error, so that neither the order of rows nor a partitioning changes a bit. Ours.
 
-Neither the order of rows nor a partitioning can change a bit of them. Ours.
+Values are rounded to a power-of-two grid first; float64 then adds whole numbers of steps, which is exact.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Grid:
     """Powers of two on which coordinates and squared lengths of rows add in float64 without error.
 
     `Grid.of(largest, rows, width)` is for `rows` rows (with weights: plus their total) of `width` values up to
-    `largest`. Sums stay under 2^51 steps; float64 leaves integers out from 2^53. Rounding costs at most half a step a
-    value, 2^-51 rows largest: nothing for float32 values that are not tiny beside `largest`.
+    `largest`. Sums stay below 2^51 steps, well inside the 2^53 range in which float64 holds every integer. Rounding
+    costs at most half a step a value, 2^-51 rows largest: nothing for float32 values not tiny beside `largest`.
 
     Examples
     --------
@@ -35,22 +35,22 @@ class Grid:
 
     @staticmethod
     def of(largest: float, rows: float, width: int) -> Grid:
-        """Return the grid; BoundError where float64 has none."""
+        """Return the grid; BoundError if the sums are too large for float64."""
         steps = []
-        for most in (largest * rows, largest * largest * width * rows):
-            if not most < 2.0**960:
+        for largest_sum in (largest * rows, largest * largest * width * rows):
+            if not largest_sum < 2.0**960:  # NaN too
                 raise BoundError(f"values up to {largest} have no exact sums in float64; scale the vectors below 1e100")
-            steps.append(2.0 ** max(math.frexp(most)[1] - 51, -1022))
+            steps.append(2.0 ** max(math.frexp(largest_sum)[1] - 51, -1022))  # 2^-1022: the least normal number
         return Grid(largest, *steps)
 
     def rounded(self, x: Rows, out: Floats) -> Floats:
-        """Return rows on the grid, (n, d) float64, in `out`; BoundError for a value above `largest`."""
+        """Return rows rounded to the grid, (n, d) float64, in `out`; BoundError for a value above `largest`."""
         if x.size and not max(x.max(), -x.min()) <= self.largest:  # NaN too
-            raise BoundError(f"a value is above {self.largest}, which exact sums were laid out for; fit again")
+            raise BoundError(f"a value is above {self.largest}, the largest that these exact sums allow for; fit again")
         return snap(x, self.step, out[: len(x)])
 
     def squares(self, points: Floats, weights: Floats | float = 1.0) -> float:
-        """Return the exact sum of the squared lengths of rows on the grid, times their weights; overwrites them."""
+        """Return the exact sum of the squared lengths of rows on the grid, times their weights; overwrites the rows."""
         points *= points
         lengths = points.sum(axis=1)
         lengths = snap(lengths, self.step_sq, lengths) * weights
@@ -66,15 +66,15 @@ def snap(x: Rows, step: float, out: Floats) -> Floats:
     [0.25, 0.5]
     """
     # Adding 1.5 x 2^52 steps leaves float64 no digits below one step.
-    # A fresh array for each block would be new pages each time, several times the arithmetic.
-    large = np.float64(1.5 * 2.0**52 * step)
-    np.add(x, large, out=out)
-    out -= large
+    # `out` is reused: a fresh array for each block is new pages each time, which costs several times the arithmetic.
+    shift = np.float64(1.5 * 2.0**52 * step)
+    np.add(x, shift, out=out)
+    out -= shift
     return out
 
 
 def move_in(sums: Floats, points: Floats, new: Clusters, old: Clusters | None = None) -> None:
-    """Add rows on the grid to the sums (k, d) of their new clusters, and take them from those of the old ones."""
+    """Add rows on the grid to the sums (k, d) of their new clusters, and subtract them from those of their old ones."""
     n, shape = len(points), (len(sums), len(points))
     if old is None:
         onehot = csc_matrix((np.ones(n), new, np.arange(n + 1, dtype=np.int32)), shape=shape)

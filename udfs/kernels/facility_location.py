@@ -1,21 +1,22 @@
-"""Facility location and QDIT: the rows that cover all others best, by lazy greedy.
+"""Facility location and QDIT: picks the rows that cover all others best, by lazy greedy.
 
     f(S) = sum over rows i of max(0, max over j in S of cos(x_i, x_j))
     gain of j = (1 - alpha) (f(S + j) - f(S)) + alpha quality_j                      QDIT, arXiv 2311.14736
 
-Greedy reaches 1 - 1/e of the best f (Nemhauser, Wolsey and Fisher 1978). Gains never rise, so that most rows need no
-second look (Minoux 1978). Three modes, by what a row may be covered by:
+Greedy reaches 1 - 1/e of the best f (Nemhauser, Wolsey and Fisher 1978). Gains never rise, so most rows need no second
+look (Minoux 1978). Three modes differ in the rows that may cover a row:
 
-- dense: by every row; n <= 10 000. The greedy itself.
-- neighbours: by its 64 nearest rows (itself among them); n <= 200 000. 0.995 of the dense f at 10 000 rows.
-- cells: by rows of its own cell; any n. 0.975 of the dense f at 10 000 rows, 0.98 of neighbours at 50 000.
+- dense: every row; n <= 10 000. The greedy itself.
+- neighbours: its 64 nearest rows (itself included); n <= 200 000. 0.995 of the dense f at 10 000 rows.
+- cells: the rows of its own cell; any n. 0.975 of the dense f at 10 000 rows, 0.98 of neighbours at 50 000.
 
 Every mode is the exact greedy of that f, so its gains never rise and a smaller budget is a prefix. In mode cells this
-holds because cells share nothing: the greedy over all of them is the merge of theirs by gain, and a cell's share of the
-budget follows from its gains (ours; shares proportional to size cover as much, but are no prefix of each other).
+holds because cells share nothing: the greedy over all cells is the merge of their greedy orders by gain, and a cell's
+share of the budget follows from its gains (ours; shares proportional to size cover as much, but a smaller budget is
+then no prefix).
 
 Cosines are those of neighbours.py, exact integers at fixed point, and so are their sums: the order is a function of the
-data alone, not of BLAS, blocks or threads, ties to the lowest position. Left out: stochastic greedy.
+data alone, not of BLAS, blocks or threads; ties go to the lowest position. Left out: stochastic greedy.
 """
 
 from __future__ import annotations
@@ -38,13 +39,12 @@ Positions = NDArray[np.int64]
 Picks = tuple[list[int], list[float]]
 
 MODES = ("auto", "dense", "neighbours", "cells")
-#: Up to how many rows "auto" takes dense and neighbours; dense goes no further.
+#: Largest n for which "auto" uses dense and neighbours; dense has no larger n at all.
 DENSE_ROWS, AUTO_ROWS = 10_000, 50_000
-_ROWS = 2_048
 
 
 class Cover(NamedTuple):
-    """Picks in order, (b,) int64; gain of each when picked, (b,) float64; the mode that was taken."""
+    """Picks in order, (b,) int64; gain of each when picked, (b,) float64; the mode that was used."""
 
     order: Positions
     gains: Floats
@@ -60,7 +60,7 @@ def facility_location(
     neighbours: int = 64,
     cells: NDArray[np.integer] | None = None,
 ) -> Cover:
-    """Pick `budget` rows that cover all rows best, or the QDIT mixture of cover and quality.
+    """Pick `budget` rows that cover all rows best, or best by the QDIT mixture of cover and quality.
 
     Parameters
     ----------
@@ -69,20 +69,20 @@ def facility_location(
     budget : int
         Rows to pick; all rows, if there are fewer.
     quality : (n,) float, optional
-        Larger is better; on the scale of a gain, which is counted in rows covered.
+        Larger is better; on the scale of a gain, whose unit is one row covered.
     alpha : float, default 0
         0 is facility location, 1 is quality alone.
     mode : {"auto", "dense", "neighbours", "cells"}
         "auto" is cells where `cells` are given, else dense to 10 000 rows, neighbours to 50 000, then cells.
     neighbours : int, default 64
-        Length of a row's list in mode neighbours. 16 gives .992 of the dense f, 256 gives .999.
+        Length of a row's list in mode neighbours. 16 gives 0.992 of the dense f, 256 gives 0.999.
     cells : (n,) int, optional
-        Cell of each row in mode cells, split above 4096 rows; by default k-means makes some of 1000 rows each.
+        Cell of each row in mode cells, split above 4096 rows; by default k-means gives cells of about 1000 rows.
 
     Returns
     -------
     Cover
-        Distinct positions. A gain counts what the mode can see: beside mode dense, `objective` is above their sum.
+        Distinct positions. Gains count what the mode considers: except in mode dense, f is above their sum.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def facility_location(
 def _checked(
     n: int, quality: ArrayLike | None, alpha: float, mode: str, neighbours: int, celled: bool
 ) -> tuple[str, Floats]:
-    """Return the mode that is meant and alpha times the quality, or raise."""
+    """Return the mode, chosen by size for "auto", and alpha times the quality; raise if any is not allowed."""
     if mode not in MODES:
         raise RecipeError(f"mode {mode!r} is unknown; {nearest_name(mode, MODES)}")
     if not 0 <= alpha <= 1 or (alpha and quality is None) or neighbours < 1:
@@ -135,52 +135,36 @@ def _checked(
     return mode, extra
 
 
-def objective(X: Matrix, chosen: ArrayLike) -> float:
-    """Return f of the rows at positions `chosen`, 0 to n: the sum of gains of mode dense at alpha 0.
-
-    Parameters
-    ----------
-    X : (n, d) float32
-        Rows of length 1.
-    chosen : (b,) int
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> round(objective(np.array([[1, 0], [0.6, 0.8], [-1, 0]], np.float32), [0]), 2)
-    1.6
-    """
-    picks, total = np.asarray(chosen, np.int64), 0.0
-    for a in range(0, len(X), _ROWS):
-        rows = fixed_point(X[a : a + _ROWS])
-        best = np.zeros(len(rows), np.float32)
-        for b in range(0, len(picks), _ROWS):
-            np.maximum(best, (rows @ fixed_point(X[picks[b : b + _ROWS]]).T).max(axis=1), out=best)
-        total += float(best.sum(dtype=np.float64))
-    return total / scale(X.shape[1]) ** 2
-
-
 def _lazy(
     cover: Floats, weight: float, extra: Floats, budget: int, now: Callable[[int], float], take: Callable[[int], None]
 ) -> Picks:
-    """Pick greedily: a stored gain is a bound, and the row on top of the heap is the best once its gain is current.
+    """Pick greedily: a stored gain is an upper bound, so the row on top of the heap is best once its gain is current.
 
-    cover, (n,): of every row to begin with; now(i): of row i at present; take(i) makes i chosen.
+    Parameters
+    ----------
+    cover : (n,) float64
+        What each row covers if it is picked first.
+    weight, extra : float, (n,) float64
+        A gain is weight x cover + extra.
+    now : callable
+        Row -> what it covers beyond the rows chosen so far.
+    take : callable
+        Adds a row to the chosen ones.
     """
     heap = [(-gain, i) for i, gain in enumerate((weight * cover + extra).tolist())]
     heapq.heapify(heap)
-    known, bonus = [0] * len(heap), extra.tolist()
+    picks_when_computed, bonus = [0] * len(heap), extra.tolist()
     order: list[int] = []
     gains: list[float] = []
     while len(order) < budget:
         key, i = heap[0]
-        if known[i] == len(order):
+        if picks_when_computed[i] == len(order):  # the gain is current
             heapq.heappop(heap)
             take(i)
             order.append(i)
             gains.append(-key)
         else:
-            known[i] = len(order)
+            picks_when_computed[i] = len(order)
             heapq.heapreplace(heap, (-(weight * now(i) + bonus[i]), i))
     return order, gains
 
@@ -188,12 +172,12 @@ def _lazy(
 def _dense(Q: Matrix, weight: float, extra: Floats, budget: int) -> Picks:
     S = Q @ Q.T
     np.maximum(S, 0, out=S)
-    best, room = np.zeros(len(S), np.float32), np.empty(len(S), np.float32)
+    best, more = np.zeros(len(S), np.float32), np.empty(len(S), np.float32)
 
     def now(i: int) -> float:
-        np.subtract(S[i], best, out=room)
-        np.maximum(room, 0, out=room)
-        return float(room.sum(dtype=np.float64))
+        np.subtract(S[i], best, out=more)
+        np.maximum(more, 0, out=more)
+        return float(more.sum(dtype=np.float64))
 
     def take(i: int) -> None:
         np.maximum(best, S[i], out=best)
@@ -205,7 +189,7 @@ def _listed(X: Matrix, k: int, weight: float, extra: Floats, budget: int) -> Pic
     lists = nearest(X, k)
     cover = np.bincount(lists.indices, lists.data, len(X)).astype(np.float64)  # scipy would add in float32
     by_candidate = lists.tocsc()  # column j: the rows that list j
-    del lists
+    del lists  # as large as its copy by column
     rows, values, ends = by_candidate.indices, by_candidate.data, by_candidate.indptr.tolist()
     best = np.zeros(len(X), np.float32)
 
@@ -221,7 +205,7 @@ def _listed(X: Matrix, k: int, weight: float, extra: Floats, budget: int) -> Pic
 
 
 def _celled(X: Matrix, members: list[Positions], weight: float, extra: Floats, budget: int) -> Picks:
-    """Merge the greedy orders of all cells by gain, each followed until its gains are below the budget's last."""
+    """Merge the greedy orders of all cells by gain, each computed until its gains are below the last of the budget."""
     positions: list[Positions] = [np.empty(0, np.int64)] * len(members)
     gains: list[Floats] = [np.empty(0)] * len(members)
     depth = [min(len(m), 2 * -(-budget * len(m) // max(1, len(X))) + 4) for m in members]
@@ -229,14 +213,15 @@ def _celled(X: Matrix, members: list[Positions], weight: float, extra: Floats, b
     while open_cells:
         for c in open_cells:
             rows = members[c]
-            order, found = _dense(fixed_point(X[rows]), weight, extra[rows], depth[c])
-            positions[c], gains[c] = rows[order], np.array(found)
-        every = np.concatenate(gains)
-        last = np.partition(every, len(every) - budget)[len(every) - budget]  # at most the gain of the last pick
+            order, gains_of_cell = _dense(fixed_point(X[rows]), weight, extra[rows], depth[c])
+            positions[c], gains[c] = rows[order], np.array(gains_of_cell)
+        all_gains = np.concatenate(gains)
+        kth = len(all_gains) - budget
+        last = np.partition(all_gains, kth)[kth]  # at most the gain of the last pick
         open_cells = [c for c, m in enumerate(members) if len(gains[c]) < len(m) and gains[c][-1] >= last]
         depth = [min(len(m), 2 * d) for m, d in zip(members, depth, strict=True)]
     if not budget:
         return [], []
-    where = np.concatenate(positions)
-    top = np.lexsort((where, -every))[:budget]
-    return where[top].tolist(), every[top].tolist()
+    all_positions = np.concatenate(positions)
+    top = np.lexsort((all_positions, -all_gains))[:budget]
+    return all_positions[top].tolist(), all_gains[top].tolist()

@@ -1,14 +1,14 @@
-"""k-center: farthest-first traversal of the rows of one matrix, in the order of a plain float64 loop.
+"""k-center by farthest-first traversal of the rows of one matrix; the order is that of a plain float64 loop.
 
 Gonzalez 1985 (Theoretical Computer Science 38, 293-306), the k-Center of Diversify-and-Conquer (arXiv 2409.11378): the
 next pick is the row farthest from all picks, ties to the lowest position. The radius is at most twice the best one.
-Left out: outliers are picked first, as the method has it; it maximises no coverage (see facility_location.py).
+Outliers are picked first, by the nature of the method. Left out: coverage of the rows (see facility_location.py).
 
-A row's distance to the picks is the least of ((x - p)**2).sum() in float64. A float32 product only brackets it: `low`
-and `high` differ by the rounding that any order of summation may have. Rows whose brackets reach the highest `low` are
-computed in float64; nothing else decides, so the order does not depend on blocks, on BLAS or on threads. Work is
-batched (ours): the `candidates` rows of highest `high` compete by their own small distance matrix until one outside
-them might be farther; then one pass over the matrix brings all rows up to date.
+A row's distance to the picks is the least ((x - p)**2).sum() in float64. A float32 product only brackets it, between
+`low` and `high`, which differ by the rounding error that any order of summation may have. Rows whose bracket reaches
+the highest `low` are computed in float64, and only those values decide, so the order depends on neither blocks, BLAS
+nor threads. Work is batched (ours): the `candidates` rows of highest `high` compete by their own small distance matrix
+until a row outside them might be farther; then one pass over the matrix updates all rows.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ..errors import InputError
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
 
-#: Rows of one matrix product, and picks of one: the product takes 4 * 4096 * 1024 bytes = 16 MB.
+#: Rows and picks of one matrix product, which takes 4 * 4096 * 1024 bytes = 16 MB.
 _ROWS, _PICKS = 4096, 1024
-#: Pairs whose distance is computed in float64 at a time, and elements of the float32 proposal before that.
+#: Pairs whose distance is computed in float64 at a time, and float32 distances that are compared before.
 _PAIRS, _PROPOSED = 4096, 1 << 22
 #: Largest squared length of a row that float32 holds with room for sums of four.
 _LARGEST_SQ = 1e36
@@ -72,8 +72,8 @@ def k_center(
 
     Notes
     -----
-    O(n d b) in matrix products, few passes (11 for 1000 picks of 100 000 rows). Memory: 50
-    bytes a row, a copy of the picks, some 60 MB. Data with many exact ties cost more float64, at worst O(n d b) of it.
+    O(n d b) time in matrix products, in few passes (11 for 1000 picks of 100 000 rows). Memory: 50 bytes a row, a copy
+    of the picks and about 60 MB. Many exact ties cost more float64 work, at worst O(n d b) of it.
 
     Examples
     --------
@@ -85,13 +85,13 @@ def k_center(
     start = list(chosen) if chosen is not None else [first] if n and budget > 0 else []
     if outside := [p for p in start if not 0 <= p < n]:
         raise InputError(f"position {outside[0]} is no row of {n}; allowed: 0 to {n - 1}; pass positions of X's rows")
-    wanted = max(0, min(budget, n - (len(set(start)) if chosen is not None else 0)))
-    state = _Brackets(X, wanted + len(start))
+    size = max(0, min(budget, n - (len(set(start)) if chosen is not None else 0)))
+    state = _Brackets(X, size + len(start))
     state.take(np.unique(start).astype(np.int64))
     order, distances = ([], []) if chosen is not None else (start, [np.inf] * len(start))
-    while len(order) < wanted:
-        picks, found = state.batch(wanted - len(order), candidates)
-        order, distances = [*order, *picks], [*distances, *found]
+    while len(order) < size:
+        picks, distances_sq = state.batch(size - len(order), candidates)
+        order, distances = [*order, *picks], [*distances, *distances_sq]
     return KCenter(np.array(order, np.int64), np.array(distances, np.float64), state.passes)
 
 
@@ -102,7 +102,7 @@ class _Brackets:
         n, d = X.shape
         self.X, self.passes, self.count = X, 0, 0
         self.square = np.empty(n, np.float32)
-        with np.errstate(over="ignore"):  # refused below
+        with np.errstate(over="ignore"):  # an infinite length is refused below
             for a in range(0, n, _ROWS):
                 self.square[a : a + _ROWS] = np.einsum("ij,ij->i", *2 * [X[a : a + _ROWS]], dtype=np.float64)
         if n and not self.square.max() <= _LARGEST_SQ:
@@ -110,8 +110,8 @@ class _Brackets:
                 f"a row of the matrix has the squared length {self.square.max()}; allowed are finite values up to "
                 f"{_LARGEST_SQ:g}; drop undefined rows and scale the vectors"
             )
-        # |float32 - exact| of ||x||^2 + ||p||^2 - 2 x.p, whatever the order of summation: the product is off by at most
-        # d u ||x|| ||p||, the rest by a few u (||x|| + ||p||)^2, u = 2^-24; the last term covers underflow.
+        # Error of ||x||^2 + ||p||^2 - 2 x.p in float32, for any order of summation: the product is off by at most
+        # d u ||x|| ||p||, the other terms by a few u (||x|| + ||p||)^2, u = 2^-24; the last term covers underflow.
         length = np.sqrt(self.square.astype(np.float64))
         self.margin = 1.01 * (d / 2 + 8) * 2.0**-24 * (length + length.max(initial=0)) ** 2 + d * 1e-37
         self.low, self.high = np.full(n, np.inf), np.full(n, np.inf)
@@ -119,7 +119,7 @@ class _Brackets:
         self.rows = np.empty((capacity, d), np.float32)
 
     def take(self, picks: Positions) -> None:
-        """Add picks and bring every row up to date: one pass."""
+        """Add picks and update every row: one pass."""
         for p in picks:
             self._append(int(p))
         self._pass(self.count - len(picks))
@@ -141,34 +141,34 @@ class _Brackets:
                 self._tighten(rows, product.min(axis=0) + self.square[rows])
         self.passes += since < self.count
 
-    def _tighten(self, rows: slice, near: NDArray[np.float32]) -> None:
+    def _tighten(self, rows: slice, distance_sq: NDArray[np.float32]) -> None:
         low, high, margin = self.low[rows], self.high[rows], self.margin[rows]
-        np.minimum(low, np.maximum(near - margin, 0), out=low)
-        np.minimum(high, near + margin, out=high)
+        np.minimum(low, np.maximum(distance_sq - margin, 0), out=low)
+        np.minimum(high, distance_sq + margin, out=high)
 
     def exact(self, rows: Positions) -> Floats:
-        """Return the squared distances of rows to the picks: only pairs that may be the nearest are computed."""
-        out = np.full(len(rows), np.inf)
+        """Return the squared distances of rows to the picks; only pairs that may be the nearest are computed."""
+        nearest = np.full(len(rows), np.inf)
         step = max(1, _PROPOSED // max(1, self.count))
         for a in range(0, len(rows), step):
-            some = rows[a : a + step]
-            near = self.rows[: self.count] @ (-2 * self.X[some]).T
-            near += self.square[self.picks[: self.count], None]
-            pick, row = np.nonzero(near <= near.min(axis=0) + 2 * self.margin[some])
+            block = rows[a : a + step]
+            proposed = self.rows[: self.count] @ (-2 * self.X[block]).T
+            proposed += self.square[self.picks[: self.count], None]
+            pick, row = np.nonzero(proposed <= proposed.min(axis=0) + 2 * self.margin[block])
             for b in range(0, len(row), _PAIRS):
                 i, p = row[b : b + _PAIRS], pick[b : b + _PAIRS]
-                np.minimum.at(out, a + i, _distances(self.X[some[i]], self.rows[p]))
-        return out
+                np.minimum.at(nearest, a + i, _distances(self.X[block[i]], self.rows[p]))
+        return nearest
 
     def batch(self, wanted: int, candidates: int) -> tuple[list[int], list[float]]:
-        """Pick up to `wanted` rows, at least one, and pass over the matrix if more are to come."""
+        """Pick up to `wanted` rows, at least one, and pass over the matrix if more are wanted."""
         rivals = np.flatnonzero(self.high >= self.low.max())
         loose = rivals[self.low[rivals] < self.high[rivals]]
         self.low[loose] = self.high[loose] = self.exact(loose)
-        if self.high[rivals].max() == 0:  # nothing but duplicates of picks is left
-            rest = np.flatnonzero(self.high >= 0)[:wanted].tolist()
-            return rest, [0.0] * len(rest)
-        # From here on the farthest row is known exactly and is the first candidate: a batch never comes back empty.
+        if self.high[rivals].max() == 0:  # only duplicates of picks are left
+            duplicates = np.flatnonzero(self.high >= 0)[:wanted].tolist()
+            return duplicates, [0.0] * len(duplicates)
+        # The farthest row is now known exactly and is the first candidate, so a batch is never empty.
         field = _highest(self.high, max(1, candidates))
         inside = self.high[field]
         self.high[field] = -2
@@ -179,15 +179,15 @@ class _Brackets:
         low, high, distances = self._compete(field, limit, wanted)
         if self.count - since < wanted:
             self._pass(since)
-            self.low[field], self.high[field] = low, high  # what was exact stays exact
+            self.low[field], self.high[field] = low, high  # exact values stay exact
         return self.picks[since : self.count].tolist(), distances
 
     def _compete(self, field: Positions, limit: tuple[float, int], wanted: int) -> tuple[Floats, Floats, list[float]]:
         """Pick among the rows of `field`, ascending, while the farthest beats `limit`: (distance, -position)."""
         rows, square = self.X[field], self.square[field]
-        between = rows @ (-2 * rows).T
-        between += square
-        between += square[:, None]
+        distance_sq = rows @ (-2 * rows).T
+        distance_sq += square
+        distance_sq += square[:, None]
         low, high, margin = self.low[field], self.high[field], self.margin[field]
         distances: list[float] = []
         while len(distances) < wanted:
@@ -197,20 +197,20 @@ class _Brackets:
             loose = rivals[low[rivals] < high[rivals]]
             if loose.size:
                 low[loose] = high[loose] = self.exact(field[loose])
-            best = rivals[high[rivals].argmax()]  # the lowest position of equal ones
+            best = rivals[high[rivals].argmax()]  # of ties the lowest position
             pick, distance = int(field[best]), float(high[best])
             if distance <= 0 or (distance, -pick) < limit:
                 break
             self._append(pick)
             distances.append(distance)
-            np.minimum(low, np.maximum(between[best] - margin, 0), out=low)
-            np.minimum(high, between[best] + margin, out=high)
+            np.minimum(low, np.maximum(distance_sq[best] - margin, 0), out=low)
+            np.minimum(high, distance_sq[best] + margin, out=high)
             low[best] = high[best] = -1
         return low, high, distances
 
 
 def _highest(values: Floats, count: int) -> Positions:
-    """Return the positions, ascending, of the `count` largest values that are >= 0, of equal ones the first."""
+    """Return the positions, ascending, of the `count` largest values that are >= 0; of ties the lowest positions."""
     if count >= len(values):
         return np.flatnonzero(values >= 0)
     least = max(0.0, float(np.partition(values, len(values) - count)[len(values) - count]))

@@ -1,8 +1,8 @@
-"""Lloyd's k-means with exact sums: centroids that no order of rows and no partitioning can change.
+"""Lloyd's k-means with exact sums, so that neither the order of rows nor a partitioning changes the centroids.
 
-Sums are of vectors rounded to a power-of-two grid on which float64 adds without error; clusters are decided exactly
-(nearest_centroid.py). The same sums give the inertia: sum |x|^2 - 2 sum_j c_j.S_j + sum_j n_j |c_j|^2, so that a step
-costs one assignment and no distances; it loses digits only where a common offset is large beside the spread.
+Vectors are rounded to a power-of-two grid on which float64 adds without error (exact_sums.py); clusters are decided
+exactly (nearest_centroid.py). The same sums give the inertia, sum |x|^2 - 2 sum_j c_j.S_j + sum_j n_j |c_j|^2, so a
+step costs one assignment and no distances; digits are lost only where a common offset is large beside the spread.
 
 Source: Lloyd (1982); spherical: Dhillon and Modha (2001). Ours: the grid, the farthest-first rule for empty clusters.
 Left out: mini-batches (inertia 2 % worse at the same cost).
@@ -20,7 +20,7 @@ from .nearest_centroid import BLOCK, Centroids, Clusters, Floats, Nearest, Rows,
 
 #: Sums (k, d), sizes (k,) and the sum of squared lengths of some rows.
 Tally = tuple[Floats, Floats, float]
-#: (moves made, rows, inertia) -> None.
+#: (moves so far, rows, inertia) -> None.
 Report = Callable[[int, float, float], None]
 
 
@@ -47,7 +47,7 @@ def tally(x: Rows, centroids: Centroids, grid: Grid) -> Tally:
 
 
 class _InMemory:
-    """The tally of rows in memory: only rows that change their cluster are added anew, which exact sums allow."""
+    """The tally of rows in memory. Sums are exact, so only rows that change their cluster are added and subtracted."""
 
     def __init__(self, x: Rows, k: int, grid: Grid, weights: Floats | None) -> None:
         self.x, self.grid, self.weights = x, grid, weights
@@ -74,15 +74,16 @@ class _InMemory:
 
     def refill(self, centroids: Centroids, sizes: Floats) -> Centroids:
         """Place empty clusters on the rows farthest from any centroid, one after the other; ties to the first row."""
-        held = sizes > 0
-        far = Nearest(centroids[held])(self.x)[1]
+        empty = sizes == 0
+        distance_sq = Nearest(centroids[~empty])(self.x)[1]
         placed = centroids.copy()
-        for j in np.flatnonzero(~held):
-            farthest = int(far.argmax())
-            if far[farthest] == 0:
+        for j in np.flatnonzero(empty):
+            farthest = int(distance_sq.argmax())
+            if distance_sq[farthest] == 0:
                 break
             placed[j] = self.x[farthest]
-            far = np.minimum(far, distances_sq(self.x, placed.astype(np.float64), np.full(len(self.x), j)))
+            to_new = distances_sq(self.x, placed.astype(np.float64), np.full(len(self.x), j))
+            distance_sq = np.minimum(distance_sq, to_new)
         return placed
 
 
@@ -104,7 +105,7 @@ def descend(
     refill: Callable[[Centroids, Floats], Centroids] | None = None,
     report: Report | None = None,
 ) -> Descent:
-    """Measure and move in turns until the inertia falls by less than `tol` of itself, or after `moves` moves.
+    """Measure and move by turns until the inertia falls by less than `tol` of itself, or for `moves` moves.
 
     Parameters
     ----------
@@ -112,38 +113,38 @@ def descend(
     measure : callable
         Centroids -> the tally of all rows: in memory, or one pass over a table.
     moves : int
-        One measurement more is made, so the centroids that are returned are those that were measured last.
+        One measurement more follows, so the centroids that are returned are those that were measured last.
     tol : float
     spherical : bool
-        Centroids are brought to length 1 after each move.
+        Centroids are scaled to length 1 after each move.
     refill : callable, optional
-        (centroids, sizes) -> centroids with empty clusters placed anew; without it an empty cluster stays where it is.
+        (centroids, sizes) -> centroids with new places for empty clusters; without it they stay where they are.
     report : callable, optional
-        Called after each measurement with moves made, rows and inertia.
+        Called after each measurement with the moves so far, rows and inertia.
     """
     inertia: list[float] = []
     for move in range(moves + 1):
         sums, sizes, squares = measure(centroids)
         exact = centroids.astype(np.float64)
-        lengths = (exact * exact).sum(axis=1)  # products and sums only: a dot product would round as its BLAS does
+        lengths = (exact * exact).sum(axis=1)  # not a dot product, which would round as the BLAS does
         cost = squares - 2 * float((exact * sums).sum()) + float((sizes * lengths).sum())
         inertia.append(max(0.0, cost))
         if report is not None:
             report(move, float(sizes.sum()), inertia[-1])
-        open_places = refill is not None and not sizes.all()
-        settled = move > 0 and inertia[-2] - inertia[-1] <= tol * inertia[-2] and not open_places
-        if settled or move == moves:
+        to_refill = refill is not None and not sizes.all()
+        converged = move > 0 and inertia[-2] - inertia[-1] <= tol * inertia[-2] and not to_refill
+        if converged or move == moves:
             break
         centroids = _moved(centroids, sums, sizes, spherical)
-        if refill is not None and open_places:
+        if refill is not None and to_refill:
             centroids = refill(centroids, sizes)
     return Descent(centroids, sizes, inertia)
 
 
 def _moved(centroids: Centroids, sums: Floats, sizes: Floats, spherical: bool) -> Centroids:
-    by = np.sqrt((sums * sums).sum(axis=1)) if spherical else sizes
-    stays = (by == 0)[:, None]
-    moved: Centroids = np.where(stays, centroids, sums / np.where(stays, 1, by[:, None])).astype(np.float32)
+    divisor = np.sqrt((sums * sums).sum(axis=1)) if spherical else sizes
+    stays = (divisor == 0)[:, None]
+    moved: Centroids = np.where(stays, centroids, sums / np.where(stays, 1, divisor[:, None])).astype(np.float32)
     return moved
 
 
@@ -157,7 +158,7 @@ def lloyd(
     spherical: bool = False,
     report: Report | None = None,
 ) -> Descent:
-    """Return where Lloyd's iterations lead from `start` on rows in memory.
+    """Run Lloyd's iterations from `start` on rows in memory.
 
     Parameters
     ----------
@@ -166,9 +167,9 @@ def lloyd(
     start : (k, d) float32
     moves : int, default 25
     tol : float, default 1e-4
-        Stops when the inertia falls by less than this share of itself; 0 goes on until it does not fall.
+        Share of the inertia; a smaller fall ends the iterations. 0 goes on until the inertia does not fall.
     weights : (n,) float64, optional
-        Above 0. A whole weight is that row repeated, up to the rounding of the grid.
+        Above 0. A whole number is that many equal rows, up to the rounding of the grid.
     spherical : bool, default False
     report : callable, optional
         As in `descend`.
@@ -177,7 +178,7 @@ def lloyd(
     -------
     Descent
         The inertia never rises. Empty clusters are placed on the rows farthest from any centroid, one after the other.
-        The same bits for any order of rows, but for weights that are not whole and for ties of the farthest row.
+        The same bits for any order of rows, except for weights that are not whole and for ties of the farthest row.
 
     Raises
     ------
@@ -191,12 +192,11 @@ def lloyd(
     Examples
     --------
     >>> x = np.array([[0.0], [2.0], [8.0], [10.0]])
-    >>> found = lloyd(x, np.array([[0], [2]], np.float32))
-    >>> found.centroids[:, 0].tolist(), found.sizes.tolist(), [round(v, 2) for v in found.inertia]
+    >>> descent = lloyd(x, np.array([[0], [2]], np.float32))
+    >>> descent.centroids[:, 0].tolist(), descent.sizes.tolist(), [round(v, 2) for v in descent.inertia]
     ([1.0, 9.0], [2.0, 2.0], [100.0, 16.89, 4.0, 4.0])
     """
     largest = max(abs(float(x.max())), abs(float(x.min())))
     grid = Grid.of(largest, len(x) if weights is None else len(x) + float(weights.sum()), x.shape[1])
-
     rows = _InMemory(x, len(start), grid, weights)
     return descend(start, rows, moves, tol, spherical=spherical, refill=rows.refill, report=report)

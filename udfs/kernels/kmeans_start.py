@@ -1,10 +1,10 @@
-"""Where k-means starts: greedy k-means++ on rows held in memory, and the hashed uniforms that it draws with.
+"""Chooses the rows that k-means starts from: greedy k-means++ on rows in memory, drawn with hashed uniforms.
 
 Source: Arthur and Vassilvitskii, "k-means++" (2007), section 2.2, with their remark on several trials a step: of
-2 + floor(ln k) rows drawn by D^2 the one that lowers the potential most is kept. Ours: distances are taken between rows
-rounded to a grid of integers so small that every product and sum of a matrix product is exact in float64. The rows that
-are picked then do not depend on the BLAS, its threads or the machine. Left out: k-means||, which pays only where the
-rows do not fit in memory.
+2 + floor(ln k) rows drawn by D^2 the one that lowers the potential most is kept. Ours: distances are between rows
+rounded to integers so small that every product and sum of a matrix product is exact in float64, so the rows that are
+picked depend on neither the BLAS, its threads nor the machine. Left out: k-means||, which pays only where the rows do
+not fit in memory.
 """
 
 from __future__ import annotations
@@ -14,58 +14,17 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-Hashes = NDArray[np.uint64]
-_GOLDEN = 0x9E3779B97F4A7C15
-
-
-def splitmix64(x: Hashes) -> Hashes:
-    """Return the splitmix64 finaliser of (n,) uint64: a bijection; Steele, Lea and Flood (2014).
-
-    Examples
-    --------
-    >>> hex(splitmix64(np.zeros(1, np.uint64))[0])
-    '0xe220a8397b1dcdaf'
-    """
-    z = x + np.uint64(_GOLDEN)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: Hashes = z ^ (z >> np.uint64(31))
-    return mixed
-
-
-def keyed(h: NDArray[np.int64], seed: int) -> Hashes:
-    """Return a row's key (n,) uint64 from its int64 hash and the seed: the order in which samples are taken.
-
-    Examples
-    --------
-    >>> h = np.array([1, 2, 3])
-    >>> bool((keyed(h, 0) != keyed(h, 1)).all())
-    True
-    """
-    salt = splitmix64(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64))
-    return splitmix64(np.asarray(h, np.int64).view(np.uint64) ^ salt)
-
-
-def uniforms(seed: int, first: int, count: int) -> NDArray[np.float64]:
-    """Return numbers `first` to `first + count - 1` of a seed's sequence, (count,) float64 in [0, 1).
-
-    Examples
-    --------
-    >>> bool((uniforms(7, 0, 5)[2:] == uniforms(7, 2, 3)).all())
-    True
-    """
-    drawn = keyed(np.arange(first, first + count), seed) >> np.uint64(11)
-    return drawn.astype(np.float64) * 2.0**-53
+from .hashing import uniforms
 
 
 def _integers(x: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return rows on a grid of integers between -L and L with 4 d L^2 < 2^53: their distances_sq are exact."""
+    """Return rows rounded to integers between -L and L with 4 d L^2 < 2^53, so that their distances_sq are exact."""
     low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
     largest = float((high - low).max()) / 2
     level = math.floor(math.sqrt(2.0**51 / x.shape[1]))
     centred = x - (low + (high - low) / 2)
-    whole: NDArray[np.float64] = np.rint(np.clip(centred * (level / largest), -level, level)) if largest else centred
-    return np.ascontiguousarray(whole)
+    rounded: NDArray[np.float64] = np.rint(np.clip(centred * (level / largest), -level, level)) if largest else centred
+    return np.ascontiguousarray(rounded)
 
 
 def plus_plus(
@@ -76,7 +35,7 @@ def plus_plus(
     Parameters
     ----------
     x : (n, d) float32 or float64
-        Finite rows, n >= k; in an order that is fixed by the caller.
+        Finite rows, n >= k. Their order matters: the caller fixes it.
     k : int
     seed : int
     weights : (n,) float64, optional
@@ -85,7 +44,7 @@ def plus_plus(
     Returns
     -------
     (k,) int64
-        All different. Rows that coincide are picked twice only where fewer than k differ (on the grid of integers).
+        Distinct positions. Equal rows (on the grid of integers) are both picked only where fewer than k differ.
 
     Notes
     -----
@@ -101,26 +60,28 @@ def plus_plus(
     norms = (points * points).sum(axis=1)
     trials = 2 + int(math.log(k))
     first = np.searchsorted(total := np.cumsum(mass), uniforms(seed, 0, 1) * total[-1], "right")
-    picked = [int(first[0])]
-    nearest = _to(points, norms, first)[0]
+    picks = [int(first[0])]
+    nearest = _distances_sq(points, norms, first)[0]
     for step in range(1, k):
-        chance = np.cumsum(nearest * mass)
-        if chance[-1] == 0:  # every row lies on a picked one: the first that is not picked itself
-            free = np.setdiff1d(np.arange(len(x)), picked)
-            picked.append(int(free[0]))
+        cumulated = np.cumsum(nearest * mass)
+        if cumulated[-1] == 0:  # every row equals a pick: take the first row that is not one itself
+            others = np.setdiff1d(np.arange(len(x)), picks)
+            picks.append(int(others[0]))
             continue
-        drawn = np.searchsorted(chance, uniforms(seed, step * trials, trials) * chance[-1], "right")
-        closer = np.minimum(_to(points, norms, drawn), nearest)
+        candidates = np.searchsorted(cumulated, uniforms(seed, step * trials, trials) * cumulated[-1], "right")
+        closer = np.minimum(_distances_sq(points, norms, candidates), nearest)
         best = int((closer * mass).sum(axis=1).argmin())
-        picked.append(int(drawn[best]))
+        picks.append(int(candidates[best]))
         nearest = closer[best]
-    return np.array(picked, np.int64)
+    return np.array(picks, np.int64)
 
 
-def _to(points: NDArray[np.float64], norms: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return exact distances_sq (r, n) of all points to some of them."""
-    to: NDArray[np.float64] = points[rows] @ points.T
-    to *= -2
-    to += norms
-    to += norms[rows, None]
-    return to
+def _distances_sq(
+    points: NDArray[np.float64], norms: NDArray[np.float64], rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return exact distances_sq (r, n) of all points to some of them: |p|^2 + |q|^2 - 2 p.q of integers."""
+    products: NDArray[np.float64] = points[rows] @ points.T
+    products *= -2
+    products += norms
+    products += norms[rows, None]
+    return products

@@ -1,13 +1,13 @@
-"""Near-duplicates by cosine: SemDeDup inside cells, and Deita's filter against everything kept so far.
+"""Drops near-duplicates by cosine: SemDeDup inside cells, and Deita's filter against all rows kept so far.
 
 - SemDeDup (arXiv 2303.09540): a row is dropped when its cosine to an earlier-ranked row *of its cell* is
-  above 1 - eps, whether that earlier row is itself kept or dropped. So a chain of near rows leaves its first alone.
-- Deita (arXiv 2312.15685): walk in rank order, keep a row if its cosine to no *kept* row is above .9.
+  above 1 - eps, whether that earlier row is itself kept or dropped. So of a chain of near rows only the first is kept.
+- Deita (arXiv 2312.15685): walk in rank order, keep a row if its cosine to no *kept* row is above 0.9.
 
-A cosine is x.y / (||x|| ||y||) in float64, row by row; it need not be told that rows have length 1. A float32 product
-decides only where no rounding could turn it over; pairs nearer to the limit than that are computed. So what is kept
-depends on the data and the ranks alone. A row of length 0 has no direction: its cosines count as 0. Left out: hashing
-and other approximate search; the cost is quadratic, for SemDeDup in the size of a cell.
+A cosine is x.y / (||x|| ||y||) in float64, row by row; rows may have any length. A float32 product decides only where
+no rounding could change the answer; pairs nearer to the limit are computed in float64. The kept rows therefore depend
+on the data and the ranks alone. A row of length 0 has no direction: its cosines count as 0. Left out: hashing and other
+approximate search; the cost is quadratic, for SemDeDup in the size of a cell.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-#: Rows that are tested together, rows that they are tested against at a time (67 MB with flags), pairs in float64.
+#: Rows tested together, rows that they are tested against at a time (67 MB with flags), pairs in float64 at a time.
 _ROWS, _AGAINST, _PAIRS = 1024, 8192, 4096
 #: Squared lengths between which float32 neither overflows nor loses digits.
 _SHORTEST_SQ, _LONGEST_SQ = 1e-12, 1e36
@@ -58,7 +58,7 @@ def semdedup(
 
     Notes
     -----
-    O(sum of cell^2 d / 2) and 150 MB. A cell without near-duplicates costs all of it, rows once dropped cost nothing.
+    O(sum of cell^2 d / 2) time, 150 MB. Rows that are dropped early save their share of it.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def semdedup(
     >>> keep.tolist(), by.tolist()
     ([False, True, True, True], [1, -1, -1, -1])
     """
-    near = _Near(X, threshold, order)
+    cosine = _CosineLimit(X, threshold, order)
     n = len(X)
     if cells.shape != (n,) or len(order) != n:
         raise InputError(f"{n} rows need {n} cells and ranks, not {len(cells)} and {len(order)}; pass one a row")
@@ -79,17 +79,17 @@ def semdedup(
         for a in range(0, len(members), _ROWS):
             rows = members[a : a + _ROWS]
             for b in range(0, a + len(rows), _AGAINST):
-                rest = np.flatnonzero(displaced_by[rows] < 0)
+                undecided = np.flatnonzero(displaced_by[rows] < 0)
                 earlier = members[b : min(b + _AGAINST, a + len(rows))]
-                allowed = b + np.arange(len(earlier)) < (a + rest)[:, None]
-                hit = near.first(rows[rest], earlier, allowed)
-                found = rest[hit >= 0]
-                displaced_by[rows[found]] = earlier[hit[hit >= 0]]
+                allowed = b + np.arange(len(earlier)) < (a + undecided)[:, None]
+                duplicate_of = cosine.first(rows[undecided], earlier, allowed)
+                dropped = undecided[duplicate_of >= 0]
+                displaced_by[rows[dropped]] = earlier[duplicate_of[duplicate_of >= 0]]
     return displaced_by < 0, displaced_by
 
 
 def deita(X: Matrix, order: Positions, limit: float = 0.9, budget: int | None = None) -> tuple[Positions, int]:
-    """Walk down the ranks and keep rows that are near no row kept before.
+    """Walk down the ranks and keep the rows that are near no row kept before.
 
     Parameters
     ----------
@@ -100,14 +100,14 @@ def deita(X: Matrix, order: Positions, limit: float = 0.9, budget: int | None = 
     limit : float, default 0.9
         At least 0 and below 1: a cosine *above* it keeps the row out.
     budget : int, optional
-        Stop after so many kept rows.
+        Number of kept rows after which the walk stops.
 
     Returns
     -------
     kept : (b,) int64
         Positions in rank order; a smaller budget is a prefix.
     walked : int
-        Rows of `order` looked at: up to the last kept one where the budget was reached, else all.
+        Rows of `order` looked at: up to the last kept one if the budget was reached, otherwise all.
 
     Raises
     ------
@@ -126,38 +126,38 @@ def deita(X: Matrix, order: Positions, limit: float = 0.9, budget: int | None = 
     >>> kept.tolist(), walked
     ([0, 2], 3)
     """
-    near = _Near(X, limit, order)
-    wanted = len(order) if budget is None else min(budget, len(order))
-    kept = np.empty(max(wanted, 0), np.int64)
+    cosine = _CosineLimit(X, limit, order)
+    size = len(order) if budget is None else min(budget, len(order))
+    kept = np.empty(max(size, 0), np.int64)
     count = 0
-    for a in range(0, len(order) if wanted > 0 else 0, _ROWS):
+    for a in range(0, len(order) if size > 0 else 0, _ROWS):
         rows = order[a : a + _ROWS]
-        rest = np.arange(len(rows))
+        candidates = np.arange(len(rows))
         for b in range(0, count, _AGAINST):
-            rest = rest[near.first(rows[rest], kept[b : min(b + _AGAINST, count)]) < 0]
-        over = near.over(rows[rest])
-        out = np.zeros(len(rest), bool)
-        for i in range(len(rest)):
-            if not out[i]:
-                out |= over[i]
-                kept[count] = rows[rest[i]]
+            candidates = candidates[cosine.first(rows[candidates], kept[b : min(b + _AGAINST, count)]) < 0]
+        above = cosine.above_limit(rows[candidates])
+        displaced = np.zeros(len(candidates), bool)  # by a row kept in this block
+        for i in range(len(candidates)):
+            if not displaced[i]:
+                displaced |= above[i]
+                kept[count] = rows[candidates[i]]
                 count += 1
-                if count == wanted:
-                    return kept, a + int(rest[i]) + 1
-    return kept[:count], len(order) if wanted > 0 else 0
+                if count == size:
+                    return kept, a + int(candidates[i]) + 1
+    return kept[:count], len(order) if size > 0 else 0
 
 
-class _Near:
-    """Tells which pairs of rows have a cosine above the limit."""
+class _CosineLimit:
+    """Finds pairs of rows whose cosine is above the limit."""
 
     def __init__(self, X: Matrix, limit: float, order: Positions) -> None:
         n, d = X.shape
         if not 0 <= limit < 1:
             raise InputError(
-                f"a limit of {limit!r} for the cosine is not allowed; it is at least 0 and below 1; .9 is usual"
+                f"a limit of {limit!r} for the cosine is not allowed; it is at least 0 and below 1; 0.9 is usual"
             )
-        seen = np.bincount(order, minlength=n) if len(order) and order.min() >= 0 else np.zeros(n, np.int64)
-        if len(seen) > n or seen.max(initial=0) > 1 or seen.sum() != len(order):
+        times = np.bincount(order, minlength=n) if len(order) and order.min() >= 0 else np.zeros(n, np.int64)
+        if len(times) > n or times.max(initial=0) > 1 or times.sum() != len(order):
             raise InputError(
                 f"the rank order must name positions 0 to {n - 1}, none of them twice; rank every row once"
             )
@@ -166,15 +166,16 @@ class _Near:
         if not np.isfinite(square).all():
             raise InputError("a row of the matrix is not finite; allowed are finite vectors; drop undefined rows first")
         self.length = np.sqrt(square)
-        # u = 2^-24: a product of unit vectors is off by d u at most in any order of summation; rounding adds some.
+        # u = 2^-24: a product of unit vectors is off by at most d u in any order of summation; 12 u cover the rounding
+        # of the vectors themselves, 1 % the higher powers of u.
         margin = 1.01 * (d + 12) * 2.0**-24
         self.low, self.high = np.float32(limit - margin), np.float32(limit + margin)
-        self.plain = bool(((square == 0) | ((square > _SHORTEST_SQ) & (square < _LONGEST_SQ))).all())
+        self.fits_float32 = bool(((square == 0) | ((square > _SHORTEST_SQ) & (square < _LONGEST_SQ))).all())
         self.inverse = np.divide(1, self.length, out=np.zeros(n), where=square > 0).astype(np.float32)
 
     def _propose(self, rows: Positions, others: Positions) -> Matrix:
-        """Return cosines that are off by the margin at most; NaN where only float64 may tell."""
-        if not self.plain:
+        """Return cosines within the margin of the exact ones; all NaN where float32 does not fit: float64 decides."""
+        if not self.fits_float32:
             return np.full((len(rows), len(others)), np.nan, np.float32)
         a, b = self.X[rows], self.X[others]
         a *= self.inverse[rows, None]
@@ -182,15 +183,15 @@ class _Near:
         return a @ b.T
 
     def _decide(self, rows: Positions, others: Positions) -> Flags:
-        """Return, pair by pair in float64, which are above the limit."""
+        """Return which pairs are above the limit, by float64 sums of each pair alone."""
         out = np.empty(len(rows), bool)
         for a in range(0, len(rows), _PAIRS):
             i, j = rows[a : a + _PAIRS], others[a : a + _PAIRS]
             out[a : a + _PAIRS] = _dots(self.X[i], self.X[j]) > self.limit * (self.length[i] * self.length[j])
         return out
 
-    def over(self, rows: Positions) -> Flags:
-        """Return (rows, rows) bool, symmetric: the cosine is above the limit."""
+    def above_limit(self, rows: Positions) -> Flags:
+        """Return (rows, rows) bool, symmetric: is the cosine above the limit."""
         cosine = self._propose(rows, rows)
         above = cosine > self.high
         i, j = np.nonzero(~(above | (cosine <= self.low)))
@@ -204,16 +205,16 @@ class _Near:
         if allowed is not None:
             maybe &= allowed
         out = np.full(len(rows), -1, np.int64)
-        some = np.flatnonzero(maybe.any(axis=1))  # mostly few
-        if some.size:
-            cosine, maybe = cosine[some], maybe[some]
+        with_maybe = np.flatnonzero(maybe.any(axis=1))  # mostly few rows
+        if with_maybe.size:
+            cosine, maybe = cosine[with_maybe], maybe[with_maybe]
             above = maybe & (cosine > self.high)
-            certain = np.where(above.any(axis=1), above.argmax(axis=1), len(others))
-            maybe &= np.arange(len(others)) < certain[:, None]  # a certain one ends the search
+            first = np.where(above.any(axis=1), above.argmax(axis=1), len(others))  # by float32, and certain
+            maybe &= np.arange(len(others)) < first[:, None]  # only a doubtful pair before it can change the answer
             i, j = np.nonzero(maybe)
-            true = self._decide(rows[some[i]], others[j])
-            np.minimum.at(certain, i[true], j[true])
-            out[some] = np.where(certain < len(others), certain, -1)
+            over = self._decide(rows[with_maybe[i]], others[j])
+            np.minimum.at(first, i[over], j[over])
+            out[with_maybe] = np.where(first < len(others), first, -1)
         return out
 
 

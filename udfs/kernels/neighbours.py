@@ -1,10 +1,10 @@
-"""Cosines that no BLAS can change, and on them nearest neighbours and cells (spherical k-means).
+"""Nearest neighbours and cells (spherical k-means) by cosines that are the same bits with any BLAS.
 
 `fixed_point` rounds unit vectors to integers of length at most 4096. Every partial sum of a product of two of them is
 then an integer of at most 2^24, which float32 holds exactly: a matrix product gives the same bits in any block, order
 of summation, library and number of threads. The price is a cosine that is off by 1e-4 as a standard deviation,
-whatever the number of columns, and by sqrt(d) / 4000 at most. So lists and cells are functions of the data alone, ties
-go to the lowest position, and sums of similarities are exact (below 2^53).
+whatever the number of columns, and by sqrt(d) / 4000 at most. Lists and cells are therefore functions of the data
+alone, ties go to the lowest position, and sums of similarities are exact (below 2^53).
 
 Ours; the k-means is Lloyd on a sample with unit centres (Dhillon and Modha 2001, Machine Learning 42). Left out:
 approximate search; the lists are exact but for that rounding.
@@ -29,14 +29,14 @@ _ROWS = 4096
 _BLOCK = 1 << 24
 #: Rows of the sample for each cell, and rounds of Lloyd (ours).
 _SAMPLE, _ROUNDS = 64, 5
-#: Rows of a cell that is made here, and at most of any cell: a larger one is split (4 * 4096^2 = 67 MB).
+#: Rows of a cell on average where cells are computed here, and at most: larger ones are split (4 * 4096^2 = 67 MB).
 _CELL, _CELL_LIMIT = 1_000, 4_096
 #: Largest n of `nearest`.
 NEIGHBOURS_ROWS = 200_000
 
 
 def scale(d: int) -> float:
-    """Return what a unit vector of d columns is multiplied by before rounding; a similarity of 1 is its square."""
+    """Return the factor of unit vectors of d columns before rounding; its square is the similarity of equal ones."""
     return float(np.float32((4095 - math.sqrt(d) / 2) / 1.001))
 
 
@@ -55,28 +55,28 @@ def fixed_point(X: Matrix) -> Matrix:
     >>> round(float((q @ q.T)[0, 0]) / scale(2) ** 2, 3)
     1.0
     """
-    off = np.abs(np.einsum("ij,ij->i", X, X) - 1)
-    if len(X) and not off.max() <= 2e-3:
-        row = int(np.flatnonzero(~(off <= 2e-3))[0])
+    excess = np.abs(np.einsum("ij,ij->i", X, X) - 1)
+    if len(X) and not excess.max() <= 2e-3:  # NaN too
+        row = int(np.flatnonzero(~(excess <= 2e-3))[0])
         length = float(np.sqrt((X[row].astype(np.float64) ** 2).sum()))
         raise InputError(
             f"a vector has the length {length:g}; cosines here need length 1 within 0.001; "
             "divide every vector by its length and drop those of length 0"
         )
-    out: Matrix = X * np.float32(scale(X.shape[1]))
-    np.rint(out, out=out)
-    return out
+    integers: Matrix = X * np.float32(scale(X.shape[1]))
+    np.rint(integers, out=integers)
+    return integers
 
 
 def nearest(X: Matrix, k: int) -> sparse.csr_matrix:
-    """Return each row's k nearest rows, itself among them, as n x n with k similarities of `fixed_point` a row.
+    """Return each row's k nearest rows, itself included, as a sparse n x n matrix of `fixed_point` similarities.
 
     Parameters
     ----------
     X : (n, d) float32
         Rows of length 1.
     k : int
-        At least 1; n where it is larger. Of equal similarities the lowest positions stay; negative ones become 0.
+        At least 1; at most n are listed. Of equal similarities the lowest positions stay; negative ones become 0.
 
     Raises
     ------
@@ -105,9 +105,9 @@ def nearest(X: Matrix, k: int) -> sparse.csr_matrix:
         S = Q[a : a + step] @ Q.T
         least = np.partition(S, n - k, axis=1)[:, n - k : n - k + 1]
         keep = least <= S
-        spare = keep.sum(axis=1) - k
-        for i in np.flatnonzero(spare):  # equal ones at the end of the list: the last positions go
-            keep[i, np.flatnonzero(S[i] == least[i])[-spare[i] :]] = False
+        surplus = keep.sum(axis=1) - k
+        for i in np.flatnonzero(surplus):  # ties at the end of the list: the highest positions are left out
+            keep[i, np.flatnonzero(S[i] == least[i])[-surplus[i] :]] = False
         columns[a : a + step] = np.nonzero(keep)[1].reshape(-1, k)
         values[a : a + step] = S[keep].reshape(-1, k)
     np.maximum(values, 0, out=values)
@@ -129,8 +129,8 @@ def make_cells(X: Matrix, count: int, rows: Positions | None = None) -> NDArray[
 
     Notes
     -----
-    Five rounds on 64 rows a cell, taken at equal distances along X, then one pass. Nothing is random. Memory: the
-    sample and 4096 x count similarities.
+    Five rounds on 64 rows a cell, taken at equal steps along X, then one pass. Nothing is random. Memory: the sample
+    and 4096 x count similarities.
 
     Examples
     --------
@@ -140,42 +140,42 @@ def make_cells(X: Matrix, count: int, rows: Positions | None = None) -> NDArray[
     """
     rows = np.arange(len(X)) if rows is None else rows
     count = max(1, min(count, len(rows)))
-    taken = min(len(rows), _SAMPLE * count)
-    if not taken:
+    size = min(len(rows), _SAMPLE * count)
+    if not size:
         return np.empty(0, np.int32)
-    sample = fixed_point(X[rows[np.arange(taken) * len(rows) // taken]])
-    centres = sample[np.arange(count) * taken // count]
+    sample = fixed_point(X[rows[np.arange(size) * len(rows) // size]])
+    centres = sample[np.arange(count) * size // count]
     for _ in range(_ROUNDS):
-        cell = np.concatenate([_closest(sample[a : a + _ROWS], centres) for a in range(0, taken, _ROWS)])
+        cell = np.concatenate([_closest(sample[a : a + _ROWS], centres) for a in range(0, size, _ROWS)])
         centres = _means(sample, cell, centres)
-    found = [_closest(fixed_point(X[rows[a : a + _ROWS]]), centres) for a in range(0, len(rows), _ROWS)]
-    return np.concatenate(found).astype(np.int32)
+    cells = [_closest(fixed_point(X[rows[a : a + _ROWS]]), centres) for a in range(0, len(rows), _ROWS)]
+    return np.concatenate(cells).astype(np.int32)
 
 
 def _closest(Q: Matrix, centres: Matrix) -> Positions:
-    found: Positions = (Q @ centres.T).argmax(axis=1)
-    return found
+    cell: Positions = (Q @ centres.T).argmax(axis=1)
+    return cell
 
 
 def _means(Q: Matrix, cell: Positions, before: Matrix) -> Matrix:
-    """Return the centres of the cells at fixed point; an empty cell, or one whose rows cancel out, keeps its own."""
+    """Return the centres of the cells at fixed point; one without rows, or whose rows cancel out, keeps `before`."""
     count, d = before.shape
     sums = np.zeros((count, d))
     for a in range(0, len(Q), _ROWS):
         part = cell[a : a + _ROWS]
         members = sparse.csr_matrix((np.ones(len(part)), (part, np.arange(len(part)))), shape=(count, len(part)))
         sums += members @ Q[a : a + _ROWS].astype(np.float64)  # integers: exact in any order
-    whole = np.rint(sums / np.maximum(np.bincount(cell, minlength=count), 1)[:, None])
-    length = np.sqrt((whole * whole).sum(axis=1))  # of integers too
-    new = np.rint(whole * (scale(d) / np.maximum(length, 1))[:, None]).astype(np.float32)
-    return np.where(length[:, None] >= 1, new, before)
+    means = np.rint(sums / np.maximum(np.bincount(cell, minlength=count), 1)[:, None])
+    length = np.sqrt((means * means).sum(axis=1))  # integers too
+    moved = np.rint(means * (scale(d) / np.maximum(length, 1))[:, None]).astype(np.float32)
+    return np.where(length[:, None] >= 1, moved, before)
 
 
 def cell_members(X: Matrix, cells: NDArray[np.integer] | None = None) -> list[Positions]:
     """Return the positions of each cell, ascending, (m,) int64 with m at most 4096; cells in order of their ids.
 
-    Without ids, cells of some 1000 rows are made. A cell of more than 4096 rows is split by k-means; what stays too
-    large, as duplicates do, is cut in order of position.
+    Without ids, k-means gives cells of about 1000 rows. A cell of more than 4096 rows is split by k-means; a part that
+    stays too large, as duplicates do, is cut in order of position.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def cell_members(X: Matrix, cells: NDArray[np.integer] | None = None) -> list[Po
         cells = make_cells(X, -(-len(X) // _CELL))
     if cells.shape != (len(X),):
         raise InputError(f"cells have the shape {cells.shape}; allowed is one id for each of {len(X)} rows; pass those")
-    return [part for whole in _groups(cells) for part in _split(X, whole)]
+    return [part for group in _groups(cells) for part in _split(X, group)]
 
 
 def _groups(cells: NDArray[np.integer]) -> list[Positions]:
@@ -203,5 +203,5 @@ def _groups(cells: NDArray[np.integer]) -> list[Positions]:
 def _split(X: Matrix, rows: Positions) -> list[Positions]:
     if len(rows) <= _CELL_LIMIT:
         return [rows]
-    parts = [rows[p] for p in _groups(make_cells(X, -(-len(rows) // _CELL), rows))]
-    return [p[a : a + _CELL_LIMIT] for p in parts for a in range(0, len(p), _CELL_LIMIT)]
+    parts = [rows[group] for group in _groups(make_cells(X, -(-len(rows) // _CELL), rows))]
+    return [part[a : a + _CELL_LIMIT] for part in parts for a in range(0, len(part), _CELL_LIMIT)]

@@ -1,16 +1,16 @@
-"""Words and pairs of words hashed into buckets: counts per bucket, and sums of a table over a row's n-grams.
+"""Hashes words and pairs of words into buckets: counts per bucket, and sums of a table over a row's n-grams.
 
 An n-gram is a WordPunct token of the lower-cased text (kernels/word_classes.py) or two neighbours of one row joined by
 one blank; its bucket is SHA-256 of its UTF-8, read as one big-endian integer, modulo the number of buckets. Repetitions
 count. Source: DSIR, arXiv 2302.03169, section 4, and its package data-selection 1.0.3, with which the buckets agree.
 Left out: n-grams of three words and more.
 
-SHA-256 is worked out once for an n-gram and then looked up under a 64-bit key of its bytes, for all n-grams of a block
-at once. Two n-grams share a key with probability 2^-64, about 3e-8 for a million of them; the later one would then
-get the bucket of the earlier. This is not checked. Other than that a value does not depend on what was seen before.
+SHA-256 is computed once for an n-gram; after that its bucket is looked up under a 64-bit key of its bytes, for all
+n-grams of a block at once. Two n-grams share a key with probability 2^-64, about 3e-8 for a million of them; the later
+one would then get the bucket of the earlier. This is not checked. Apart from it, values do not depend on earlier rows.
 
-Memory: a cache of at most 2 million n-grams, 50 MB, beyond which it starts anew; and some 50 bytes per byte of a block
-of rows, which has 2^18 characters or one row.
+Memory: a cache of at most 2 million n-grams, 50 MB, which is emptied when it is full; and about 50 bytes per byte of a
+block of rows, which has 2^18 characters or one row.
 """
 
 from __future__ import annotations
@@ -23,43 +23,32 @@ from hashlib import blake2b, sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from .hashing import GOLDEN, mix_in_place
 from .tokens import utf8
 from .word_classes import Ints, token_spans
 
 Keys = NDArray[np.uint64]
 
-#: Characters of a block: its arrays stay near the processor.
+#: Characters of a block: few enough for its arrays to stay in cache.
 BLOCK_CHARACTERS = 1 << 18
-#: Slots of the cache, 12 bytes each: at first and at most; n-grams looked up at once. At most half the slots are used.
+#: Slots of the cache, 12 bytes each, at first and at most (at most half are used); n-grams looked up at once.
 FIRST_SLOTS, MOST_SLOTS, PIECE = 1 << 18, 1 << 22, 1 << 16
-#: Tokens of more bytes are hashed one by one: they are rare, and the others are done after eight steps.
+#: Tokens of more bytes are hashed one by one: they are rare, and the others then take at most eight steps.
 _LONG = 64
 
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_MIX = (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9), np.uint64(27), np.uint64(0x94D049BB133111EB), np.uint64(31))
-#: What is kept of 8 bytes (little-endian) if only the first i belong to the token.
+#: Mask of 8 bytes (little-endian) of which only the first i belong to the token.
 _FIRST_BYTES = np.array([(1 << 8 * i) - 1 for i in range(9)], np.uint64)
-
-
-def _mixed(x: Keys) -> Keys:
-    """Return every bit spread over all 64, in place: Steele's splitmix64, one to one."""
-    x ^= x >> _MIX[0]
-    x *= _MIX[1]
-    x ^= x >> _MIX[2]
-    x *= _MIX[3]
-    x ^= x >> _MIX[4]
-    return x
 
 
 def _token_keys(data: bytes, begin: Ints, end: Ints) -> Keys:
     """Return a 64-bit key of each token, 8 bytes a step."""
-    words = np.ndarray(len(data) + 1, "<u8", data + bytes(8), strides=(1,))  # the 8 bytes from every place on
+    words = np.ndarray(len(data) + 1, "<u8", data + bytes(8), strides=(1,))  # the 8 bytes from each position on
     length = end - begin
-    keys = _mixed((words[begin] & _FIRST_BYTES[np.minimum(length, 8)]) ^ (length.astype(np.uint64) * _ODD))
+    keys = mix_in_place((words[begin] & _FIRST_BYTES[np.minimum(length, 8)]) ^ (length.astype(np.uint64) * GOLDEN))
     more = np.flatnonzero(length > 8)
     for step in range(8, _LONG, 8):
         part = words[begin[more] + step] & _FIRST_BYTES[np.minimum(length[more] - step, 8)]
-        keys[more] = _mixed(keys[more] ^ part)
+        keys[more] = mix_in_place(keys[more] ^ part)
         more = more[length[more] > step + 8]
     for i in more.tolist():
         keys[i] = int.from_bytes(blake2b(data[begin[i] : end[i]], digest_size=8).digest(), "little")
@@ -67,7 +56,7 @@ def _token_keys(data: bytes, begin: Ints, end: Ints) -> Keys:
 
 
 class _Cache:
-    """Key -> bucket; open addressing, the next slot where one is taken by another key. Key 0 is an empty slot."""
+    """Key -> bucket by open addressing with linear probing. Key 0 marks an empty slot."""
 
     def __init__(self, slots: int) -> None:
         self.keys, self.buckets, self.used = np.zeros(slots, np.uint64), np.zeros(slots, np.int32), 0
@@ -76,37 +65,37 @@ class _Cache:
         """Return the slot of each key, or the empty one where it would be put."""
         shift, last = np.uint64(65 - len(self.keys).bit_length()), len(self.keys) - 1
         at = (keys >> shift).astype(np.intp)
-        held = self.keys[at]
-        wrong = np.flatnonzero((held != keys) & (held != 0))
-        while len(wrong):
-            at[wrong] = (at[wrong] + 1) & last
-            held = self.keys[at[wrong]]
-            wrong = wrong[(held != keys[wrong]) & (held != 0)]
+        in_slot = self.keys[at]
+        taken = np.flatnonzero((in_slot != keys) & (in_slot != 0))  # by another key: try the next slot
+        while len(taken):
+            at[taken] = (at[taken] + 1) & last
+            in_slot = self.keys[at[taken]]
+            taken = taken[(in_slot != keys[taken]) & (in_slot != 0)]
         return at
 
     def put(self, keys: Keys, buckets: NDArray[np.int32]) -> None:
-        """Take in distinct keys that it does not hold; half the slots must stay empty."""
-        left = np.arange(len(keys))
-        while len(left):
-            at = self.slots(keys[left])
-            self.keys[at], self.buckets[at] = keys[left], buckets[left]
-            left = left[self.keys[at] != keys[left]]  # of several that want one slot the last has it
+        """Add distinct keys that it does not hold; half the slots must stay empty."""
+        waiting = np.arange(len(keys))
+        while len(waiting):
+            at = self.slots(keys[waiting])
+            self.keys[at], self.buckets[at] = keys[waiting], buckets[waiting]
+            waiting = waiting[self.keys[at] != keys[waiting]]  # where several keys want one slot, the last one gets it
         self.used += len(keys)
 
     def with_room(self, count: int) -> _Cache:
-        """Return a cache into which `count` more keys go: itself, one of twice the slots, or an empty one."""
+        """Return a cache with room for `count` more keys: itself, one of twice the slots, or an empty one."""
         if 2 * (self.used + count) <= len(self.keys):
             return self
         if len(self.keys) >= MOST_SLOTS:
             return _Cache(len(self.keys))
         larger = _Cache(2 * len(self.keys))
-        held = self.keys != 0
-        larger.put(self.keys[held], self.buckets[held])
+        used = self.keys != 0
+        larger.put(self.keys[used], self.buckets[used])
         return larger.with_room(count)
 
 
 class NgramBuckets:
-    """Buckets of the uni- and bigrams of texts. Pickles without its cache.
+    """Finds the buckets of the uni- and bigrams of texts. Pickles without its cache.
 
     Parameters
     ----------
@@ -124,7 +113,7 @@ class NgramBuckets:
     def __init__(self, buckets: int) -> None:
         self.buckets = buckets
         self._cache = _Cache(FIRST_SLOTS)
-        self._lock = threading.Lock()  # two threads that fill the cache at once would spoil it
+        self._lock = threading.Lock()  # two threads that fill the cache at once would corrupt it
 
     def __reduce__(self) -> tuple[Callable[[int], NgramBuckets], tuple[int]]:
         """Pickle the number of buckets alone."""
@@ -153,12 +142,12 @@ class NgramBuckets:
         (r,) float64
             NaN for a text without tokens and for one that is not UTF-8.
         """
-        found = np.empty(len(texts))
+        sums = np.empty(len(texts))
         for start, stop in _blocks(texts):
             row, bucket, counts = self._of_rows(texts[start:stop])
             added = np.bincount(row, table[bucket], minlength=stop - start)  # adds one by one
-            found[start:stop] = np.where(counts > 0, added, np.nan)
-        return found
+            sums[start:stop] = np.where(counts > 0, added, np.nan)
+        return sums
 
     def _of_rows(self, texts: Sequence[str]) -> tuple[Ints, NDArray[np.int32], Ints]:
         """Return row and bucket of every n-gram, the single words first, and the number of tokens of each row."""
@@ -167,25 +156,26 @@ class NgramBuckets:
         except UnicodeEncodeError:
             data, begin, end, counts = token_spans(["" if utf8(text) is None else text for text in texts])
         row = np.repeat(np.arange(len(texts)), counts)
-        left = np.flatnonzero(row[1:] == row[:-1])  # first words of the pairs
+        pair_starts = np.flatnonzero(row[1:] == row[:-1])  # the first words of pairs
         single = _token_keys(data, begin, end)
-        keys = np.maximum(np.concatenate([single, single[left] * _ODD + single[left + 1]]), np.uint64(1))
+        pairs = single[pair_starts] * GOLDEN + single[pair_starts + 1]
+        keys = np.maximum(np.concatenate([single, pairs]), np.uint64(1))  # key 0 marks an empty slot
 
         def buckets_of(places: Ints) -> list[int]:
-            """Return the buckets of some n-grams by their places in `keys`."""
+            """Return the buckets of the n-grams at some positions of `keys`."""
             pair = places >= len(begin)
             first = places.copy()
-            first[pair] = left[places[pair] - len(begin)]
+            first[pair] = pair_starts[places[pair] - len(begin)]
             last = first + pair
             spans = zip(*(part.tolist() for part in (begin[first], end[first], begin[last], end[last])), strict=True)
             grams = (data[a:b] if a == c else data[a:b] + b" " + data[c:d] for a, b, c, d in spans)
             return [int.from_bytes(sha256(gram).digest(), "big") % self.buckets for gram in grams]
 
-        return np.concatenate([row, row[left]]), self._looked_up(keys, buckets_of), counts
+        return np.concatenate([row, row[pair_starts]]), self._looked_up(keys, buckets_of), counts
 
     def _looked_up(self, keys: Keys, buckets_of: Callable[[Ints], list[int]]) -> NDArray[np.int32]:
-        """Return the bucket of each key; `buckets_of` is asked for one place of every key that is not known."""
-        found = np.empty(len(keys), np.int32)
+        """Return the bucket of each key; `buckets_of` is called for one position of every key not in the cache."""
+        buckets = np.empty(len(keys), np.int32)
         for start in range(0, len(keys), PIECE):
             piece = keys[start : start + PIECE]
             with self._lock:
@@ -196,13 +186,13 @@ class NgramBuckets:
                     new, first = np.unique(piece[missing], return_index=True)
                     cache.put(new, np.array(buckets_of(missing[first] + start), np.int32))
                     at[missing] = cache.slots(piece[missing])
-                found[start : start + PIECE] = cache.buckets[at]
-        return found
+                buckets[start : start + PIECE] = cache.buckets[at]
+        return buckets
 
 
 @lru_cache(maxsize=2)
 def ngram_buckets(buckets: int) -> NgramBuckets:
-    """Return the process's NgramBuckets of that many buckets: passes over tables fill one cache.
+    """Return the one NgramBuckets of that many buckets in this process, so that all passes share a cache.
 
     Examples
     --------
@@ -213,7 +203,7 @@ def ngram_buckets(buckets: int) -> NgramBuckets:
 
 
 def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield ranges of rows of at most BLOCK_CHARACTERS, or of one row."""
+    """Yield ranges of rows with at most BLOCK_CHARACTERS together, or of one row."""
     start = size = 0
     for i, text in enumerate(texts):
         if size and size + len(text) > BLOCK_CHARACTERS:

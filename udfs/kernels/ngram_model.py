@@ -1,4 +1,4 @@
-"""Byte n-gram language model: cheap evidence beside a selection, held-out bits per byte at equal training bytes.
+"""Byte n-gram language model: held-out bits per byte at equal training bytes, as cheap evidence for a selection.
 
 Interpolated Kneser-Ney smoothing with one fixed discount D (Kneser and Ney 1995, interpolated as in Chen and Goodman
 1999):
@@ -6,13 +6,15 @@ Interpolated Kneser-Ney smoothing with one fixed discount D (Kneser and Ney 1995
     P_n(b | h) = (max(c(h b) - D, 0) + D d(h) P_{n-1}(b | h')) / c(h)        P_0(b) = 1 / 256
 
 with h the n - 1 bytes before b, h' its last n - 2, c(h) the sum of c(h b) over b, and d(h) how many bytes have
-c(h b) > 0; where h is unknown P_n = P_{n-1}. At the highest order c(h b) is the number of occurrences; below it is the
-number of different bytes seen before h b, the start of a text being one more. Fixed, because an estimated discount is
-0 on some texts, and unseen bytes would then be impossible. Witten-Bell was rejected: at orders 3, 5 and 7 it took more
-bits on every pair of functions, topics and HumanEval tasks tried (order 5, 100 kB: 2.50 against 2.24 from function to
-function), and on near-duplicate training rows, which a selection may well hold, it is overconfident.
-No n-gram crosses from one text into the next: the first bytes of a text have shorter histories. Left out: an
-end-of-text symbol, pruning, and texts that do not fit in memory (fitting takes about 125 bytes a training byte).
+c(h b) > 0; where h is unknown P_n = P_{n-1}. At the highest order c(h b) is the number of occurrences; at lower orders
+it is the number of different bytes seen before h b, where the start of a text counts as one more.
+
+The discount is fixed because an estimated one is 0 on some texts, and unseen bytes would then be impossible. Rejected:
+Witten-Bell. At orders 3, 5 and 7 it took more bits on every pair of functions, topics and HumanEval tasks tried (order
+5, 100 kB: 2.50 against 2.24 from function to function), and it is overconfident on near-duplicate training rows, which
+a selection may well hold. No n-gram crosses from one text into the next: the first bytes of a text have shorter
+histories. Left out: an end-of-text symbol, pruning, and texts that do not fit in memory (fitting takes about 125 bytes
+a training byte).
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ class NgramModel:
 
 
 class Grams(NamedTuple):
-    """The n-grams of one length: end positions in the joined texts, codes, and which of them start their text."""
+    """n-grams of one length: end positions in the joined texts, codes, and which of them start their text."""
 
     ends: NDArray[np.int64]
     codes: Codes
@@ -80,7 +82,7 @@ def _level(codes: Codes) -> Level:
 
 
 def _continuations(longer: Codes, starts: Codes, n: int) -> Codes:
-    """Return each n-gram once for every different byte before it, and once if it starts a text."""
+    """Return each n-gram once for every different byte before it, and once more if it starts a text."""
     suffixes = np.unique(longer) & np.uint64((1 << (8 * n)) - 1)
     return np.concatenate([suffixes, np.unique(starts)])
 
@@ -91,33 +93,33 @@ def cut(texts: Sequence[str], budget_bytes: int) -> list[bytes]:
     Raises
     ------
     InputError
-        If the texts are shorter than that: models fitted on unequal sizes must not be compared.
+        If the texts are shorter: models fitted on unequal sizes must not be compared.
 
     Examples
     --------
     >>> cut(["ab", "", "cdé"], 5)
     [b'ab', b'', b'cd\\xc3']
     """
-    kept: list[bytes] = []
-    left = budget_bytes
+    parts: list[bytes] = []
+    remaining = budget_bytes
     for text in texts:
-        if left <= 0:
+        if remaining <= 0:
             break
-        kept.append(text.encode("utf-8", "surrogatepass")[:left])
-        left -= len(kept[-1])
-    if left > 0:
-        have = budget_bytes - left
-        raise InputError(f"the training texts hold {have} bytes, fewer than the budget of {budget_bytes}; lower it")
-    return kept
+        parts.append(text.encode("utf-8", "surrogatepass")[:remaining])
+        remaining -= len(parts[-1])
+    if remaining > 0:
+        size = budget_bytes - remaining
+        raise InputError(f"the training texts hold {size} bytes, fewer than the budget of {budget_bytes}; lower it")
+    return parts
 
 
 def fit(texts: Sequence[bytes], order: int = 5) -> NgramModel:
-    """Count the n-grams of 1 to `order` bytes of some texts; a function of the multiset of texts.
+    """Count the n-grams of 1 to `order` bytes of some texts; the order of the texts does not matter.
 
     Parameters
     ----------
     texts : sequence of bytes
-        UTF-8, each one document; empty ones add nothing. Without any byte the model is uniform.
+        UTF-8, each one document; empty ones add nothing. With no bytes at all the model is uniform.
     order : int, default 5
         Longest n-gram in bytes, 1 to 8 (a code has 64 bits).
 
@@ -130,18 +132,19 @@ def fit(texts: Sequence[bytes], order: int = 5) -> NgramModel:
         raise LakeSiftError(f"the order of a byte n-gram model is {order}, but 1 to 8 are allowed; 5 is the default")
     grams = list(_grams(texts, order))
     lower = [
-        _continuations(long.codes, short.codes[short.starts], n) for n, (short, long) in enumerate(pairwise(grams), 1)
+        _continuations(longer.codes, shorter.codes[shorter.starts], n)
+        for n, (shorter, longer) in enumerate(pairwise(grams), 1)
     ]
     return NgramModel(tuple(_level(codes) for codes in [*lower, grams[-1].codes]))
 
 
 def _lookup(keys: Codes, values: Counts, wanted: Codes) -> Counts:
-    """Return the value at each wanted key, 0 where there is no such key."""
+    """Return the value of each wanted key, 0 for one that is not among the keys."""
     if not keys.size:
         return np.zeros(wanted.size, dtype=np.int64)
     at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-    found: Counts = np.where(keys[at] == wanted, values[at], 0)
-    return found
+    matched: Counts = np.where(keys[at] == wanted, values[at], 0)
+    return matched
 
 
 def probabilities(model: NgramModel, texts: Sequence[bytes]) -> NDArray[np.float64]:
@@ -150,11 +153,11 @@ def probabilities(model: NgramModel, texts: Sequence[bytes]) -> NDArray[np.float
     Returns
     -------
     array of shape (total bytes,)
-        Each in (0, 1); over the 256 values that a byte could have had they sum to 1.
+        Each in (0, 1); over the 256 possible values of a byte they sum to 1.
 
     Examples
     --------
-    After two "a": (2 - .75) / 2, and of the .75 / 2 that the one known byte gave up, 1 / 256.
+    After two "a": (2 - 0.75) / 2, and 1 / 256 of the 0.75 / 2 that the discount leaves for all bytes.
 
     >>> float(probabilities(fit([b"aa"], order=1), [b"a"])[0]) == (2 - 0.75) / 2 + 0.75 / 2 / 256
     True
@@ -165,17 +168,17 @@ def probabilities(model: NgramModel, texts: Sequence[bytes]) -> NDArray[np.float
         count = _lookup(level.grams, level.counts, codes)
         total = _lookup(level.histories, level.totals, codes >> BYTE)
         distinct = _lookup(level.histories, level.distinct, codes >> BYTE)
-        known = np.maximum(total, 1)
-        own = np.maximum(count - DISCOUNT, 0) / known
-        passed_on = np.where(total > 0, DISCOUNT * distinct / known, 1.0)
-        p[grams.ends] = own[back] + passed_on[back] * p[grams.ends]
+        divisor = np.maximum(total, 1)
+        discounted = np.maximum(count - DISCOUNT, 0) / divisor
+        backed_off = np.where(total > 0, DISCOUNT * distinct / divisor, 1.0)
+        p[grams.ends] = discounted[back] + backed_off[back] * p[grams.ends]
     return p
 
 
 def bits_per_byte(model: NgramModel, texts: Sequence[str]) -> float:
-    """Return the mean of -log2 P over every byte of the texts: bits, 0 to about 8 and above; lower is a better model.
+    """Return the mean of -log2 P over all bytes of the texts: 0 to about 8 bits, or above; lower is a better model.
 
-    NaN if there is no byte.
+    NaN if the texts have no bytes.
 
     Examples
     --------
@@ -187,7 +190,7 @@ def bits_per_byte(model: NgramModel, texts: Sequence[str]) -> float:
 
 
 def held_out_bits_per_byte(train: Sequence[str], held_out: Sequence[str], budget_bytes: int, order: int = 5) -> float:
-    """Return the bits per byte of held-out texts under a model of exactly the first `budget_bytes` of `train`.
+    """Return the bits per byte of held-out texts under a model fitted on exactly the first `budget_bytes` of `train`.
 
     Raises
     ------

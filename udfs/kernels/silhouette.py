@@ -1,7 +1,7 @@
 """Simplified silhouette: how much nearer a row is to its own centroid than to the second nearest.
 
-Source: Hruschka, de Castro and Campello (2004): distances to centroids stand for mean distances to members, so it costs
-one assignment. It is not the silhouette of Rousseeuw and other values come out; the best k is often the same.
+Source: Hruschka, de Castro and Campello (2004): distances to centroids replace mean distances to members, so it costs
+one assignment. The values are not those of Rousseeuw's silhouette; the best k is often the same.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def simplified(x: NDArray[np.floating], centroids: NDArray[np.float32]) -> NDArr
     Returns
     -------
     (n,) float64
-        0 (as near to another) to 1. 0 where both distances are 0; NaN for k = 1 and for rows that hold NaN. A row's
-        value depends on the row and the centroids alone.
+        0 (another centroid is as near) to 1. 0 where both distances are 0; NaN for k = 1 and for rows that hold NaN. A
+        row's value depends on the row and the centroids alone.
 
     Examples
     --------

@@ -1,13 +1,13 @@
-"""Units of text: UTF-8 bytes, WordPunct tokens (`\\w+|[^\\w\\s]+`, module `re`) and whitespace-separated words.
+"""Counts units of text: UTF-8 bytes, WordPunct tokens (`\\w+|[^\\w\\s]+`, module `re`), whitespace-separated words.
 
-Leaves out sub-word units: they need a trained vocabulary, which is a model and not a kernel. Case is kept.
+Case is kept. Left out: sub-word units, which need a trained vocabulary; that is a model and not a kernel.
 """
 
 from __future__ import annotations
 
 import re
 
-#: The maximal runs of word characters and of other visible characters (nltk's WordPunctTokenizer, with `re`).
+#: Maximal runs of word characters, and of other visible characters (nltk's WordPunctTokenizer, with `re`).
 WORDPUNCT = re.compile(r"\w+|[^\w\s]+")
 
 
@@ -21,7 +21,7 @@ _CLASSES = _classes()
 
 
 def utf8(text: str) -> bytes | None:
-    """Return the UTF-8 bytes, or None for a text that has none because it holds a lone surrogate.
+    """Return the UTF-8 bytes, or None for a text that UTF-8 cannot hold (a lone surrogate).
 
     Examples
     --------
@@ -57,7 +57,7 @@ def wordpunct(text: str) -> list[str]:
 
 
 def wordpunct_count(text: str) -> int:
-    """Return `len(wordpunct(text))`; for ASCII by counting where the class of character changes, without tokens.
+    """Return `len(wordpunct(text))`; for ASCII by counting where the class of character changes, which is faster.
 
     Examples
     --------

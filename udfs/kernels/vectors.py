@@ -1,7 +1,7 @@
-"""Rows of vectors: made unit vectors or taken as they are, float32, each from its own row alone.
+"""Turns rows of numbers into float32 vectors, scaled to length 1 or as they are, each from its own row alone.
 
 Norms are float64 sums over a row's contiguous elements: the same bits in any batch. NaN anywhere in a row makes the
-whole row undefined; infinity is left for the Spark edge, which raises and names the id. Ours: nothing published.
+whole row undefined; infinity is left to the Spark edge, which raises and names the id. Ours.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ BLOCK = 2048
 
 
 def as_vectors(values: Any, width: int = 0) -> Vectors:
-    """Return vectors that came from outside as float32 (n, d), C-ordered; beyond float32's range they turn infinite.
+    """Return vectors of a source column as float32 (n, d), C-ordered; values beyond float32's range become infinite.
 
     Parameters
     ----------
     values : (n, d) array of numbers
     width : int, default 0
-        The d that is asked for: rows of another length are undefined, NaN throughout. 0 takes any length but 0.
+        The d that is wanted: rows of another length are undefined, NaN throughout. 0 accepts any length but 0.
 
     Raises
     ------
     ScoreError
-        If they are not rows of numbers, or have no elements.
+        If they are not rows of numbers, or the rows have no elements.
 
     Examples
     --------
@@ -60,20 +60,20 @@ of numbers per row; name a column of arrays with of:
 
 
 def whole_rows(rows: NDArray[np.floating]) -> Vectors:
-    """Return float32 rows; one with NaN anywhere is NaN throughout.
+    """Return float32 rows; a row with NaN anywhere is NaN throughout.
 
     Examples
     --------
     >>> whole_rows(np.array([[1.0, 2.0], [np.nan, 2.0]])).tolist()
     [[1.0, 2.0], [nan, nan]]
     """
-    found = rows.astype(np.float32)
-    found[np.isnan(found).any(axis=1)] = np.nan
-    return found
+    vectors = rows.astype(np.float32)
+    vectors[np.isnan(vectors).any(axis=1)] = np.nan
+    return vectors
 
 
 def unit_rows(rows: NDArray[np.floating]) -> Vectors:
-    """Return rows of length 1 (to 1e-6), float32 (n, d).
+    """Return rows scaled to length 1 (within 1e-6), float32 (n, d).
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def unit_rows(rows: NDArray[np.floating]) -> Vectors:
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6000000238418579, 0.800000011920929], [nan, nan]]
     """
-    found = np.empty(rows.shape, np.float32)
+    vectors = np.empty(rows.shape, np.float32)
     for start in range(0, len(rows), BLOCK):
         part = rows[start : start + BLOCK].astype(np.float64, order="C")
         with np.errstate(over="ignore", invalid="ignore"):
@@ -98,5 +98,5 @@ def unit_rows(rows: NDArray[np.floating]) -> Vectors:
         part /= np.where(finite, length, 1.0)[:, None]
         part[np.isnan(length) | (length == 0)] = np.nan
         with np.errstate(over="ignore"):
-            found[start : start + BLOCK] = part
-    return found
+            vectors[start : start + BLOCK] = part
+    return vectors

@@ -1,12 +1,12 @@
-"""Blank, word or other: the class of every code point, and the WordPunct tokens of a batch as spans of bytes.
+"""Finds the WordPunct tokens of a batch as spans of bytes, by the class of each code point: blank, word or other.
 
 Tokens are the maximal runs of one class that is not blank, which is `\\w+|[^\\w\\s]+` with \\w and \\s as the module
 `regex` has them (nltk's WordPunctTokenizer from 3.10 on). They follow Unicode: letters, marks, decimal digits, letter
 numbers, connecting punctuation, the two joiners and the circled and squared Latin letters make words. The module `re`,
-by which kernels/tokens.py counts, differs: there "²" is a word character, a combining accent is none, and the
-separators U+001C to U+001F are blank.
+which kernels/tokens.py uses, differs: there "²" is a word character, a combining accent is not, and the separators
+U+001C to U+001F are blank.
 
-The class of a code point is that of the running Python's `unicodedata`; one that it has not assigned is "other".
+Classes follow the `unicodedata` of the running Python; a code point that it has not assigned is "other".
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OF_CATEGORY = {
         ["No", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Cc", "Cf", "Cs", "Co", "Cn"], OTHER
     ),
 }
-#: Control characters that are blank; U+001C to U+001F, which str.isspace() takes for blank, are not.
+#: Control characters that are blank. U+001C to U+001F are not blank here, although str.isspace() is true for them.
 _BLANK_CONTROLS = (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85)
 #: Zero width (non-)joiner; letters that are symbols by category: circled, squared, negative circled, negative squared.
 _ALSO_WORDS = (
@@ -38,13 +38,13 @@ _ALSO_WORDS = (
     range(0x1F150, 0x1F16A),
     range(0x1F170, 0x1F18A),
 )
-#: Planes of 65 536 code points in which any is assigned; the others are empty or for private use.
+#: Planes of 65 536 code points that have assigned ones; the others are empty or for private use.
 _PLANES = (0, 1, 2, 3, 14)
 
 
 @lru_cache(maxsize=1)
 def table() -> NDArray[np.uint8]:
-    """Return the classes of all code points, (0x110000,) uint8; made at first use in some 20 ms.
+    """Return the classes of all code points, (0x110000,) uint8; the first call takes about 20 ms.
 
     Examples
     --------
@@ -54,8 +54,8 @@ def table() -> NDArray[np.uint8]:
     classes = np.full(0x110000, OTHER, np.uint8)
     for plane in _PLANES:
         points = range(plane << 16, (plane + 1) << 16)
-        found = bytes(map(_OF_CATEGORY.__getitem__, map(category, map(chr, points))))
-        classes[points.start : points.stop] = np.frombuffer(found, np.uint8)
+        of_plane = bytes(map(_OF_CATEGORY.__getitem__, map(category, map(chr, points))))
+        classes[points.start : points.stop] = np.frombuffer(of_plane, np.uint8)
     classes[list(_BLANK_CONTROLS)] = BLANK
     for letters in _ALSO_WORDS:
         classes[letters.start : letters.stop] = WORD
@@ -65,17 +65,17 @@ def table() -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def _ascii() -> bytes:
-    """Return what bytes.translate needs; bytes above ASCII never meet it."""
+    """Return the table for bytes.translate; only ASCII text is translated, so the upper half is never used."""
     return table()[:256].tobytes()
 
 
 def token_spans(texts: Sequence[str]) -> tuple[bytes, Ints, Ints, Ints]:
-    """Return where the tokens of lower-cased texts lie, without Python code per token.
+    """Return the byte spans of the tokens of lower-cased texts, without Python code per token.
 
     Parameters
     ----------
     texts : sequence of r str
-        Each can be written as UTF-8.
+        All UTF-8: no lone surrogates.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def token_spans(texts: Sequence[str]) -> tuple[bytes, Ints, Ints, Ints]:
     >>> [data[b:e].decode() for b, e in zip(begin, end)], counts.tolist()
     (['don', "'", 't', 'stop', '!?'], [3, 0, 2])
     """
-    # Row by row, not after joining: the length of a row may change.
+    # Lower-cased row by row, not after joining, because lower() may change the length of a row.
     lowered = [text.lower() for text in texts]
     joined = "\n".join([*lowered, ""])
     data = joined.encode()

@@ -1,10 +1,10 @@
-"""64-bit keys of word n-grams, and the share of a row's n-grams that a set of keys holds.
+"""64-bit keys of word n-grams, and the share of a row's n-grams that are in a set of keys.
 
 A word is a maximal run of word characters (module `re`), lower-cased; an n-gram is n consecutive words of one row,
-whatever stands between them. Its key is sum of B^(n-1-i) h(w_i) mod 2^64 with h the 8-byte BLAKE2b of the word's UTF-8:
-two n-grams share a key with probability 2^-64, which is not checked. Keys depend on nothing but the words.
+whatever is between them. Its key is sum of B^(n-1-i) h(w_i) mod 2^64 with h the 8-byte BLAKE2b of the word's UTF-8:
+two n-grams share a key with probability 2^-64, which is not checked. Keys depend on the words alone.
 
-A batch is worked off as one array of words, n multiplications a word; only h is looked up word by word.
+A batch is processed as one array of words, n multiplications a word; only h is looked up word by word.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from .tokens import utf8
 
 WORDS = re.compile(r"\w+")
-#: B: odd, so that multiplication by it loses nothing.
+#: B: odd, so that multiplication by it is a bijection modulo 2^64.
 _BASE = np.uint64(0x9E3779B97F4A7C15)
-#: Words whose hash is kept; beyond it the cache starts anew (some 100 bytes a word).
+#: Words whose hash is cached, about 100 bytes each; beyond that the cache is emptied.
 _KNOWN_WORDS = 500_000
 
 Keys = NDArray[np.uint64]
 
 
 class _Hashes(dict[str, int]):
-    """Word -> h, computed at first sight."""
+    """Word -> h, computed when a word is first met."""
 
     def __missing__(self, word: str) -> int:
         if len(self) >= _KNOWN_WORDS:
@@ -47,7 +47,7 @@ def _of_rows(texts: Sequence[str], n: int, hashes: _Hashes) -> tuple[Keys, NDArr
         return np.empty(0, np.uint64), counts
     windows = len(h) - n + 1
     keys = np.zeros(windows, np.uint64)
-    for i in range(n):  # Horner
+    for i in range(n):  # the polynomial by Horner's rule
         keys = keys * _BASE + h[i : i + windows]
     # A window that begins in the last n - 1 words of a row runs into the next one.
     ends = np.repeat(np.cumsum(lengths), lengths)[:windows]
@@ -55,7 +55,7 @@ def _of_rows(texts: Sequence[str], n: int, hashes: _Hashes) -> tuple[Keys, NDArr
 
 
 def keys(texts: Sequence[str], n: int) -> Keys:
-    """Return the distinct keys of the texts' n-grams, ascending; texts that are not UTF-8 have none.
+    """Return the distinct keys of the texts' n-grams, ascending; a text that is not UTF-8 has none.
 
     Examples
     --------
@@ -89,11 +89,11 @@ def overlap(known: Keys, n: int) -> Callable[[Sequence[str]], NDArray[np.float64
 
     def share(texts: Sequence[str]) -> NDArray[np.float64]:
         broken = np.array([utf8(text) is None for text in texts], dtype=bool)
-        found, counts = _of_rows(["" if bad else text for text, bad in zip(texts, broken, strict=True)], n, hashes)
-        at = np.minimum(np.searchsorted(known, found), max(len(known) - 1, 0))
-        held = known[at] == found if len(known) else np.zeros(len(found), dtype=bool)
+        of_rows, counts = _of_rows(["" if bad else text for text, bad in zip(texts, broken, strict=True)], n, hashes)
+        at = np.minimum(np.searchsorted(known, of_rows), max(len(known) - 1, 0))
+        is_known = known[at] == of_rows if len(known) else np.zeros(len(of_rows), dtype=bool)
         row = np.repeat(np.arange(len(texts)), counts)
-        hits = np.bincount(row, held, minlength=len(texts))
+        hits = np.bincount(row, is_known, minlength=len(texts))
         return np.where(broken, np.nan, hits / np.maximum(counts, 1))
 
     return share

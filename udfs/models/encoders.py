@@ -1,4 +1,4 @@
-"""Encoders of text by name: how wide their vectors are, which model files they read, how they are loaded.
+"""The encoders of text by name: width of their vectors, model files they read, how they are loaded.
 
 An encoder is texts (n,) -> float64 (n, d). A row's vector is a function of its text alone, bit for bit; NaN is
 "undefined": empty text, text that is not UTF-8. Left out: normalising (kernels/vectors.py).
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from ..errors import RecipeError
 from ..kernels.tokens import utf8
-from . import files, hashed_ngrams, minilm, only, wordllama
+from . import files, hashed_ngrams, minilm, one_model, wordllama
 
 Encode = Callable[[Sequence[str]], NDArray[np.float64]]
 
-#: Texts that are tokenised together: a token takes some 100 bytes meanwhile.
+#: Texts that are tokenised together: a token takes about 100 bytes meanwhile.
 BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Width of its vectors, the widths that may be asked for, the model whose files it reads ("" for none)."""
+    """Width of its vectors by default, all widths that are allowed, the model whose files it reads ("" for none)."""
 
     width: int
     widths: range
@@ -37,7 +37,7 @@ def _wordllama(dimensions: int) -> Encode:
 
 
 def _minilm(_: int) -> Encode:
-    minilm.requirements()  # first, because its sentence names everything that is needed
+    minilm.requirements()  # first, because its message names everything that is needed
     return minilm.load(files.verified("minilm"))
 
 
@@ -49,7 +49,7 @@ ENCODERS = {
 
 
 def check_dimensions(name: str, dimensions: int) -> None:
-    """Raise RecipeError unless the encoder has vectors of that width; 0 is its own.
+    """Raise RecipeError unless the encoder has vectors of that width; 0 is its default.
 
     Examples
     --------
@@ -65,14 +65,14 @@ def check_dimensions(name: str, dimensions: int) -> None:
 
 
 def load(name: str, dimensions: int = 0) -> Encode:
-    """Return the encoder, from the one place this process has for a model, else from its verified files.
+    """Return the encoder: the model that this process holds, or one loaded from its verified files.
 
     Parameters
     ----------
     name : str
         One of ENCODERS.
     dimensions : int, default 0
-        Width of the vectors; 0 is the encoder's own.
+        Width of the vectors; 0 is the encoder's default.
 
     Returns
     -------
@@ -93,16 +93,16 @@ def load(name: str, dimensions: int = 0) -> Encode:
     [nan, nan, nan, nan]
     """
     width = dimensions or ENCODERS[name].width
-    return only((name, width), lambda: _on_defined(ENCODERS[name].load(width), width))
+    return one_model((name, width), lambda: _on_defined(ENCODERS[name].load(width), width))
 
 
 def _on_defined(encode: Encode, width: int) -> Encode:
     def rows(texts: Sequence[str]) -> NDArray[np.float64]:
-        found = np.full((len(texts), width), np.nan)
+        vectors = np.full((len(texts), width), np.nan)
         defined = [i for i, text in enumerate(texts) if text and utf8(text) is not None]
         for start in range(0, len(defined), BLOCK_ROWS):
             part = defined[start : start + BLOCK_ROWS]
-            found[part] = encode([texts[i] for i in part])
-        return found
+            vectors[part] = encode([texts[i] for i in part])
+        return vectors
 
     return rows

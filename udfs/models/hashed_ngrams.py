@@ -1,7 +1,7 @@
-"""hashed_ngrams: words and pairs of neighbouring words, hashed into a fixed number of signed places; no model.
+"""hashed_ngrams: counts words and pairs of words in a fixed number of columns chosen by hash; needs no model.
 
 Feature hashing with signs (Weinberger et al. 2009, arXiv 0902.2206). Words are runs of word characters (module `re`),
-lower-cased. A unit that occurs c times counts sqrt(c): sublinear as log is, and rounded alike on every machine; ours.
+lower-cased. A unit that occurs c times counts sqrt(c): sublinear as log is, and the same bits on every machine; ours.
 Left out: weights by rarity, which would need the other rows, and scripts that put no blanks between words.
 """
 
@@ -13,21 +13,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.hashing import Hashes, mix_in_place, splitmix64
 from ..kernels.word_ngrams import WORDS
 
 WIDTH = 256
-#: Of a unit's hash 40 bits are kept beside the number of its row: a sort then brings equal units together.
+#: A unit is the number of its row and 40 bits of its hash in one uint64: a sort then brings equal units together.
 _BITS = np.uint64(40)
 _MASK = np.uint64((1 << 40) - 1)
-
-Hashes = NDArray[np.uint64]
-
-
-def _mixed(x: Hashes) -> Hashes:
-    """Return the splitmix64 finalizer of each number: every bit follows every bit."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 def _units(texts: Sequence[str]) -> Hashes:
@@ -38,7 +30,7 @@ def _units(texts: Sequence[str]) -> Hashes:
     row = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
     inside = row[1:] == row[:-1]  # a pair may not run into the next row
     pairs = (h[:-1] << np.uint64(32) | h[1:])[inside]
-    units = np.concatenate([_mixed(h + np.uint64(0x9E3779B97F4A7C15)), _mixed(pairs)]) & _MASK
+    units = np.concatenate([splitmix64(h), mix_in_place(pairs)]) & _MASK
     keyed: Hashes = np.concatenate([row, row[1:][inside]]) << _BITS | units
     keyed.sort()
     return keyed
@@ -56,15 +48,15 @@ def load(dimensions: int) -> Callable[[Sequence[str]], NDArray[np.float64]]:
 
     def encode(texts: Sequence[str]) -> NDArray[np.float64]:
         keyed = _units(texts)
-        first = np.flatnonzero(np.diff(keyed, prepend=~keyed[:1]))
+        first = np.flatnonzero(np.diff(keyed, prepend=~keyed[:1]))  # of each run of equal units
         counts = np.diff(first, append=len(keyed))
         unit, row = keyed[first] & _MASK, (keyed[first] >> _BITS).astype(np.int64)
-        place = (unit >> np.uint64(1)) % np.uint64(dimensions)
+        column = (unit >> np.uint64(1)) % np.uint64(dimensions)
         value = np.where(unit & np.uint64(1), 1.0, -1.0) * np.sqrt(counts)
-        # bincount adds in order: within a row by hash, whatever stands in the other rows.
-        total = np.bincount(row * dimensions + place.astype(np.int64), value, len(texts) * dimensions)
-        found = total.astype(np.float64, copy=False).reshape(len(texts), dimensions)
-        found[np.bincount(row, minlength=len(texts)) == 0] = np.nan
-        return found
+        # bincount adds in order, which is by hash within a row, so a sum does not depend on the other rows.
+        total = np.bincount(row * dimensions + column.astype(np.int64), value, len(texts) * dimensions)
+        vectors = total.astype(np.float64, copy=False).reshape(len(texts), dimensions)
+        vectors[np.bincount(row, minlength=len(texts)) == 0] = np.nan
+        return vectors
 
     return encode

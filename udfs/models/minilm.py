@@ -1,8 +1,8 @@
 """all-MiniLM-L6-v2 by torch and transformers: the mean of the last hidden states, float32, one row at a time.
 
-Batch mates and padding move a vector by 1e-7 in float32, so a batch would break the law of rows; alone they are the
-same bits. The model is the one sentence-transformers loads, with its cut at 256 tokens. Other CPUs and builds of torch
-give other last bits. Left out: bfloat16 and GPUs.
+In a batch, the other rows and padding move a vector by 1e-7 in float32, and a score must depend on its own row alone;
+one at a time, rows give the same bits every time. The model is the one that sentence-transformers loads, with its cut
+at 256 tokens. Other CPUs and builds of torch give other last bits. Left out: bfloat16 and GPUs.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def load(folder: Path) -> Callable[[Sequence[str]], NDArray[np.float64]]:
     """Return n texts, none empty and all UTF-8 -> (n, 384) float64."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch, transformers = requirements()
-    transformers.logging.disable_progress_bar()  # one for every worker
-    torch.set_num_threads(1)  # threads spin at barriers as soon as cores are shared
+    transformers.logging.disable_progress_bar()  # there would be one for every worker
+    torch.set_num_threads(1)  # threads spin at barriers when cores are shared
     tokenizer = files.module("tokenizers", _REMEDY).Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
@@ -37,9 +37,9 @@ def load(folder: Path) -> Callable[[Sequence[str]], NDArray[np.float64]]:
     def encode(texts: Sequence[str]) -> NDArray[np.float64]:
         rows = np.empty((len(texts), model.config.hidden_size))
         with torch.inference_mode():
-            for i, found in enumerate(tokenizer.encode_batch_fast(texts)):
-                token = torch.tensor([found.ids])
-                states = model(input_ids=token, attention_mask=torch.ones_like(token)).last_hidden_state
+            for i, tokens in enumerate(tokenizer.encode_batch_fast(texts)):
+                ids = torch.tensor([tokens.ids])
+                states = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
                 rows[i] = states[0].double().mean(dim=0).numpy()
         return rows
 
@@ -47,5 +47,5 @@ def load(folder: Path) -> Callable[[Sequence[str]], NDArray[np.float64]]:
 
 
 def requirements() -> tuple[Any, Any]:
-    """Return torch and transformers; PlatformError with the two commands where they are not installed."""
+    """Return torch and transformers; PlatformError with the commands to run if they are not installed."""
     return files.module("torch", _REMEDY), files.module("transformers", _REMEDY)

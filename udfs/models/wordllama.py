@@ -1,7 +1,7 @@
 """wordllama: the mean of token vectors, with the weights and the tokenizer of github.com/dleemiller/WordLlama.
 
-The weights are float16, whole multiples of 2^-24 below 8.02 in size, so float64 sums of fewer than 6 * 10^7 of them
-are exact: a row's vector is the same bits in any batch, order and machine. The package itself sums padded batches in
+The weights are float16, multiples of 2^-24 below 8.02 in size, so float64 sums of fewer than 6 * 10^7 of them are
+exact: a row's vector is the same bits in any batch, order and machine. The package itself sums padded batches in
 float32 and agrees to 1e-6. Long texts are not cut, as in the package. Left out: its binary vectors.
 """
 
@@ -27,11 +27,11 @@ def load(folder: Path, dimensions: int) -> Callable[[Sequence[str]], NDArray[np.
     Parameters
     ----------
     folder : Path
-        Of the package, verified.
+        Folder of the package, verified.
     dimensions : int
-        The first so many of the 256; the model was trained to be cut at 64 and 128.
+        How many of the 256 columns are kept, from the first; the model was trained to be cut at 64 and 128.
     """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # Spark runs one worker a core
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # Spark already runs one worker a core
     remedy = f"pip install {files.MODELS['wordllama'].requirement}"
     tokenizer = files.module("tokenizers", remedy).Tokenizer.from_file(
         str(folder / "tokenizers/l2_supercat_tokenizer_config.json")
@@ -40,11 +40,11 @@ def load(folder: Path, dimensions: int) -> Callable[[Sequence[str]], NDArray[np.
     matrix = weights["embedding.weight"][:, :dimensions].astype(np.float64, order="C")
 
     def encode(texts: Sequence[str]) -> NDArray[np.float64]:
-        rows = [found.ids for found in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-        lengths = np.array([len(row) for row in rows])
+        ids = [tokens.ids for tokens in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        lengths = np.array([len(row) for row in ids])
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        token = np.fromiter(chain.from_iterable(rows), np.int32, starts[-1])
-        counts = sparse.csr_matrix((np.ones(len(token)), token, starts), shape=(len(rows), len(matrix)))
+        token = np.fromiter(chain.from_iterable(ids), np.int32, starts[-1])
+        counts = sparse.csr_matrix((np.ones(len(token)), token, starts), shape=(len(ids), len(matrix)))
         means: NDArray[np.float64] = (counts @ matrix) / lengths[:, None]
         return means
 

@@ -1,6 +1,6 @@
-"""compression_ratio: compressed by raw bytes of a text (UTF-8, zlib level 6, the whole zlib stream).
+"""compression_ratio: compressed bytes / raw bytes of a text (UTF-8, zlib level 6, the whole zlib stream).
 
-Low marks repetition, high marks short or noisy text. Leaves out other codecs: a ratio is comparable within one only.
+Repetitive text has low values, short or noisy text high ones. Left out: other codecs, whose ratios are not comparable.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from ..scorer import Kernel, Scorer
 
 @dataclass(frozen=True)
 class CompressionRatio(Scorer):
-    """Compressed by raw bytes.
+    """Compressed bytes / raw bytes of a text.
 
     Parameters
     ----------
     of : str, default "text"
     library : str
-        The zlib whose build decides the sizes; filled where the scorer is made, checked where it runs (ScoreError).
+        Version of zlib, on whose build the sizes depend; filled in by the driver, checked in `kernel()` (ScoreError).
 
-    Range: above 0; short texts lie above 1. Empty text is undefined.
+    Range: above 0; short texts have values above 1. Empty text is undefined.
 
     Examples
     --------

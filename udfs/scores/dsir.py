@@ -1,17 +1,18 @@
-"""dsir: the log importance weight of a row, how much likelier its hashed words and pairs of words are in a target.
+"""dsir: the log importance weight of a row: how much likelier its words and pairs of words are in a target.
 
 log w(x) = sum over buckets b of c_b(x) (log(p_b + 1e-8) - log(q_b + 1e-8)): c counts the row's uni- and bigrams
-(kernels/ngram_buckets.py), p and q are the shares of the buckets in the target and in the documents. Taking the largest
-is DSIR's top-k; its resampling draws rows with weight w.
+(kernels/ngram_buckets.py), p and q are the shares of the buckets in the target and in the documents. Selecting the
+largest weights is DSIR's top-k; its resampling draws rows with weight w.
 
-It is a sum, not a mean, made for rows of one length (the paper's are chunks of 128 words). Under a small target most
-n-grams of most rows are unseen and weigh about -10 each: rows of uneven length are then ordered by their shortness.
+It is a sum, not a mean, and meant for rows of one length (the paper's are chunks of 128 words). With a small target
+most n-grams of most rows are unseen and weigh about -10 each: rows of uneven length are then ordered by length, the
+shortest first.
 
 Source: DSIR, arXiv 2302.03169, section 4; equal to data-selection 1.0.3 to the last digits with these deviations:
 a row without tokens is undefined where the package has 0; the package counts a document table only until it has 100 000
-n-grams a bucket (here `fit_where:` takes less than all); it drops rows under 100 tokens when it draws (here
-`where: "length_tokens >= 100"`); one target a score, several are several scores. The package's tokens depend on its
-nltk: ours are those of nltk 3.10 and later.
+n-grams a bucket (here `fit_where:` limits the fit); it drops rows under 100 tokens when it draws (here
+`where: "length_tokens >= 100"`); a score has one target. The package's tokens depend on its nltk: ours are those of
+nltk 3.10 and later.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _COMMENT = (
     "log importance weight of the row's words and pairs of words, target against documents, natural logarithm, any "
     "sign; larger is closer to the target; null for text without tokens or that is not UTF-8"
 )
-#: Added to every share (the package's value): a bucket that is empty on both sides says nothing.
+#: Added to every share (the package's value), so that a bucket that is empty on both sides has log ratio 0.
 _SMOOTHING = 1e-8
 _MOST_BUCKETS = 1_000_000
 
@@ -39,7 +40,7 @@ Counts64 = NDArray[np.int64]
 
 
 class Counts(Fold[Counts64]):
-    """N-grams per bucket of a column of texts, (buckets,) int64: whole numbers, so exact in any order."""
+    """Counts n-grams per bucket of a column of texts, (buckets,) int64: integers, so exact in any order."""
 
     limit_bytes = 8 * _MOST_BUCKETS + 1_000
 
@@ -61,7 +62,7 @@ class Counts(Fold[Counts64]):
 
 @dataclass(frozen=True, eq=False)
 class DsirScorer(Scorer):
-    """Sum of log ratios over a row's n-grams; made by Dsir.
+    """Sum of log ratios over a row's n-grams; fitted by Dsir.
 
     Parameters
     ----------
@@ -82,23 +83,23 @@ class DsirScorer(Scorer):
     log_ratios: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def kernel(self) -> Kernel:
-        """Return texts (r,) -> float64 (r,); NaN without tokens or UTF-8."""
+        """Return texts (r,) -> float64 (r,); NaN without tokens or if not UTF-8."""
         ngrams, table = ngram_buckets(len(self.log_ratios)), self.log_ratios
         return lambda texts: ngrams.sums(texts, table)
 
 
 @dataclass(frozen=True)
 class Dsir(OnDocuments):
-    """Counts hashed n-grams of the target and of the documents; the fitted scorer adds up their log ratios.
+    """Counts hashed n-grams of the target and of the documents; the fitted scorer sums the log ratios of a row.
 
     Parameters
     ----------
     of : str, default "text"
-        Which text of a document is counted and scored.
+        The text of a document that is counted and scored.
     target : str
-        Name of one of the recipe's targets: what the documents should be like.
+        Name of one of the recipe's targets: text that the documents should resemble.
     buckets : int, default 10 000
-        2 to 1 000 000. n-grams of one bucket are taken for the same.
+        2 to 1 000 000. n-grams of one bucket count as the same.
 
     Raises
     ------
@@ -109,7 +110,7 @@ class Dsir(OnDocuments):
 
     Notes
     -----
-    One pass over each table; a pass returns 8 bytes per bucket. Rows without a token or UTF-8 add nothing.
+    One pass over each table, which returns 8 bytes per bucket. Rows without tokens or not UTF-8 add nothing.
 
     Examples
     --------
@@ -140,7 +141,7 @@ class Dsir(OnDocuments):
         return ("documents", self.target)
 
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> DsirScorer:
-        """Count both tables; compare the shares."""
+        """Count both tables and take the log ratios of their shares."""
         logs = {}
         for table in self.fits_on:
             counts = fold(Counts(self.buckets), table)

@@ -1,8 +1,8 @@
-"""embedding: a text as a vector, for k-means, neighbours and everything else that needs distances.
+"""embedding: the vector of a text, for k-means, neighbours and everything else that needs distances.
 
 Encoders: wordllama (mean of token vectors, the default), minilm (a sentence transformer, needs torch), hashed_ngrams
-(no model at all), and column, which takes vectors that the documents bring along. A row's vector is the same bits in
-every batch. Left out: training an encoder, and vectors over an API.
+(no model at all), and column, which reads vectors from a source column. A row's vector is the same bits in every batch.
+Left out: training an encoder, and vectors from an API.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Embedding(Scorer):
         wordllama has 256 dimensions, minilm 384 of the first 256 tokens, hashed_ngrams 256 of words and word pairs (a
         text without words is undefined). column reads float32; a vector with a null or NaN in it is undefined.
     dimensions : int, default 0
-        Width of the vectors; 0 is the encoder's own. wordllama keeps the first 1 to 256 (made for 64 and 128),
+        Width of the vectors; 0 is the encoder's default. wordllama keeps the first 1 to 256 (trained for 64 and 128),
         hashed_ngrams has 1 to 65 536. With column it must be given; vectors of another width are undefined.
     normalise : bool, default True
         Scale to length 1, after which a vector of zeros is undefined.
     model : str
-        Identity of the encoder's files, filled in; `kernel()` raises ScoreError where others are pinned.
+        Identity of the encoder's files, filled in; `kernel()` raises ScoreError if others are pinned.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class Embedding(Scorer):
 
     @property
     def _files(self) -> str:
-        """The model whose files the encoder reads, "" for none."""
+        """The model whose files the encoder reads; "" for none."""
         return "" if self.encoder == "column" else encoders.ENCODERS[self.encoder].model
 
     @property
@@ -103,7 +103,7 @@ class Embedding(Scorer):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column of vectors, with encoder column."""
+        """The column of vectors, for encoder column."""
         return (self.of,) if self.encoder == "column" else ()
 
     @property
@@ -128,7 +128,7 @@ class Embedding(Scorer):
                 f"{files.identity(self._files)!r} for {name}; give driver and workers the same version of lakesift, "
                 "or leave model: out"
             )
-        encoders.load(name, width)  # what is missing is said now, not in the middle of a table
+        encoders.load(name, width)  # so that a missing file is reported now, not in the middle of a table
 
         def kernel(texts: Sequence[str]) -> Any:
             return finish(encoders.load(name, width)(texts))

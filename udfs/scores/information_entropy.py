@@ -1,4 +1,4 @@
-"""information_entropy: Shannon entropy in bits of a row's own tokens, as the mean over windows of 16 words.
+"""information_entropy: Shannon entropy in bits of a row's own tokens, by default the mean over windows of 16 words.
 
 The first of the three entropies of EUDS (arXiv 2602.17465); the paper's formula is not public, so this definition is
 ours. The windowed form is the default because the whole-text form is mostly length.
@@ -17,7 +17,7 @@ from ..scorer import Kernel, Scorer
 
 @dataclass(frozen=True)
 class InformationEntropy(Scorer):
-    """Entropy of a row's own tokens.
+    """Shannon entropy of a row's own tokens.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class InformationEntropy(Scorer):
     unit : {"word", "character", "byte"}
         WordPunct tokens, code points, or UTF-8 bytes.
     window : int, default 16
-        Tokens (of `unit`) in a window; the stride is window // 4. Rows of fewer tokens are undefined.
+        Tokens (of `unit`) in a window; the stride is window // 4. Rows with fewer tokens are undefined.
     whole : bool, default False
-        One window over the whole text instead; `window` is then not used, and only texts without tokens are undefined.
+        One window over the whole text; `window` is then not used, and only texts without tokens are undefined.
     normalise : {"none", "tokens", "distinct"}
         Divide by log2 of the number of tokens, or of distinct tokens, in the window.
 

@@ -1,14 +1,14 @@
 """kmeans: the cluster of a vector and its squared distance to the centroid, by k-means fitted on the documents.
 
-The fit: count; draw the k x fit_rows rows with the smallest keyed hash; greedy k-means++ and Lloyd on them in memory; a
-few passes over all rows with exact sums. For one seed the centroids depend on neither order, partitions nor machine.
-What the sample costs (inertia above scikit-learn's on everything, medians of 4 seeds, k = 50, four tables of 20 000 to
-40 000 rows without clear clusters; tests/scores/test_kmeans.py, long): .2 to .9 %. The start alone is worth about 1 %
-either way.
+The fit counts the rows, takes the k x fit_rows rows with the smallest seeded hash, runs greedy k-means++ and Lloyd on
+them in memory, and then makes a few passes over all rows with exact sums. For one seed the centroids depend on neither
+order, partitions nor machine. The price of the sample: inertia 0.2 to 0.9 % above scikit-learn's on all rows (medians
+of 4 seeds, k = 50, four tables of 20 000 to 40 000 rows without clear clusters; tests/scores/test_kmeans.py, long).
+The choice of the start alone moves it by about 1 % either way.
 
 Source: Lloyd (1982); Arthur and Vassilvitskii (2007); k by the simplified silhouette of Hruschka et al. (2004). Ours:
-the sample and the passes. Left out: weights of rows (the kernel takes them), placing clusters anew that are empty in a
-pass over the table (they stay, with size 0).
+the sample and the passes. Left out: weights of rows (the kernel takes them), and new places for clusters that are empty
+in a pass over the table (they stay, with size 0).
 """
 
 from __future__ import annotations
@@ -29,47 +29,47 @@ from ..kernels.kmeans import Descent, descend, lloyd
 from ..kernels.kmeans_start import plus_plus
 from ..kernels.nearest_centroid import Centroids, Floats, Nearest
 from ..scorer import Fold, Kernel, OnDocuments, Scorer, parameters
-from ._kmeans_fit import SUMS_BYTES, NearestMembers, Pass, defined, drawn, measured, possible, reporter
+from ._kmeans_fit import SUMS_BYTES, NearestMembers, Pass, defined, draw_sample, feasible, reporter, table_tally
 
 _VALUE = "struct<cluster:int,distance_sq:double>"
 _COMMENT = (
     "number of the nearest centroid, from 0, and squared Euclidean distance to it, >= 0; smaller is more typical; "
     "null for vectors that hold NaN, and if spherical for zero vectors"
 )
-#: Rows per centroid that k-means++ starts from, and rows that the silhouette is the mean of.
+#: Rows per centroid that k-means++ draws from, and rows that the silhouette is the mean of.
 START_ROWS, SILHOUETTE_ROWS = 20, 20_000
-#: On the sample moves end at this many times `tol`: what they gain beyond that is the sample's own.
+#: On the sample moves end at this many times `tol`: a smaller gain would only fit the sample.
 SAMPLE_TOL = 3
 #: Numbers of centroids up to which a summary holds them.
 SHOWN_NUMBERS = 200_000
-#: Parameters that are no settings of a fit.
-UNSAID = ("of", "fit_where", "refit")
+#: Parameters that do not belong to the settings of a fit.
+NO_SETTINGS = ("of", "fit_where", "refit")
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class KMeansScorer(Scorer):
-    """Nearest of k centroids; made by KMeans.
+    """Nearest of k centroids; fitted by KMeans.
 
     Parameters
     ----------
     of : str
-        Label of an embedding.
+        Name of a score of kind embedding.
     spherical : bool
-        Vectors are brought to length 1 first.
+        Vectors are scaled to length 1 first.
     centroids : (k, d) float32
     sizes : (k,) int64
-        Fitted rows per cluster, all rows of the table; 0 is possible.
+        Rows of the fit table per cluster; may be 0.
     inertia : (t,) float64
-        Sum of distance_sq measured in each step: of the sample, then of the table; the last is of `centroids`.
+        Sum of distance_sq after each step, of the sample first and then of the table; the last one is of `centroids`.
     inertia_rows : (t,) int64
         Rows of each step.
     tried : (g,) int64
-        The k that were fitted on the sample.
+        The values of k that were fitted on the sample.
     silhouette : (g,) float64
         Their mean simplified silhouette over at most 20 000 rows of the sample; NaN for k = 1.
     points : (k,) int64
-        xxhash64(id) of the rows that the centroids are; empty if they are means; 0 for an empty cluster.
+        xxhash64(id) of the rows that are the centroids; empty if these are means; 0 for an empty cluster.
     settings : str
         Parameters of the fit as JSON.
 
@@ -113,7 +113,7 @@ class KMeansScorer(Scorer):
     def kernel(self) -> Kernel:
         """Return vectors (n, d) -> {"cluster": int32 (n,), "distance_sq": float64 (n,)}.
 
-        Where a row is undefined, `cluster` is float64 and both are NaN there. Another d is a ScoreError.
+        If a row is undefined, `cluster` is float64 and both are NaN there. ScoreError for another d.
         """
         nearest, width = Nearest(self.centroids), self.centroids.shape[1]
 
@@ -122,45 +122,46 @@ class KMeansScorer(Scorer):
             if x.ndim != 2 or x.shape[1] != width:
                 raise ScoreError(
                     f"a vector of {x.shape[-1]} values met centroids of {width}; both must have one length; "
-                    f"check what {self.of!r} is, or fit again with --refit"
+                    f"check the score or column {self.of!r}, or fit again with --refit"
                 )
-            kept, there = defined(x, self.spherical)
-            cluster, far = nearest(kept)
-            if there.all():
-                return {"cluster": cluster, "distance_sq": far}
-            both = np.full((2, len(x)), np.nan)
-            both[:, there] = cluster, far
-            return {"cluster": both[0], "distance_sq": both[1]}
+            rows, is_defined = defined(x, self.spherical)
+            cluster, distance_sq = nearest(rows)
+            if is_defined.all():
+                return {"cluster": cluster, "distance_sq": distance_sq}
+            with_nan = np.full((2, len(x)), np.nan)
+            with_nan[:, is_defined] = cluster, distance_sq
+            return {"cluster": with_nan[0], "distance_sq": with_nan[1]}
 
         return score
 
 
 @dataclass(frozen=True)
 class KMeans(OnDocuments):
-    """k-means on the vectors of the documents.
+    """Fits k-means on the vectors of the documents.
 
     Parameters
     ----------
     of : str, default "vector"
-        Label of an embedding.
+        Name of a score of kind embedding.
     k : int or "auto", default 100
-        Clusters. "auto" fits the sample for every k of `grid` and takes the one with the largest mean simplified
-        silhouette, the smallest of equals.
+        Number of clusters. "auto" fits the sample for every k of `grid` and takes the one with the largest mean
+        simplified silhouette, of ties the smallest.
     grid : tuple of int, default (16, 32, 64, 128, 256)
-        What "auto" tries; numbers above that of distinct vectors are passed over.
+        The values of k that "auto" tries; those above the number of distinct vectors are skipped.
     fit_rows : int or "all", default 200
-        Rows per centroid in the sample, at most 512 MB as float32. "all": a sample of 20 rows per centroid gives only
-        the start, then up to `iterations` moves are made over the table.
+        Rows per centroid in the sample, at most 512 MB as float32. With "all" a sample of 20 rows per centroid gives
+        only the start, and up to `iterations` moves are made over the table.
     iterations : int, default 25
-        Moves at most on the sample.
+        Most moves on the sample.
     passes : int, default 3
-        Passes at most over the table; the last only measures.
+        Most passes over the table; the last one only measures.
     tol : float, default 1e-4
-        Moves end when the inertia falls by less than this share of itself, on the sample at three times that.
+        Moves end when the inertia falls by less than this share of itself; on the sample, by less than three times it.
     spherical : bool, default False
-        Clusters by angle: vectors and centroids of length 1. Zero vectors have no direction: null, left out of the fit.
+        Cluster by angle: vectors and centroids have length 1. Zero vectors have no direction: they are null, and left
+        out of the fit.
     centres : {"means", "points"}, default "means"
-        "points" puts each centroid on its nearest member row (two passes more); the inertia then rises in the end.
+        "points" moves each centroid to its nearest member row at the end (two more passes), where the inertia rises.
     seed : int, default 0
 
     Raises
@@ -168,13 +169,14 @@ class KMeans(OnDocuments):
     RecipeError
         If a parameter is not allowed.
     InputError
-        From `fit`: no defined vector, k above the number of distinct ones, two lengths, a table that changes meanwhile.
+        From `fit`, if no vector is defined, k is above the number of distinct vectors, lengths differ, or the table
+        changes meanwhile.
     BoundError
-        From `fit`: a sample above 512 MB, or k x d above 3 900 000 (16 MB as float32, which travel with a task).
+        From `fit`, for a sample above 512 MB, or k x d above 3 900 000 (16 MB as float32, which travel with a task).
 
     Notes
     -----
-    In a fit vectors that hold NaN are left out. O(rows x d x k) a pass; a pass returns 8 k d bytes.
+    Vectors that hold NaN are left out of a fit. A pass takes O(rows x d x k) time and returns 8 k d bytes.
 
     Examples
     --------
@@ -214,21 +216,22 @@ class KMeans(OnDocuments):
             raise RecipeError(f"centres {self.centres!r} is unknown; allowed: means, points; change centres")
 
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> KMeansScorer:
-        """Sample, start, descend in memory, then over the table."""
-        wanted = sorted(set(self.grid)) if isinstance(self.k, str) else [self.k]
-        per = START_ROWS if isinstance(self.fit_rows, str) else self.fit_rows
-        rows, largest, width, _, x = drawn(fold, self.of, per * wanted[-1], self.seed, self.spherical)
-        tried = possible(wanted, x, self.of)
+        """Sample, choose the start, descend in memory, then over the table."""
+        candidates = sorted(set(self.grid)) if isinstance(self.k, str) else [self.k]
+        per_centroid = START_ROWS if isinstance(self.fit_rows, str) else self.fit_rows
+        size = per_centroid * candidates[-1]
+        rows, largest, width, _, x = draw_sample(fold, self.of, size, self.seed, self.spherical)
+        tried = feasible(candidates, x, self.of)
         descents = [self._in_memory(x, k) for k in tried]
-        near = [silhouette.mean(x[:SILHOUETTE_ROWS], d.centroids) for d in descents]
-        best = int(np.argmax(near))
+        silhouettes = [silhouette.mean(x[:SILHOUETTE_ROWS], d.centroids) for d in descents]
+        best = int(np.argmax(silhouettes))
         if 8 * tried[best] * width > SUMS_BYTES:
             raise BoundError(
                 f"{tried[best]} centroids of {width} values are {tried[best] * width} numbers, the bound is "
                 f"{SUMS_BYTES // 8}, because they travel with every task; lower k"
             )
         steps, points = [descents[best]], np.empty(0, np.int64)
-        measure = measured(fold, lambda c: Pass(self.of, c, Grid.of(largest, rows, width), self.spherical), rows)
+        measure = table_tally(fold, lambda c: Pass(self.of, c, Grid.of(largest, rows, width), self.spherical), rows)
         report = reporter(tried[best], "pass")
         moves = self.iterations if self.fit_rows == "all" else self.passes - 1
         steps.append(descend(steps[-1].centroids, measure, moves, self.tol, spherical=self.spherical, report=report))
@@ -237,16 +240,16 @@ class KMeans(OnDocuments):
             points = members[1]
             steps.append(descend(members[2], measure, 0, self.tol, report=reporter(tried[best], "points")))
         return KMeansScorer(
-            self.of,
-            self.spherical,
-            steps[-1].centroids,
-            steps[-1].sizes.astype(np.int64),
-            np.array([v for s in steps for v in s.inertia]),
-            np.array([round(s.sizes.sum()) for s in steps for _ in s.inertia], np.int64),
-            np.array(tried, np.int64),
-            np.array(near),
-            points,
-            json.dumps({k: v for k, v in parameters(self).items() if k not in UNSAID}, sort_keys=True),
+            of=self.of,
+            spherical=self.spherical,
+            centroids=steps[-1].centroids,
+            sizes=steps[-1].sizes.astype(np.int64),
+            inertia=np.array([v for s in steps for v in s.inertia]),
+            inertia_rows=np.array([round(s.sizes.sum()) for s in steps for _ in s.inertia], np.int64),
+            tried=np.array(tried, np.int64),
+            silhouette=np.array(silhouettes),
+            points=points,
+            settings=json.dumps({k: v for k, v in parameters(self).items() if k not in NO_SETTINGS}, sort_keys=True),
         )
 
     def _in_memory(self, x: Centroids, k: int) -> Descent:

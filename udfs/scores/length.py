@@ -1,4 +1,4 @@
-"""length_bytes and length_tokens: how long a row is, for floors, budgets and as the baseline of every comparison."""
+"""length_bytes and length_tokens: the length of a row, for lower limits, budgets and as a baseline of comparisons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..scorer import Kernel, Scorer
 _COUNTS = {"wordpunct": tokens.wordpunct_count, "whitespace": tokens.whitespace_count}
 
 
-def _counted(count: Callable[[str], int]) -> Kernel:
+def _kernel_of(count: Callable[[str], int]) -> Kernel:
     def kernel(texts: Sequence[str]) -> NDArray[np.int64]:
         return np.fromiter(map(count, texts), dtype=np.int64, count=len(texts))
 
@@ -39,7 +39,7 @@ class LengthBytes(Scorer):
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> int64 (n,)."""
-        return _counted(tokens.byte_count)
+        return _kernel_of(tokens.byte_count)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class LengthTokens(Scorer):
     ----------
     of : str, default "text"
     unit : {"wordpunct", "whitespace"}
-        `\\w+|[^\\w\\s]+` of module `re`, or what lies between runs of whitespace.
+        `\\w+|[^\\w\\s]+` of module `re`, or words between runs of whitespace.
 
     Examples
     --------
@@ -70,4 +70,4 @@ class LengthTokens(Scorer):
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> int64 (n,)."""
-        return _counted(_COUNTS[self.unit])
+        return _kernel_of(_COUNTS[self.unit])

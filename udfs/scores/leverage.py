@@ -1,8 +1,8 @@
 """leverage: the statistical leverage of a vector, a^T (A^T A)^+ a over all documents; a rival of sensitivity sampling.
 
 Rows drawn with probability proportional to leverage suffice for linear regression (Drineas, Mahoney, Muthukrishnan,
-SODA 2006). Ours: vectors are rounded to integers so wide that all products and sums are exact, so neither the model nor
-a value depends on partitions, batches or threads; an intercept of 1 is added. Left out: ridge leverage.
+SODA 2006). Ours: vectors are rounded to integers small enough for all products and sums to be exact, so neither the
+model nor a value depends on partitions, batches or threads; an intercept of 1 is added. Left out: ridge leverage.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ..errors import BoundError, InputError, ScoreError
 from ..scorer import Fold, Kernel, OnDocuments, Scorer
 
 Floats = NDArray[np.float64]
-#: Rows and the largest absolute value of a table, and the width of its vectors (-1: none seen).
+#: Rows of a table, their largest absolute value, and the width of the vectors (-1: no rows yet).
 Extent = tuple[int, float, int]
 
 _COMMENT = (
     "statistical leverage of the vector among all documents, 0 to 1; larger is more influential; null without one"
 )
-#: Widest vectors: the state has (d + 1)^2 float64.
+#: Largest width of vectors: the state has (d + 1)^2 float64.
 WIDEST = 600
 #: Bits of a vector's elements and of the factor's: with 2^9 terms their sums stay below 2^53.
 _BITS, _FACTOR_BITS = 20, 24
@@ -39,10 +39,10 @@ def _defined(vectors: Any) -> Floats:
 
 
 class Extents(Fold[Extent]):
-    """How many vectors there are, how large they get, how wide they are."""
+    """Number of vectors, their largest absolute value and their width with the intercept."""
 
     def zero(self) -> Extent:
-        """Return nothing seen."""
+        """Return no rows."""
         return 0, 0.0, -1
 
     def add(self, state: Extent, *columns: Any) -> Extent:
@@ -51,7 +51,7 @@ class Extents(Fold[Extent]):
         return self.merge(state, (len(x), float(np.abs(x).max(initial=0.0)), x.shape[1] if len(x) else -1))
 
     def merge(self, a: Extent, b: Extent) -> Extent:
-        """Return both; raise InputError for two widths, BoundError above the bound."""
+        """Combine both; InputError for two widths, BoundError above the largest."""
         if a[2] != b[2] and min(a[2], b[2]) >= 0:
             raise InputError(f"vectors have {a[2] - 1} and {b[2] - 1} values; all need the same number")
         if max(a[2], b[2]) > WIDEST + 1:
@@ -84,12 +84,12 @@ class Gram(Fold[Floats]):
 
 @dataclass(frozen=True, eq=False)
 class LeverageScorer(Scorer):
-    """Leverage by the factor it holds; made by Leverage.
+    """Leverage of a vector, from a factor of the pseudo-inverse; fitted by Leverage.
 
     Parameters
     ----------
     of : str
-        Label of an embedding.
+        Name of a score of kind embedding.
     factor : (d + 1, r) float64
         F with F F^T the pseudo-inverse of the Gram matrix: the leverage of a is ||a F||^2.
 
@@ -107,7 +107,7 @@ class LeverageScorer(Scorer):
     factor: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
     def kernel(self) -> Kernel:
-        """Return vectors (n, d) -> float64 (n,); NaN where a vector holds NaN. Another d is a ScoreError."""
+        """Return vectors (n, d) -> float64 (n,); NaN where a vector holds NaN. ScoreError for another d."""
         unit = 2.0 ** (math.frexp(float(np.abs(self.factor).max(initial=1e-300)))[1] - _FACTOR_BITS)
         factor, width = np.rint(self.factor / unit), len(self.factor) - 1
 
@@ -117,27 +117,27 @@ class LeverageScorer(Scorer):
                 raise ScoreError(f"a vector of {x.shape[1]} values met a model of {width}; fit again with --refit")
             full = np.column_stack([x, np.ones(len(x))])
             scale = np.exp2(np.frexp(np.abs(full).max(axis=1))[1].astype(float) - _BITS)[:, None]
-            near = (np.rint(full / scale) @ factor) * (scale * unit)
-            return np.minimum(_row_sums(near * near), 1.0)
+            product = (np.rint(full / scale) @ factor) * (scale * unit)
+            return np.minimum(_row_sums(product * product), 1.0)
 
         return score
 
 
 def _row_sums(values: Floats) -> Floats:
-    """Return the sum of every row, from left to right, so that it is the same in any batch."""
+    """Return the sum of each row from left to right, so that it is the same bits in any batch."""
     return np.add.accumulate(values, axis=1)[:, -1] if values.shape[1] else np.zeros(len(values))
 
 
 @dataclass(frozen=True)
 class Leverage(OnDocuments):
-    """Learns the Gram matrix of the vectors; two passes, at most 600 values a vector.
+    """Fits the Gram matrix of the vectors in two passes; vectors have at most 600 values.
 
     Raises
     ------
     InputError
-        From `fit`: no defined vector, or two lengths.
+        From `fit`, if no vector is defined, or if their lengths differ.
     BoundError
-        From `fit`: wider vectors, or so many that their exact sums need more than 53 bits.
+        From `fit`, for wider vectors, or so many that their exact sums need more than 53 bits.
 
     Examples
     --------
@@ -154,14 +154,15 @@ class Leverage(OnDocuments):
     of: str = "vector"
 
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> LeverageScorer:
-        """Sum the products, and factor the pseudo-inverse."""
+        """Sum the products and factor the pseudo-inverse of the Gram matrix."""
         rows, largest, width = fold(Extents(), "documents")
         if not rows:
             raise InputError(f"no document has a defined vector {self.of!r}; check `fit_where:` and the embedding")
+        # Two factors of `bits` bits and the sum over rows stay within 53 bits.
         bits = (53 - math.ceil(math.log2(rows + 1))) // 2
         if bits < 10:
             raise BoundError(f"{rows} vectors are too many for exact sums; fit on a part of them with `fit_where:`")
         step = 2.0 ** (math.frexp(largest)[1] - bits)
         values, axes = np.linalg.eigh(fold(Gram(step, width), "documents") * step**2)
-        kept = values > max(values[-1], 0.0) * len(values) * 2.0 ** (4 - 2 * bits)
+        kept = values > max(values[-1], 0.0) * len(values) * 2.0 ** (4 - 2 * bits)  # above the rounding of the vectors
         return LeverageScorer(self.of, axes[:, kept] / np.sqrt(values[kept]))

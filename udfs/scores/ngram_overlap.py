@@ -1,8 +1,8 @@
 """ngram_overlap: the share of a row's 13-word n-grams that a target holds, for decontamination by `where:`.
 
-Thirteen words are what GPT-3's authors compared benchmarks with training text by (arXiv 2005.14165, appendix C); the
-share instead of a yes, the definition of a word and the 0 of short rows are ours. Left out: n-grams that are common
-elsewhere are not forgiven.
+The authors of GPT-3 compared benchmarks with training text by 13-word n-grams (arXiv 2005.14165, appendix C); a share
+instead of yes or no, the definition of a word and the 0 of short rows are ours. Left out: their exception for n-grams
+that are common elsewhere.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ class Ngrams(Fold[word_ngrams.Keys]):
         return self.merge(state, word_ngrams.keys(columns[0], self.n))
 
     def merge(self, a: word_ngrams.Keys, b: word_ngrams.Keys) -> word_ngrams.Keys:
-        """Return the union; raise BoundError above the bound."""
-        both = np.union1d(a, b)
-        if both.nbytes > 16_000_000:
+        """Return the union; BoundError for more than 2 000 000 keys."""
+        union = np.union1d(a, b)
+        if union.nbytes > 16_000_000:
             raise BoundError(
-                f"the target holds at least {len(both)} different n-grams, the bound is 2000000, because every worker "
+                f"the target holds at least {len(union)} different n-grams, the bound is 2000000, because every worker "
                 "keeps them all; take fewer rows with `where:` on the target"
             )
-        return both
+        return union
 
 
 @dataclass(frozen=True, eq=False)
 class NgramOverlapScorer(Scorer):
-    """Share of n-grams among those it holds; made by NgramOverlap.
+    """Share of a row's n-grams that are among the target's; fitted by NgramOverlap.
 
     Parameters
     ----------
@@ -82,15 +82,16 @@ class NgramOverlapScorer(Scorer):
 
 @dataclass(frozen=True)
 class NgramOverlap(Estimator):
-    """Collects the target's n-grams; the fitted scorer looks a row's n-grams up among them.
+    """Collects the n-grams of a target; the fitted scorer looks up a row's n-grams among them.
 
     Parameters
     ----------
     of : str, default "text"
     target : str
-        Name of one of the recipe's targets: what must not be trained on. Its `where:` holds; leave it out for all rows.
+        Name of one of the recipe's targets: the text that must not be trained on. Only rows that pass the target's
+        `where:` count; leave that out for all rows.
     n : int, default 13
-        Words of an n-gram, 1 to 100. Words are runs of word characters, lower-cased; what is between them is nothing.
+        Words of an n-gram, 1 to 100. Words are runs of word characters, lower-cased; everything else separates them.
 
     Raises
     ------

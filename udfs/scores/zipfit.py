@@ -1,8 +1,8 @@
 """zipfit: how well a row compresses together with a set of target texts (ZIP-FIT, arXiv 2410.18194).
 
 A(x) = 1 - mean over targets t of (C(x+t) - min(C(x), C(t))) / max(C(x), C(t)), exact for every pair, equal to the
-package zip-fit at the same explicit level. Deviations: level 0 is refused (it ranks by length alone); an option cuts
-long rows into parts, which the paper does not. A is biased towards short rows at every level.
+package zip-fit at the same explicit level. Deviations: level 0 is refused (it ranks by length alone); long rows can be
+cut into parts, which the paper does not do. A is biased towards short rows at every level.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COMMENT = "ZIP-FIT alignment to the target texts, about -0.1 to 1; larger is cl
 
 
 class Texts(Fold[dict[str, int]]):
-    """The multiset of a column's texts, text -> count in code point order; at most 16 MB of UTF-8 in total.
+    """Counts each text of a column, text -> count in code point order; at most 16 MB of UTF-8 in total.
 
     Examples
     --------
@@ -41,20 +41,20 @@ class Texts(Fold[dict[str, int]]):
         return self.merge(state, Counter(columns[0]))
 
     def merge(self, a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
-        """Add the counts; raise BoundError above the bound."""
-        both = dict(sorted((Counter(a) + Counter(b)).items()))
-        total = sum(byte_count(text) * count for text, count in both.items())
+        """Add the counts; BoundError for more than 16 MB of text."""
+        counts = dict(sorted((Counter(a) + Counter(b)).items()))
+        total = sum(byte_count(text) * count for text, count in counts.items())
         if total > self.limit_bytes:
             raise BoundError(
                 f"the target texts hold at least {total} bytes, the bound is {self.limit_bytes}, because every worker "
                 "keeps them all; take fewer with `where:` or `limit:` on the target"
             )
-        return both
+        return counts
 
 
 @dataclass(frozen=True)
 class ZipFitScorer(Scorer):
-    """ZIP-FIT alignment to the texts it holds; made by ZipFit.
+    """ZIP-FIT alignment to the target texts; fitted by ZipFit.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class ZipFitScorer(Scorer):
     codec, level, chunk_bytes, chunk_how
         As in ZipFit.
     library : str
-        The compression library of the driver; `kernel()` raises ScoreError where another one is loaded.
+        The compression library of the driver; `kernel()` raises ScoreError if another one is loaded.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class ZipFitScorer(Scorer):
 
 @dataclass(frozen=True)
 class ZipFit(Estimator):
-    """Collects the target's texts; the fitted scorer compresses every row with each of them.
+    """Collects the texts of a target; the fitted scorer compresses every row with each of them.
 
     Parameters
     ----------
@@ -104,9 +104,9 @@ class ZipFit(Estimator):
     level : int, default 1
         gzip 1 to 9, zstd 1 to 22, lz4 1 to 12. Level 1 is the paper's.
     chunk_bytes : int, default 0
-        Cut rows of more UTF-8 bytes into equal parts of at most this length; 0 never cuts. gzip looks back 32 768.
+        Rows of more UTF-8 bytes are cut into equal parts of at most this length; 0 never cuts. gzip looks back 32 768.
     chunk_how : {"mean", "max"}
-        A of a cut row from A of its parts.
+        How the A of a cut row follows from the A of its parts.
 
     Raises
     ------

@@ -1,15 +1,15 @@
 /* Exact lengths of raw deflate streams (RFC 1951) as stock zlib makes them, for one text followed by each of many.
  *
- * Nothing is encoded: ZIP-FIT asks only for len(deflate(x + t)). What is saved: x is parsed once, up to the first
- * decision that could depend on t, and its hash chains and symbol counts are kept; every t goes on from there and is
- * undone afterwards. No stream is set up and no bit is written.
+ * Nothing is encoded, because ZIP-FIT needs only len(deflate(x + t)): no stream is set up and no bit is written. And x
+ * is parsed only once, up to the first decision that could depend on t; its hash chains and symbol counts are kept,
+ * every t continues from there and is undone afterwards.
  *
  * Equal to zlib 1.2.3 to 1.3.1 at levels 1 to 9, window 15, memory 8, whole input at once, while x + t fits MAX_TOTAL
  * bytes (the window never slides, no match is out of reach) and MAX_SYMBOLS symbols (one block); beyond that the answer
- * is UNKNOWN and the caller asks zlib. deflate.py compares with zlib before it trusts any of this.
+ * is UNKNOWN and the caller uses zlib. deflate.py compares results with zlib before it uses any of this.
  *
- * Why resuming is exact: what zlib decides at a position depends on bytes up to where a compared match ends. Parsing x
- * stops before the first position where that is the end of x; nothing before it can differ, whatever follows.
+ * Why resuming is exact: zlib's decision at a position depends on the bytes up to where a compared match ends. Parsing
+ * of x stops before the first position where that is the end of x; no earlier decision can differ, whatever follows.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -50,9 +50,9 @@ typedef struct {
 
 typedef struct {
     uint8_t bytes[MAX_TOTAL + 8];
-    uint16_t head[HASH_SIZE]; /* the latest position with a hash, 0 for none: position 0 is never matched */
+    uint16_t head[HASH_SIZE]; /* the latest position of each hash, 0 for none: position 0 is never matched */
     uint16_t before[HASH_SIZE]; /* the one before it */
-    uint16_t inserted[MAX_TOTAL]; /* positions in order of insertion, for the undoing */
+    uint16_t inserted[MAX_TOTAL]; /* positions in order of insertion, to undo them */
     int insertions;
     Parsed parsed;
 } State;
@@ -75,7 +75,7 @@ static void forget(State *s, int keep) {
     }
 }
 
-/* Bytes in common, at most `most`; up to 7 bytes behind them may be read. */
+/* Number of bytes in common, at most `most`; up to 7 bytes behind them may be read. */
 static inline int common(const uint8_t *a, const uint8_t *b, int most) {
     int n = 0;
 #if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -296,7 +296,7 @@ static void count_runs(const uint8_t *lengths, int last, uint16_t *counts) {
         int length = lengths[i], run = 1, part;
         while (i + run <= last && lengths[i + run] == length) run++;
         i += run;
-        if (length && run >= 4) { /* said once, then repeated */
+        if (length && run >= 4) { /* sent once, then repeated */
             part = run < 7 ? run : 7;
             counts[length]++;
             counts[16]++;
@@ -314,7 +314,7 @@ static void count_runs(const uint8_t *lengths, int last, uint16_t *counts) {
     }
 }
 
-/* Bytes of the one block that says these symbols: the shortest of stored, fixed and dynamic codes. */
+/* Bytes of the one block that encodes these symbols: the shortest of stored, fixed and dynamic codes. */
 static int block_bytes(Parsed *p, int raw) {
     static const uint8_t ORDER[BIT_LENGTHS] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
     uint8_t literal_bits[LITERALS], distance_bits[DISTANCES], length_bits[BIT_LENGTHS];
@@ -348,7 +348,7 @@ static int block_bytes(Parsed *p, int raw) {
 }
 
 /* lengths[i] = len(deflate(x + t[i])) for i < count and len(deflate(x)) for i = count, or UNKNOWN.
- * t[i] are the bytes ends[i - 1] to ends[i] of `targets`. Returns 0, or 1 without memory, 2 for a level that is none. */
+ * t[i] are the bytes ends[i - 1] to ends[i] of `targets`. Returns 0, 1 if there is no memory, or 2 for an unknown level. */
 int lakesift_deflate_sizes(int level, const uint8_t *x, int x_bytes, const uint8_t *targets, const int32_t *ends,
                            int count, int32_t *lengths) {
     if (level < 1 || level > 9) return 2;

@@ -1,4 +1,4 @@
-"""Rows to label for a linear regression: sensitivity scores, and the leverage scores they are compared with.
+"""Rows to label for a linear regression, in numpy: sensitivity scores, and the leverage scores they are compared with.
 
 Section 4 of arXiv 2402.17327 applies sensitivity sampling to regression; in detail ours: label the k centre rows, fit
 x0 on them by least squares weighted with the cluster sizes, and draw by
@@ -14,55 +14,10 @@ only: they need all rows at once, by BLAS, so their last bits follow the machine
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..errors import InputError
-from .sensitivity import scores
-
-Floats = NDArray[np.float64]
-
-
-def _matrix(rows: ArrayLike) -> Floats:
-    found = np.asarray(rows, dtype=np.float64)
-    if found.ndim != 2 or not found.size or not np.isfinite(found).all():
-        raise InputError(
-            f"the rows of shape {found.shape} are no finite matrix; allowed: (n, d), n and d above 0; filter NaN rows"
-        )
-    return found
-
-
-def weighted_least_squares(rows: ArrayLike, labels: ArrayLike, weights: ArrayLike) -> Floats:
-    """Return x (d,) with the least sum of w (a . x - b)^2; of several the shortest.
-
-    Parameters
-    ----------
-    rows : (n, d) float64
-        No intercept is added; give a column of ones.
-    labels : (n,) float64
-        Not read where the weight is 0, so they may be NaN there.
-    weights : (n,) float64, finite, 0 or more
-        An integer weight is that many equal rows; only ratios of weights matter.
-
-    Raises
-    ------
-    InputError
-        For rows, weights, or labels of weighted rows that are not finite, or if all weights are 0.
-
-    Examples
-    --------
-    >>> weighted_least_squares([[1.0], [1.0], [1.0]], [0.0, 4.0, np.nan], [1.0, 3.0, 0.0]).round(12).tolist()
-    [3.0]
-    """
-    matrix, w = _matrix(rows), np.asarray(weights, dtype=np.float64)
-    if not (np.isfinite(w) & (w >= 0)).all() or not w.any():
-        raise InputError("the weights are not all finite and 0 or more with one above 0; allowed is that; mend them")
-    root, b = np.sqrt(w[w > 0] / w.max()), np.asarray(labels, dtype=np.float64)[w > 0]
-    if not np.isfinite(b).all():
-        raise InputError(
-            "a labelled row has a label that is NaN or infinite; allowed: finite; label it or drop the row"
-        )
-    x: Floats = np.linalg.lstsq(matrix[w > 0] * root[:, None], b * root, rcond=None)[0]
-    return x
+from lakesift.udfs.kernels.least_squares import Floats, finite_matrix, weighted_least_squares
+from tests.kernels.twins_sensitivity import scores
 
 
 def regression_scores(
@@ -95,7 +50,7 @@ def regression_scores(
     >>> regression_scores([[1.0], [2.0]], [0.0, 5.0], [1, 1], [0, 0, 1], [0.0, 1.0, 0.0]).round(9).tolist()
     [4.0, 8.0, 1.0]
     """
-    matrix, b = _matrix(centres), np.asarray(centre_labels, dtype=np.float64)
+    matrix, b = finite_matrix(centres), np.asarray(centre_labels, dtype=np.float64)
     x = weighted_least_squares(matrix, b, sizes)
     residual_sq = ((matrix * x).sum(axis=1) - b) ** 2
     return scores(residual_sq, cluster, distance_sq, float(x @ x) if lipschitz is None else lipschitz, z=2)
@@ -111,8 +66,7 @@ def leverage_scores(rows: ArrayLike) -> Floats:
     >>> leverage_scores([[3.0, 0.0], [4.0, 0.0], [0.0, 2.0]]).round(12).tolist()
     [0.36, 0.64, 1.0]
     """
-    matrix = _matrix(rows)
+    matrix = finite_matrix(rows)
     left, sizes, _ = np.linalg.svd(matrix, full_matrices=False)
     kept = sizes > np.finfo(np.float64).eps * max(matrix.shape) * sizes[0]
-    found: Floats = np.minimum((left[:, kept] ** 2).sum(axis=1), 1.0)
-    return found
+    return np.minimum((left[:, kept] ** 2).sum(axis=1), 1.0)

@@ -1,6 +1,6 @@
 """Regression: fits by hand and against rivals, invariances, and what sampling by each score leaves of the fit.
 
-`python -m tests.kernels.test_leverage` gives the table of all comparisons, whichever way they fall.
+`python -m tests.kernels.test_regression` gives the table of all comparisons, whichever way they fall.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import pairwise_distances_argmin
 
 from lakesift.udfs.errors import InputError
-from lakesift.udfs.kernels import leverage as lv
-from lakesift.udfs.kernels import sensitivity as ss
+from lakesift.udfs.kernels.least_squares import weighted_least_squares
+from tests.kernels import twins_sensitivity as twin
+from tests.kernels.twins_regression import leverage_scores, regression_scores
 
 N, D, K, DRAWS, REPEATS, SEEDS = 4000, 8, 40, 150, 12, 10
 CASES = ("heavy tails", "heavy tails, noise grows", "clumps, equal noise")
@@ -40,12 +41,12 @@ def planted(case: str, seed: int) -> tuple[Any, Any]:
 
 def excess(rows: Any, labels: Any, p: Any, s: int, seed: int) -> float:
     """Return by how much the full squared loss of the sample's fit is above the least, as a share, mean of repeats."""
-    least = ((rows @ lv.weighted_least_squares(rows, labels, np.ones(N)) - labels) ** 2).sum()
+    least = ((rows @ weighted_least_squares(rows, labels, np.ones(N)) - labels) ** 2).sum()
     found = []
     for repeat in range(REPEATS):
-        copies = ss.sample(p, 1000 * seed + repeat, s)
+        copies = twin.sample(p, 1000 * seed + repeat, s)
         weights = np.where(copies > 0, copies / np.where(copies > 0, s * p, 1), 0)
-        x = lv.weighted_least_squares(rows, np.where(copies > 0, labels, np.nan), weights)
+        x = weighted_least_squares(rows, np.where(copies > 0, labels, np.nan), weights)
         found.append(((rows @ x - labels) ** 2).sum() / least - 1)
     return float(np.mean(found))
 
@@ -60,11 +61,11 @@ def compared(case: str) -> Table:
         centres = np.unique(pairwise_distances_argmin(means, rows))
         cluster = pairwise_distances_argmin(rows, rows[centres])
         distance_sq = ((rows - rows[centres][cluster]) ** 2).sum(axis=1)
-        q = lv.regression_scores(rows[centres], labels[centres], np.bincount(cluster), cluster, distance_sq)
-        p = {"sensitivity": q, "leverage": lv.leverage_scores(rows), "uniform": np.ones(N)}
+        q = regression_scores(rows[centres], labels[centres], np.bincount(cluster), cluster, distance_sq)
+        p = {"sensitivity": q, "leverage": leverage_scores(rows), "uniform": np.ones(N)}
         for name, scores in p.items():
             mixing = 0.0 if name == "uniform" else 0.1
-            table[name].append(excess(rows, labels, ss.probabilities(scores, mixing), DRAWS, seed))
+            table[name].append(excess(rows, labels, twin.probabilities(scores, mixing), DRAWS, seed))
         more = DRAWS + len(centres)
         table["uniform, equal labels"].append(excess(rows, labels, np.full(N, 1 / N), more, seed))
     return {name: np.array(values) for name, values in table.items()}
@@ -114,19 +115,19 @@ def test_the_report_holds_every_comparison(capsys: pytest.CaptureFixture[str]) -
 def test_weighted_fit_equals_scikit_learn_and_repetition() -> None:
     draw = np.random.default_rng(0)
     rows, labels, weights = draw.normal(size=(50, 4)), draw.normal(size=50), draw.integers(0, 4, 50)
-    found = lv.weighted_least_squares(rows, labels, weights)
+    found = weighted_least_squares(rows, labels, weights)
     rival = LinearRegression(fit_intercept=False).fit(rows, labels, sample_weight=weights).coef_
     np.testing.assert_allclose(found, rival, rtol=1e-9)
     repeated = np.repeat(np.arange(50), weights)
     np.testing.assert_allclose(
-        lv.weighted_least_squares(rows[repeated], labels[repeated], np.ones(len(repeated))), found, rtol=1e-9
+        weighted_least_squares(rows[repeated], labels[repeated], np.ones(len(repeated))), found, rtol=1e-9
     )
-    np.testing.assert_allclose(lv.weighted_least_squares(rows, labels, weights * 1e200), found, rtol=1e-9)
+    np.testing.assert_allclose(weighted_least_squares(rows, labels, weights * 1e200), found, rtol=1e-9)
 
 
 def test_a_singular_fit_is_the_shortest() -> None:
-    assert lv.weighted_least_squares([[1.0, 1.0]], [4.0], [3.0]) == pytest.approx([2, 2])
-    assert lv.weighted_least_squares([[1.0, 0.0], [1.0, 0.0]], [4.0, 2.0], [1.0, 1.0]) == pytest.approx([3, 0])
+    assert weighted_least_squares([[1.0, 1.0]], [4.0], [3.0]) == pytest.approx([2, 2])
+    assert weighted_least_squares([[1.0, 0.0], [1.0, 0.0]], [4.0, 2.0], [1.0, 1.0]) == pytest.approx([3, 0])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_a_singular_fit_is_the_shortest() -> None:
 )
 def test_bad_input(rows: Any, labels: Any, weights: Any) -> None:
     with pytest.raises(InputError):
-        lv.weighted_least_squares(rows, labels, weights)
+        weighted_least_squares(rows, labels, weights)
 
 
 # Scores
@@ -152,29 +153,29 @@ def test_leverage_is_the_diagonal_of_the_projection() -> None:
     draw = np.random.default_rng(1)
     rows = draw.normal(size=(30, 5)) * [1, 10, 1e3, 1, 1]
     hat = rows @ np.linalg.inv(rows.T @ rows) @ rows.T
-    np.testing.assert_allclose(lv.leverage_scores(rows), np.diag(hat), atol=1e-9)
+    np.testing.assert_allclose(leverage_scores(rows), np.diag(hat), atol=1e-9)
     mixed = rows @ draw.normal(size=(5, 5))
-    np.testing.assert_allclose(lv.leverage_scores(mixed), np.diag(hat), atol=1e-7)
+    np.testing.assert_allclose(leverage_scores(mixed), np.diag(hat), atol=1e-7)
 
 
 def test_leverage_of_dependent_columns_and_duplicates() -> None:
     draw = np.random.default_rng(2)
     rows = draw.normal(size=(20, 3))
     double = np.hstack([rows, rows[:, :1] + rows[:, 1:2]])
-    np.testing.assert_allclose(lv.leverage_scores(double), lv.leverage_scores(rows), atol=1e-12)
-    assert lv.leverage_scores(double).sum() == pytest.approx(3)
-    assert lv.leverage_scores(np.ones((8, 2))) == pytest.approx(np.full(8, 1 / 8))
-    assert lv.leverage_scores(np.zeros((3, 2))).tolist() == [0, 0, 0]
+    np.testing.assert_allclose(leverage_scores(double), leverage_scores(rows), atol=1e-12)
+    assert leverage_scores(double).sum() == pytest.approx(3)
+    assert leverage_scores(np.ones((8, 2))) == pytest.approx(np.full(8, 1 / 8))
+    assert leverage_scores(np.zeros((3, 2))).tolist() == [0, 0, 0]
 
 
 def test_regression_scores_by_hand() -> None:
     centres, labels, sizes = [[1.0, 0.0], [1.0, 1.0], [1.0, 1.0]], [2.0, 1.0, 5.0], [1, 3, 1]
     # The third and second centre differ in label alone: x0 = (2, 0), residuals 0, 1 and -3, ||x0||^2 = 4.
     cluster, distance_sq = [0, 1, 2, 2], [1.0, 0.0, 0.0, 0.5]
-    assert lv.regression_scores(centres, labels, sizes, cluster, distance_sq) == pytest.approx([4, 1, 9, 11])
-    assert lv.regression_scores(centres, labels, sizes, cluster, distance_sq, 0.0) == pytest.approx([0, 1, 9, 9])
+    assert regression_scores(centres, labels, sizes, cluster, distance_sq) == pytest.approx([4, 1, 9, 11])
+    assert regression_scores(centres, labels, sizes, cluster, distance_sq, 0.0) == pytest.approx([0, 1, 9, 9])
     with pytest.raises(InputError):
-        lv.regression_scores(centres, [1.0, math.nan, 1.0], sizes, cluster, distance_sq)
+        regression_scores(centres, [1.0, math.nan, 1.0], sizes, cluster, distance_sq)
 
 
 if __name__ == "__main__":
