@@ -7,10 +7,14 @@ from setuptools import Extension, setup
 
 ROOT = Path(__file__).parent
 #: The folders are installed as lakesift.udfs, lakesift.jobs, lakesift.conf: bare names would collide with users' own.
+#: jobs/api is the package lakesift itself.
+API = Path("jobs", "api")
 CODE = [
     p.parent.relative_to(ROOT) for top in ("udfs", "jobs", "conf") for p in sorted((ROOT / top).rglob("__init__.py"))
 ]
-PACKAGES = {".".join(("lakesift", *folder.parts)): str(folder) for folder in CODE}
+PACKAGES = {"lakesift": str(API)} | {
+    ".".join(("lakesift", *folder.parts)): str(folder) for folder in CODE if folder != API
+}
 #: Loaded by ctypes, so it needs a C compiler and no Python headers; without one the installation goes on without it.
 #: LAKESIFT_PURE=1 leaves it out: a wheel for every platform.
 NATIVE = (
@@ -40,6 +44,7 @@ setup(
     ext_modules=NATIVE,
     options={"bdist_wheel": {"py_limited_api": "cp310"}} if NATIVE else {},
     package_data={
+        "lakesift": ["py.typed"],
         "lakesift.udfs": ["py.typed"],
         "lakesift.jobs": ["py.typed"],
         "lakesift.conf": ["runs/*.yaml", "spark/*.conf", "spark/*.properties"],

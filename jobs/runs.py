@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ..udfs.errors import InputError
 from .inputs.tables import tables_of
 from .lake.manifest import Manifest, Step
-from .lake.schemas import runs
+from .lake.schemas import MEMOS, runs
 from .lake.tables import Lake, retry_on_conflict
 from .recipe import Recipe
-from .scoring.memos import MEMOS
-from .scoring.published import memo_versions
 from .sources import sources_digest
 
 if TYPE_CHECKING:
@@ -57,7 +55,7 @@ def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> d
     with ThreadPoolExecutor(4) as pool:
         names = sorted(tables)
         found: dict[str, Any] = dict(zip(names, pool.map(version, names), strict=True))
-    found[MEMOS] = memo_versions(lake, fingerprints.values())
+    found[MEMOS] = lake.newest_naming(MEMOS, fingerprints.values())
     sources = {recipe.documents.table: recipe.documents.source} | {t.table: t.source for t in recipe.targets.values()}
     for name, source in sources.items():
         if source:

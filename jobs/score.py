@@ -20,15 +20,15 @@ from .inputs.hashing import quoted
 from .inputs.run import Run
 from .inputs.tables import published_names, score_columns
 from .lake.manifest import Step
-from .lake.schemas import Table
+from .lake.schemas import MEMOS, Table
 from .lake.schemas import scores as scores_schema
 from .lake.tables import retry_on_conflict
 from .recipe import order
 from .recipe.recipe import mentions
 from .scoring.measures import Measured
-from .scoring.memos import MEMOS, memo_rows, wide
+from .scoring.memos import memo_rows, wide
 from .scoring.passes import compute
-from .scoring.published import current_scores, documents_origin, memo_versions, origin, scores_stand
+from .scoring.published import current_scores, documents_origin, origin, scores_stand
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -143,7 +143,7 @@ def _publish(
     metadata = origin(run.lake, run.recipe, run.hashes.summary.digest, run.manifest.fingerprints)
     if scores_stand(run.lake, run.recipe, metadata):
         return int(present.version or 0), False
-    memos = memo_versions(run.lake, metadata["fingerprints"].values())
+    memos = run.lake.newest_naming(MEMOS, metadata["fingerprints"].values())
     frame = wide(run, scores)
     for score in (fitted[n] for n in order(run.recipe) if fitted[n].where and fitted[n] in scores):
         # `memos` may hold a value of a row outside: another recipe may have asked for it.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,12 +30,30 @@ FORBIDDEN_SQL = re.compile(r"\b(rand|randn|uuid|monotonically_increasing_id)\(",
 WRITING_SQL = re.compile(
     r"^\s*(INSERT |MERGE INTO|DELETE FROM|UPDATE \S+ SET|CREATE (OR REPLACE )?TABLE|RESTORE |OPTIMIZE |VACUUM )", re.I
 )
+#: Rooms of jobs/ (its folders, and the files beside them) by floor, highest first. A room may import what lies on lower
+#: floors and is listed for it; `udfs` and `jobs/lake` may be imported by all. Floor 0 holds rooms that know no other.
+FLOORS: list[dict[str, str]] = [
+    {"cli": "api run commands recipe"},
+    {"api": "run score hashes runs commands inputs recipe scoring selectors"},
+    {"run": "score fit select hashes runs ingest inputs recipe"},
+    {"score": "fit scoring inputs recipe"},
+    {
+        "fit": "scoring inputs recipe ranking",
+        "select": "scoring runs inputs recipe selectors ranking",
+        "commands": "scoring hashes runs inputs recipe selectors ranking sources",
+    },
+    {"scoring": "inputs recipe", "hashes": "inputs recipe", "runs": "inputs recipe sources"},
+    {"inputs": "recipe selectors", "ingest": "recipe sources"},
+    {"recipe": "selectors sources"},
+    {"selectors": "ranking"},
+    {"ranking": "", "sources": "", "lake": ""},
+]
 #: What only these files may do.
 ONLY = {
-    "edge": {"udfs/spark.py", "udfs/arrow.py"},
+    "edge": {"udfs/spark.py", "udfs/arrow.py", "udfs/encoding.py"},
     "session": {"jobs/lake/session.py"},
     "delta": {"jobs/lake/tables.py"},
-    "files": {"jobs/lake/tables.py", "jobs/commands/history.py"},  # history.py exports JSON and Parquet
+    "files": {"jobs/lake/tables.py", "jobs/commands/export.py"},  # export.py writes JSON and Parquet
     # DDL; names of operations; DELETE, OPTIMIZE, VACUUM
     "statements": {"jobs/lake/tables.py", "jobs/lake/commits.py", "jobs/lake/schemas.py", "jobs/commands/maintain.py"},
     "print": {"jobs/cli.py"},
@@ -43,7 +62,9 @@ ONLY = {
 
 def _imports(file: str, tree: ast.AST) -> Iterator[tuple[str, bool]]:
     """Yield the dotted name of what is imported, relative imports resolved, and whether it was relative."""
-    package = ("lakesift", *Path(file).parent.parts)
+    # jobs/api is the package lakesift itself.
+    folder = Path(file).parent.parts
+    package = ("lakesift", *(folder[2:] if folder[:2] == ("jobs", "api") else folder))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, False) for alias in node.names)
@@ -65,6 +86,35 @@ def _import_faults(file: str, tree: ast.AST) -> Iterator[str]:
                 yield f"udfs imports jobs: {name}"
             if top in ("pyspark", "pandas", "pyarrow", "delta") and file not in ONLY["edge"]:
                 yield f"imports {name} outside the Spark edge"
+
+
+def room_of(module: str) -> str:
+    """Return the room of jobs/ that a dotted name lies in, "" for anything else; jobs/api is the package itself."""
+    parts = module.split(".")
+    if parts[:2] == ["lakesift", "jobs"]:
+        return parts[2] if len(parts) > 2 else ""
+    return "api" if parts[0] == "lakesift" and parts[1:2] not in (["udfs"], ["conf"]) else ""
+
+
+def arrows(file: str, tree: ast.AST) -> set[tuple[str, str]]:
+    """Return (room, room imported) of one file in jobs/, the room itself and `lake` left out."""
+    room = Path(file).parts[1].removesuffix(".py")
+    found = {room_of(name) for name, relative in _imports(file, tree) if relative}
+    return {(room, other) for other in found - {room, "", "lake"}}
+
+
+def _room_faults(file: str, tree: ast.AST) -> Iterator[str]:
+    allowed = {room: names.split() for floor in FLOORS for room, names in floor.items()}
+    room = Path(file).parts[1].removesuffix(".py") if file.startswith("jobs/") else ""
+    if not room or room == "__init__":
+        return
+    if room not in allowed:
+        yield f"is in the room {room}, which stands on no floor"
+        return
+    imported = {other for _, other in arrows(file, tree)}
+    if room in ("ranking", "sources", "selectors") and any(room_of(n) == "lake" for n, _ in _imports(file, tree)):
+        imported.add("lake")
+    yield from (f"in {room} imports {other}" for other in sorted(imported - set(allowed[room])))
 
 
 def _docstrings(tree: ast.AST) -> set[int]:
@@ -123,7 +173,8 @@ def faults(file: str, source: str) -> list[str]:
     named = (
         [f"is called {Path(file).name}"] if Path(file).stem in ("utils", "util", "helpers", "base", "common") else []
     )
-    return [*named, *_import_faults(file, tree), *_use_faults(file, tree), *_size_faults(file, source, tree)]
+    faults_found = (*_import_faults(file, tree), *_room_faults(file, tree), *_use_faults(file, tree))
+    return [*named, *faults_found, *_size_faults(file, source, tree)]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -151,6 +202,16 @@ def test_the_rules_hold(file: str) -> None:
         ("jobs/x.py", "def f(spark, t): spark.sql(f'DELETE FROM {t}')"),
         ("jobs/x.py", "S = SparkSession.builder.getOrCreate()"),
         ("jobs/x.py", "print(1)"),
+        ("jobs/ranking/x.py", "from ..lake.tables import Lake"),
+        ("jobs/selectors/x.py", "from ..recipe import Recipe"),
+        ("jobs/selectors/x.py", "from ..lake.tables import Lake"),
+        ("jobs/sources/x.py", "from ..ranking.top import top"),
+        ("jobs/scoring/x.py", "from ..selectors.selector import Pool"),
+        ("jobs/inputs/x.py", "from ..scoring.memos import values"),
+        ("jobs/commands/x.py", "def f():\n    from ..score import score"),
+        ("jobs/fit.py", "from .select import select"),
+        ("jobs/select.py", "from .run import run"),
+        ("jobs/new_room.py", ""),
         ("udfs/helpers.py", ""),
         ("jobs/x.py", "\n" * 251),
         ("jobs/x.py", "def f():\n" + "    a = 1\n" * 60),
@@ -170,3 +231,37 @@ def test_every_scorer_and_selector_file_is_found(folder: str, found: dict[str, t
     package = f"lakesift.{folder.replace('/', '.')}"
     homes = [c.__module__ for c in found.values() if c.__module__.startswith(package)]
     assert {home.rsplit(".", 1)[1] for home in homes} == files
+
+
+def test_the_floors_are_in_order_and_every_room_stands_on_one() -> None:
+    rooms = [room for floor in FLOORS for room in floor]
+    below = {room: {r for lower in FLOORS[i + 1 :] for r in lower} for i, floor in enumerate(FLOORS) for room in floor}
+    for floor in FLOORS:
+        for room, names in floor.items():
+            assert set(names.split()) <= below[room], f"{room} would import upward or sideways"
+    there = {p.stem for p in (ROOT / "jobs").iterdir() if p.suffix == ".py" or (p.is_dir() and any(p.glob("*.py")))}
+    assert there - {"__init__"} == set(rooms), "each room stands on a floor, and no floor holds a room that is gone"
+    assert len(rooms) <= 18
+    assert len(FLOORS) <= 10
+
+
+def test_the_house_is_told_in_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    """Prints rooms, floors, arrows, the longest file and function: what a review asks for."""
+    found: set[tuple[str, str]] = set()
+    functions: list[tuple[int, str]] = []
+    for file in FILES:
+        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+        if file.startswith("jobs/") and file != "jobs/__init__.py":
+            found |= arrows(file, tree)
+        nodes = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+        functions += [((n.end_lineno or 0) - n.lineno + 1, f"{file}: {n.name}") for n in nodes]
+    lines = {file: len((ROOT / file).read_text(encoding="utf-8").splitlines()) for file in FILES}
+    longest = max(FILES, key=lambda f: lines[f])
+    rooms = sum(map(len, FLOORS))
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\njobs/: {rooms} rooms on {len(FLOORS)} floors, {len(found)} arrows but those to lake; udfs and jobs: "
+            f"{sum(lines.values()):,} lines, longest file {longest} ({lines[longest]}), longest function "
+            f"{max(functions)[1]} ({max(functions)[0]})\n"
+        )
+    assert len(found) <= 60

@@ -15,9 +15,10 @@ LINKS = ROOT / ".links"
 
 
 def link() -> Path:
-    """Make .links/lakesift/{udfs,jobs,conf} point at the folders of this checkout; returns .links."""
-    for name in ("udfs", "jobs", "conf"):
-        place, target = LINKS / "lakesift" / name, os.path.join("..", "..", name)
+    """Make .links/lakesift point at the folders of this checkout, and at the files of jobs/api; returns .links."""
+    files = [p.relative_to(ROOT) for p in sorted((ROOT / "jobs" / "api").iterdir()) if p.suffix in (".py", ".typed")]
+    for source in (*map(Path, ("udfs", "jobs", "conf")), *files):
+        place, target = LINKS / "lakesift" / source.name, os.path.join("..", "..", source)
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.is_symlink() or os.readlink(place) != target:
             place.unlink(missing_ok=True)
@@ -28,7 +29,7 @@ def link() -> Path:
 def main() -> int:
     """Check both packages; returns mypy's exit status."""
     settings = ("--config-file", str(ROOT / "setup.cfg"), "--cache-dir", str(ROOT / ".mypy_cache"))
-    command = [sys.executable, "-m", "mypy", *settings, "lakesift/udfs", "lakesift/jobs"]
+    command = [sys.executable, "-m", "mypy", *settings, "lakesift"]
     return subprocess.run(command, cwd=link(), check=False).returncode
 
 

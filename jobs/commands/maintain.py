@@ -16,10 +16,10 @@ from typing import Any
 
 from ...udfs.errors import InputError
 from ..lake.commits import Commit, Conflict, is_conflict
+from ..lake.schemas import MEMOS
 from ..lake.tables import Lake, retry_on_conflict
 from ..lake.text_table import Rows, rows_of
 from ..runs import last_run
-from ..scoring.memos import MEMOS
 
 log = logging.getLogger("lakesift")
 

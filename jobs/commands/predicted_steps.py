@@ -8,12 +8,12 @@ from typing import Any
 from ...udfs.scorer import Estimator, OnDocuments, fingerprint
 from ..hashes import hashes_stand
 from ..inputs.documents import Documents
+from ..lake.schemas import MEMOS
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe, Source, order
 from ..runs import data_versions, last_run, stands, unchanged_since
-from ..scoring.memos import MEMOS
-from ..scoring.published import current_scores, documents_origin, memo_versions, origin, scores_stand
+from ..scoring.published import current_scores, documents_origin, origin, scores_stand
 from ..sources import files, sources_digest
 
 UNKNOWN = "unknown until run"
@@ -102,7 +102,7 @@ def _score(lake: Lake, recipe: Recipe, name: str, known: dict[str, str], hashed:
     if name not in known:
         inputs = ", ".join(score.fits_on if isinstance(score, Estimator) else score.inputs)
         return f"{UNKNOWN}: fitted on {inputs} first"
-    if memo_versions(lake, [known[name]])[known[name]] == "none":
+    if lake.newest_naming(MEMOS, [known[name]])[known[name]] == "none":
         return "computed for all documents"
     if not hashed:
         return f"computed for new and changed documents, how many is {UNKNOWN}"

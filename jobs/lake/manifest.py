@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
-from .text_table import text_table
+from .text_table import Rows, rows_of
 
 #: Fields of a step that the closing table shows, where any step has them.
 SHOWN = ("rows", "computed", "undefined", "not_asked", "ineligible", "rejected", "kernel", "seconds")
@@ -95,11 +95,11 @@ class Manifest:
         """Return the manifest as JSON with code, package and library versions."""
         return json.dumps(asdict(self) | {"versions": versions()}, sort_keys=True, default=str)
 
-    def table(self) -> str:
-        """Return the steps as a text table."""
+    def table(self) -> Rows:
+        """Return the steps: name, table, the counts that any of them has, outcome."""
         shown = [n for n in SHOWN if any(getattr(s, n) is not None for s in self.steps)]
         rows = [(s.step, s.table, *(getattr(s, n) for n in shown), s.outcome) for s in self.steps]
-        return text_table(("step", "table", *(n.replace("_", " ") for n in shown), "outcome"), rows)
+        return rows_of(("step", "table", *(n.replace("_", " ") for n in shown), "outcome"), rows)
 
 
 def versions() -> dict[str, str]:

@@ -96,6 +96,10 @@ def hashes(recipe: str, inputs: list[str]) -> Table:
     return Table(f"hashes_{recipe}", f"hashes of each document, for recipe {recipe}", columns, checks=checks)
 
 
+#: The table of every score ever computed.
+MEMOS = "memos"
+
+
 def memos() -> Table:
     """Every score ever computed, by fingerprint; internal, shared by recipes, never stale.
 
@@ -111,7 +115,7 @@ def memos() -> Table:
     )
     checks = (("number_is_a_number", "number IS NULL OR NOT isnan(number)"),)
     properties = (SERIALIZABLE, ("delta.dataSkippingStatsColumns", "id,content_hash"))
-    return Table("memos", "scores by id, content hash and fingerprint", columns, ("fingerprint",), checks, properties)
+    return Table(MEMOS, "scores by id, content hash and fingerprint", columns, ("fingerprint",), checks, properties)
 
 
 def scores(recipe: str, columns: list[Col], days: int) -> Table:

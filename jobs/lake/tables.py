@@ -13,13 +13,14 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import ConflictError, InputError
 from ...udfs.uris import is_uri
-from .commits import COLUMNS, Commit, Conflict, TableState, commit_of, is_conflict, newest_of, read_log
+from .commits import COLUMNS, NO_DATA, Commit, Conflict, TableState, commit_of, is_conflict, newest_of, read_log
 from .lock import hold, made
 from .schemas import RETENTION, Table, cast_to
 from .spark_errors import NOT_DELTA, lookup_error
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 log = logging.getLogger("lakesift")
+
+#: Commits that are read first where one of the newest mostly answers.
+RECENT_COMMITS = 32
 
 
 class Lake:
@@ -106,6 +110,28 @@ class Lake:
         newest = newest_of(commits) or (newest_of(self.history(name)) if len(commits) == 8 else None)
         stamp = newest.metadata.get("attempt") or f"{newest.version}@{newest.timestamp}" if newest else "empty"
         return TableState(self.ref(name), commits[0].version, stamp, newest)
+
+    def newest_naming(self, name: str, fingerprints: Iterable[str]) -> dict[str, str | None]:
+        """Return by fingerprint the newest commit of a table that may have changed its rows.
+
+        A commit of a run names its fingerprints in its metadata; a commit of anybody else counts for all. "none" where
+        the whole log has no such commit; None where the log is cut off before one.
+        """
+        wanted, whole = set(fingerprints), False
+        found: dict[str, str | None] = {}
+        for limit in (RECENT_COMMITS, None):
+            commits = self.history(name, limit)
+            whole = not commits or commits[-1].version == 0
+            for commit in commits:
+                if commit.operation not in NO_DATA:
+                    named = wanted & set(commit.metadata.get("fingerprints", wanted))
+                    identity = commit.metadata.get("attempt") or f"{commit.version}@{commit.timestamp}"
+                    found |= dict.fromkeys(named - set(found), identity)
+                if len(found) == len(wanted):
+                    return found
+            if whole:
+                break
+        return {f: found.get(f, "none" if whole else None) for f in wanted}
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """Return the table at a version (the present one if None)."""

@@ -13,11 +13,11 @@ from ...udfs.encoding import pivoted_sql, value_sql
 from ...udfs.scorer import FittedScore
 from ..inputs.documents import ROW_HASH, bucket_of
 from ..inputs.run import Run
+from ..lake.schemas import MEMOS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-MEMOS = "memos"
 #: Documents up to which (id, hash) of all of them are broadcast, and most rows of one unit.
 BROADCAST_ROWS = 1_000_000
 

@@ -21,10 +21,10 @@ from ..inputs.documents import BUCKETS, hash_name
 from ..inputs.run import Run
 from ..lake.commits import Commit
 from ..lake.manifest import Step
-from ..lake.schemas import memos
+from ..lake.schemas import MEMOS, memos
 from ..lake.tables import retry_on_conflict
 from ..lake.tuning import spread
-from .memos import MEMOS, memo_rows, missing, values
+from .memos import memo_rows, missing, values
 from .passes import UNIT_TRIES, compute
 from .rows import from_documents, from_memos
 

@@ -20,11 +20,11 @@ from ...udfs.spark import apply
 from ..inputs.documents import BUCKETS, bucket_of
 from ..inputs.run import Run
 from ..lake.commits import Commit
-from ..lake.schemas import memos
+from ..lake.schemas import MEMOS, memos
 from ..lake.tables import retry_on_conflict
 from ..lake.tuning import spread
 from .measures import Measured, observed
-from .memos import BROADCAST_ROWS, MEMOS, missing
+from .memos import BROADCAST_ROWS, missing
 from .progress import heartbeat
 from .rows import Source, from_documents, from_memos
 

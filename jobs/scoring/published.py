@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ..lake.commits import NO_DATA
+from ..lake.schemas import MEMOS
 from ..lake.tables import Lake
 from ..recipe import Recipe
-from .memos import MEMOS
-
-#: Commits of `memos` that are read first: mostly the newest ones answer.
-RECENT = 32
 
 
 def scores_table(recipe: Recipe) -> str:
@@ -68,31 +64,5 @@ def current_scores(
         return set()
     known, versions = last.metadata.get("fingerprints", {}), last.metadata.get("memos", {})
     same = {name: f for name, f in fingerprints.items() if known.get(name) == f}
-    now = memo_versions(lake, same.values())
+    now = lake.newest_naming(MEMOS, same.values())
     return {name for name, f in same.items() if now[f] is not None and versions.get(f) == now[f]}
-
-
-def memo_versions(lake: Lake, fingerprints: Iterable[str]) -> dict[str, str | None]:
-    """Return by fingerprint the newest commit of `memos` that may have changed its rows.
-
-    "none" where the whole log has no such commit; None where the log is cut off before one.
-
-    A commit of a run names its fingerprints; a commit of anybody else counts for all.
-    """
-    wanted = set(fingerprints)
-    found: dict[str, str | None] = {}
-    whole = False
-    for limit in (RECENT, None):
-        commits = lake.history(MEMOS, limit)
-        whole = not commits or commits[-1].version == 0
-        for commit in commits:
-            if commit.operation in NO_DATA:
-                continue
-            named = wanted & set(commit.metadata.get("fingerprints", wanted))
-            identity = commit.metadata.get("attempt") or f"{commit.version}@{commit.timestamp}"
-            found |= dict.fromkeys(named - set(found), identity)
-            if len(found) == len(wanted):
-                return found
-        if whole:
-            break
-    return {f: found.get(f, "none" if whole else None) for f in wanted}

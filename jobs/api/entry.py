@@ -1,0 +1,194 @@
+"""Lake, recipe, run, plan, score: what notebooks and programs call, and what the command line prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .jobs.commands.diff import Diff
+from .jobs.commands.export import Export
+from .jobs.commands.plan import Plan
+from .jobs.commands.report import Report
+from .jobs.commands.sql import QueryResult
+from .jobs.lake import tables
+from .jobs.lake.session import session
+from .jobs.lake.text_table import Rows
+from .jobs.recipe import Recipe, load
+from .jobs.recipe.strict import build
+from .results import Result
+from .udfs.discovery import scorers
+from .udfs.errors import RecipeError
+from .udfs.scorer import Scorer
+from .udfs.spark import column
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+#: What stands for a recipe: a shipped name, a path, a URI that Spark reads, a mapping, or a recipe.
+AnyRecipe = str | Mapping[str, Any] | Recipe
+
+
+class Lake:
+    """Where recipes keep their tables.
+
+    Parameters
+    ----------
+    root : str, default "lake"
+        A folder, an object-store prefix, or a catalog schema such as "main.selection".
+    spark : SparkSession, optional
+        By default the session that exists (notebook, Databricks, Connect), else a new one on this machine. It is never
+        stopped.
+    conf : str, default "local"
+        Spark configuration of a new session: local, cluster, or the path of a file in the form of spark-defaults.conf.
+    """
+
+    def __init__(self, root: str = "lake", spark: SparkSession | None = None, conf: str = "local") -> None:
+        self.tables = tables.Lake(spark or session(conf), root)
+
+    @property
+    def spark(self) -> SparkSession:
+        """The session."""
+        return self.tables.spark
+
+    def __repr__(self) -> str:
+        """Return the call that makes it."""
+        return f"Lake({self.tables.root!r})"
+
+    def read(self, table: str, version: int | None = None) -> DataFrame:
+        """Return a table, at a version if one is given; a name with dots is a table outside of the lake."""
+        return self.tables.read(table, version)
+
+    def selection(self, recipe: AnyRecipe, version: int | None = None) -> DataFrame:
+        """Return a version of a recipe's selection, by default the newest."""
+        return self.read(f"selection_{as_recipe(recipe).name}", version)
+
+    def register(self) -> list[str]:
+        """Make tables known to SQL by their names and scorers as functions; returns the names."""
+        from .jobs.commands.sql import register
+
+        return register(self.tables)
+
+    def sql(self, query: str) -> QueryResult:
+        """Run SQL over the tables by their names; at most 1 000 rows. For frames: `register()`, then `spark.sql`."""
+        from .jobs.commands.sql import query as run_query
+
+        return run_query(self.tables, query)
+
+    def report(self, recipe: AnyRecipe) -> Report:
+        """Compare the newest selection with its pool and its controls."""
+        from .jobs.commands.report import report
+
+        return report(self.tables, as_recipe(recipe))
+
+    def history(self, recipe: AnyRecipe) -> Rows:
+        """Return the versions of a recipe's selection, newest first, and what changed in each."""
+        from .jobs.commands.history import history
+
+        return history(self.tables, as_recipe(recipe).name)
+
+    def diff(self, recipe: AnyRecipe, *versions: int) -> Diff:
+        """Return the rows that came and went between two versions, by default the last two, and why."""
+        from .jobs.commands.diff import diff
+
+        return diff(self.tables, as_recipe(recipe), list(versions))
+
+    def export(self, recipe: AnyRecipe, to: str, out: str, version: int | None = None) -> Export:
+        """Write a version of the selection to files: `to` is "jsonl" or "parquet"."""
+        from .jobs.commands.export import export
+
+        return export(self.tables, as_recipe(recipe).name, to, out, version)
+
+    def maintain(self, dry_run: bool = False) -> Rows:
+        """Compact, drop unused memos, and remove files that no kept version needs."""
+        from .jobs.commands.maintain import maintain
+
+        return maintain(self.tables, dry_run)
+
+
+def recipe(source: AnyRecipe, settings: tuple[str, ...] = (), *, conf: str = "local", **keys: Any) -> Recipe:
+    """Return a checked recipe.
+
+    Parameters
+    ----------
+    source : str, mapping or Recipe
+        A shipped name, a path, a URI that Spark reads, or the recipe's keys.
+    settings : tuple of "key.sub=value"
+        Overrides, parsed as YAML.
+    conf : str
+        Spark configuration of the session that reads a URI, if none exists.
+    **keys
+        Top-level keys that replace those of the recipe: `budget={"rows": 500}`.
+
+    Raises
+    ------
+    RecipeError
+        In one sentence: the fact, the offending value, what is allowed.
+    """
+    if isinstance(source, Recipe):
+        if settings or keys:
+            raise RecipeError("a parsed recipe takes no overrides; give its name, path or mapping instead")
+        return source
+
+    def read_uri(uri: str) -> str:
+        rows = session(conf).read.text(uri, wholetext=True).collect()
+        return "\n".join(r["value"] for r in rows)
+
+    return load(source, settings, read_uri, keys)
+
+
+def run(lake: Lake | str, source: AnyRecipe, until: str = "select", refit: bool = False) -> Result:
+    """Bring everything that a recipe derives up to date: ingest, hash, fit, score, select.
+
+    Parameters
+    ----------
+    lake : Lake or str
+    source : str, mapping or Recipe
+    until : {"ingest", "score", "select"}
+        The last step.
+    refit : bool
+        Fit the models that learn from documents again.
+
+    Returns
+    -------
+    Result
+        `selection`, `scores` and `controls` are frames at the versions just written; `noop` is True where nothing had
+        changed, and then nothing was read.
+    """
+    from .jobs.run import run as run_steps
+
+    if until not in ("ingest", "score", "select"):
+        raise RecipeError(f"until is {until!r}; allowed: ingest, score, select")
+    parsed, opened = recipe(source), _lake(lake)
+    return Result(opened, parsed, run_steps(opened.tables, parsed, until, refit), until)
+
+
+def plan(lake: Lake | str, source: AnyRecipe) -> Plan:
+    """Return what a run would read, compute and write; nothing runs."""
+    from .jobs.commands.plan import plan as plan_run
+
+    parsed = recipe(source)
+    return plan_run(_lake(lake).tables, parsed)
+
+
+def score(kind: str, **parameters: Any) -> Callable[..., Column]:
+    """Return a score that needs no fitting as a function of columns.
+
+    `df.withColumn("ratio", lakesift.score("compression_ratio")("text"))`
+
+    Raises
+    ------
+    RecipeError
+        If there is no such score, a parameter is wrong, or it must be fitted, which a run does.
+    """
+    scorer = build({"kind": kind, **parameters}, "score", scorers(), "score")
+    if not isinstance(scorer, Scorer):
+        raise RecipeError(f"{kind} is fitted on tables first; put it under scores: of a recipe and run that")
+    return column(scorer)
+
+
+def _lake(lake: Lake | str) -> Lake:
+    return Lake(lake) if isinstance(lake, str) else lake
+
+
+#: `recipe`, where a parameter has that name.
+as_recipe = recipe
