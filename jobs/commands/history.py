@@ -5,7 +5,6 @@ The lake is only read. Left out: writing a version anywhere as a table; Delta's 
 
 from __future__ import annotations
 
-import re
 import shutil
 import uuid
 from datetime import datetime, timezone
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import InputError
+from ...udfs.uris import is_uri
 from ..lake.commits import NO_DATA, Commit
 from ..lake.tables import Lake
 from ..lake.text_table import text_table
@@ -115,7 +115,7 @@ def export(lake: Lake, recipe: Recipe, to: str, out: str, version: int | None = 
     ending = SINGLE.get(Path(out).suffix)
     if ending not in (None, to):
         raise InputError(f"{out} ends in .{ending} and --to is {to}; make them agree, or give a folder")
-    remote = re.match(r"[a-z][a-z0-9+.-]*:/", out) is not None
+    remote = is_uri(out)
     if remote and ending:
         raise InputError(f"{out} is one file elsewhere, and only folders are written there; leave out .{ending}")
     place = out if remote else str(Path(out).expanduser().absolute())

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import ConflictError, InputError
+from ...udfs.uris import is_uri
 from .commits import COLUMNS, Commit, Conflict, TableState, commit_of, is_conflict, newest_of, read_log
 from .lock import hold, made
 from .schemas import RETENTION, Table, declared
@@ -43,7 +44,7 @@ class Lake:
         self.spark = spark
         schema = re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)+", root) is not None and not Path(root).exists()
         self.schema = root if schema else None
-        remote = re.match(r"[a-z][a-z0-9+.-]*:/", root)
+        remote = is_uri(root)
         self.root = root if schema or remote else str(Path(root).expanduser().absolute())
         self.local = not schema and not remote
 

@@ -17,6 +17,7 @@ import yaml
 from ...udfs.discovery import scorers
 from ...udfs.errors import RecipeError, nearest
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, OnDocuments
+from ...udfs.uris import is_uri
 from ..selectors import selectors
 from ..selectors.budget import Budget
 from ..selectors.selector import Selector
@@ -75,7 +76,7 @@ def _text(recipe: str, read_uri: Callable[[str], str] | None) -> str:
         return str(known[recipe].read_text(encoding="utf-8"))
     if Path(recipe).is_file():
         return Path(recipe).read_text(encoding="utf-8")
-    if re.match(r"[a-z][a-z0-9+.-]*:/", recipe) and read_uri is not None:
+    if is_uri(recipe) and read_uri is not None:
         return read_uri(recipe)
     raise RecipeError(f"there is no recipe {recipe!r}: give a path, a URI or a shipped name; {nearest(recipe, known)}")
 

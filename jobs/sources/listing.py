@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
 from ...udfs.scorer import digest
+from ...udfs.uris import is_uri
 from .samples import SAMPLES
 from .source import Source
 
@@ -55,7 +56,7 @@ def files(spark: SparkSession, source: Source) -> list[File]:
     """
     found: dict[str, File] = {}
     for entry in source.files:
-        remote = re.match(r"[a-z][a-z0-9+.-]*:/", entry) and not entry.startswith("file:/")
+        remote = is_uri(entry) and not entry.startswith("file:/")
         made = _remote(spark, entry, source.format) if remote else _local(entry, source.format)
         found.update({f.path: f for f in made if f.path not in found})
     return sorted(found.values(), key=lambda f: f.path)

@@ -1,0 +1,18 @@
+"""The one rule for what is a URI: for lakes, recipes, source files and exports."""
+
+from __future__ import annotations
+
+import re
+
+
+def is_uri(place: str) -> bool:
+    """Tell whether a place is a URI (scheme, colon, slash); else it is a path or a name.
+
+    Examples
+    --------
+    >>> [is_uri(p) for p in ("s3://bucket/lake", "dbfs:/lake", "file:/tmp/lake")]
+    [True, True, True]
+    >>> [is_uri(p) for p in ("./lake", "/data/a:b", "main.selection", "c:/lake")]
+    [False, False, False, False]
+    """
+    return re.match(r"[a-z][a-z0-9+.-]+:/", place) is not None  # one letter is a drive of Windows
