@@ -10,6 +10,7 @@ from ..udfs.errors import BoundError
 from .inputs.documents import Documents, joined_columns
 from .lake.manifest import Manifest
 from .lake.tables import Lake
+from .lake.tuning import collect_small
 from .ranking.top import DRIVER_ROWS
 from .recipe import Budget
 from .recipe.recipe import mentions
@@ -20,10 +21,6 @@ from .selectors.selector import Ask, Selector
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
-
-
-AT_HAND = 50_000  # documents of a pool whose eligible rows (id and named columns) are read into the driver once
-NOT_IN_ARROW = ("interval", "void", "variant", "map", "array", "binary")  # or not worth it: read again where needed
 
 
 class Choice:
@@ -97,17 +94,6 @@ class Choice:
             )
             self.manifest.notes.append(note)
         return self.picks
-
-
-def collect_small(rows: DataFrame, most: int) -> DataFrame:
-    """Return the same rows; if they are few (at most `most` <= AT_HAND), read here, in one job.
-
-    What follows is planned over a local table: filters and projections run no job, aggregates a small one. Columns
-    that Arrow does not carry (intervals), and Spark 3.5, whose frames do not turn into Arrow tables, are read again.
-    """
-    if most > AT_HAND or not hasattr(rows, "toArrow") or any(t in rows.schema.simpleString() for t in NOT_IN_ARROW):
-        return rows
-    return rows.sparkSession.createDataFrame(rows.toArrow(), rows.schema)
 
 
 def cut(

@@ -16,8 +16,8 @@ from ..udfs.errors import InputError, RecipeError
 from .lake.commits import NO_DATA, Commit
 from .lake.manifest import Manifest, Step
 from .lake.schemas import Col, Table, rejected_lines
-from .lake.session import cores
 from .lake.tables import Lake, retry_on_conflict
+from .lake.tuning import cores
 from .recipe import Recipe, Source
 from .sources import sources_digest
 from .sources.reader import Lines, read

@@ -16,8 +16,8 @@ from .inputs.documents import Documents, hash_name
 from .inputs.opening import open_documents, open_target
 from .lake.manifest import Manifest
 from .lake.schemas import Table, controls, keys, models, rejected, runs
-from .lake.session import compiled
 from .lake.tables import Lake, retry_on_conflict
+from .lake.tuning import compiled
 from .recipe import Recipe
 from .score import label_tables, score
 from .select import declared, select

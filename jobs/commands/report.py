@@ -18,13 +18,12 @@ import numpy as np
 from ...udfs.errors import InputError
 from ...udfs.kernels.ngram_model import held_out_bits_per_byte
 from ...udfs.kernels.statistics import quantiles, spearman
-from ..choice import collect_small
 from ..inputs.documents import Documents
 from ..inputs.opening import open_documents, open_target, target_texts
 from ..lake.commits import Commit
-from ..lake.session import compiled
 from ..lake.tables import Lake
 from ..lake.text_table import text_table
+from ..lake.tuning import collect_small, compiled
 from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
 

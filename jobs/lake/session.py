@@ -11,8 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +24,6 @@ log = logging.getLogger("lakesift")
 
 #: Delta's Maven coordinate for each Spark line that is tested.
 DELTA = {"4.1": "delta-spark_4.1_2.13", "4.0": "delta-spark_2.13", "3.5": "delta-spark_2.12"}
-#: Rows from which compiling repays interpreting: as fast at 200 000, 2 to 3 times as fast at a million (bench_ranking).
-COMPILE_FROM = 200_000
 #: Whatever the place: correctness, not speed.
 ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
@@ -154,41 +150,3 @@ def session(conf: str = "local") -> SparkSession:
             f"Spark did not start ({str(error).splitlines()[0]}); the reason stands above: the first start needs Maven "
             "Central or a filled ~/.ivy2 for Delta's jars"
         ) from error
-
-
-def even_splits(spark: SparkSession) -> AbstractContextManager[None]:
-    """Plan scans inside as about 4 x cores tasks: Spark's packing of small files gave one core most of the work."""
-    splits = {"spark.sql.files.minPartitionNum": str(4 * cores(spark)), "spark.sql.files.openCostInBytes": "0"}
-    return _settings(spark, splits)
-
-
-def compiled(spark: SparkSession, rows: int) -> AbstractContextManager[None]:
-    """Compile the projections of jobs inside, if a table has `rows` enough to repay it, where local.conf does not."""
-    mode = "spark.sql.codegen.factoryMode"
-    pays = rows >= COMPILE_FROM and spark.conf.get(mode, None) == "NO_CODEGEN"
-    return _settings(spark, {mode: "FALLBACK"} if pays else {})
-
-
-@contextmanager
-def _settings(spark: SparkSession, settings: dict[str, str]) -> Iterator[None]:
-    before = {key: spark.conf.get(key, None) for key in settings}
-    for key, value in settings.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key, old in before.items():
-            spark.conf.unset(key) if old is None else spark.conf.set(key, old)
-
-
-def cores(spark: SparkSession) -> int:
-    """Return how many tasks can run at once: a hint for the number of splits, from settings alone."""
-    master = spark.conf.get("spark.master", "") or ""
-    local = re.match(r"local\[(\d+|\*)", master)
-    if local:
-        return (os.cpu_count() or 1) if local[1] == "*" else int(local[1])
-    cluster = re.match(r"local-cluster\[(\d+),(\d+)", master)
-    if cluster:
-        return int(cluster[1]) * int(cluster[2])
-    executors = int(spark.conf.get("spark.executor.instances", "4") or 4)
-    return executors * int(spark.conf.get("spark.executor.cores", "4") or 4)

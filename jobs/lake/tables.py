@@ -204,17 +204,6 @@ class Lake:
             raise
         return next((c for c in self.history(name, 20) if c.metadata.get("attempt") == attempt), None)
 
-    def few_splits(self, name: str, cores: int) -> bool:
-        """Tell whether Spark would read a table in too few tasks: it packs small files, and one row group is one task.
-
-        Not known of a view or another format: False.
-        """
-        try:
-            detail = self.spark.sql(f"DESCRIBE DETAIL {self.ref(name)}").select("numFiles", "sizeInBytes").collect()[0]
-        except Exception:  # Spark's own splits
-            return False
-        return bool(detail["numFiles"] < 2 * cores and detail["sizeInBytes"] < 64_000_000 * cores)
-
     def lock(self, who: str) -> AbstractContextManager[None]:
         """Make the lake if it is not there and hold it: one writer at a time in a folder; elsewhere Delta's own checks.
 

@@ -18,8 +18,8 @@ from ..inputs.documents import BUCKETS, Documents
 from ..lake.commits import Commit, TableState
 from ..lake.manifest import Step
 from ..lake.schemas import Table, memo
-from ..lake.session import cores, even_splits
 from ..lake.tables import Lake, retry_on_conflict
+from ..lake.tuning import cores, few_splits, spread
 from .progress import heartbeat
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Memos:
 
     @cached_property
     def _few_splits(self) -> bool:
-        return self.lake.few_splits(self.documents.recipe.documents.table, cores(self.lake.spark))
+        return few_splits(self.lake.spark, self.lake.ref(self.documents.recipe.documents.table))
 
     @cached_property
     def documents_count(self) -> int:
@@ -117,11 +117,11 @@ class Memos:
             need = need.join(within.select("id"), "id", "left_semi")
         return need.join(have, ["id", "content_hash"], "left_anti")
 
-    def source(self, item: Scored, bucket: str = "true", spread: bool = True) -> DataFrame:
+    def source(self, item: Scored, bucket: str = "true", deal_out: bool = True) -> DataFrame:
         """Return id, content_hash and the scorer's inputs for one slice: from the documents or from memos."""
         documents, inputs, frame = self.documents, item.scorer.inputs, self.documents.frame
         if not any(name in self.scored for name in inputs):
-            if spread and self._few_splits:  # such small tables are dealt out: the one place where text may move
+            if deal_out and self._few_splits:  # such small tables are dealt out: the one place where text may move
                 frame = frame.repartition(4 * cores(self.lake.spark))
             sql = [f"{documents.id} AS id", f"{documents.hashes()[item.key]} AS content_hash"]
             return frame.where(bucket.format(id=documents.id)).selectExpr(*sql, *documents.inputs(inputs))
@@ -136,7 +136,7 @@ class Memos:
         from pyspark.sql import functions as F
 
         few = F.broadcast(within.select("id"))
-        rows = self.source(item, spread=False).join(few, "id", "left_semi")
+        rows = self.source(item, deal_out=False).join(few, "id", "left_semi")
         if self.documents.repeated or any(name in self.scored for name in item.scorer.inputs):
             need = F.broadcast(self._need(item).join(few, "id", "left_semi"))
             rows = rows.join(need, ["id", "content_hash"], "left_semi").dropDuplicates(["id", "content_hash"])
@@ -197,7 +197,7 @@ class Memos:
         made = apply(rows, item.scorer).withColumn("fingerprint", F.lit(item.fingerprint))
         if self.documents.repeated:
             made = made.dropDuplicates(["id", "content_hash"])
-        with even_splits(self.lake.spark):
+        with spread(self.lake.spark):
             note = {"recipe": self.documents.recipe.name, "fingerprint": item.fingerprint}
             return self.lake.append(item.table, made, note)
 

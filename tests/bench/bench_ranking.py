@@ -16,7 +16,8 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from lakesift.jobs.lake.session import compiled, session
+from lakesift.jobs.lake.session import session
+from lakesift.jobs.lake.tuning import compiled
 from lakesift.jobs.ranking.sort_keys import hashed
 from lakesift.jobs.selectors.length_matched import LengthMatched
 from lakesift.jobs.selectors.random_draw import Random

@@ -23,8 +23,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakesift.jobs.lake.session import compiled, session
+from lakesift.jobs.lake.session import session
 from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.lake.tuning import compiled
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
 from lakesift.jobs.selectors.kmeans_quota import KMQ

@@ -53,15 +53,6 @@ def refused(call: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-def test_projections_are_compiled_for_many_rows_only(spark: SparkSession) -> None:
-    mode = "spark.sql.codegen.factoryMode"
-    assert spark.conf.get(mode) == session.read_conf("local")[mode] == "NO_CODEGEN"
-    for rows, inside in ((session.COMPILE_FROM - 1, "NO_CODEGEN"), (session.COMPILE_FROM, "FALLBACK")):
-        with session.compiled(spark, rows):
-            assert spark.conf.get(mode) == inside
-        assert spark.conf.get(mode) == "NO_CODEGEN"
-
-
 # -- Java and packages -------------------------------------------------------------------------------------------------
 
 
