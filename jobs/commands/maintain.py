@@ -144,7 +144,7 @@ def _drop(lake: Lake, name: str, named: set[str]) -> int:
     if dead:
         # Literals of the partition column: other partitions never conflict.
         literals = ", ".join(f"'{k}'" for k in sorted(dead))
-        _statement(lake, name, f"DELETE FROM {lake.ref(name)} WHERE fingerprint IN ({literals})")
+        lake.delete(name, f"fingerprint IN ({literals})", {"fingerprints": sorted(dead)})
     return sum(dead.values())
 
 
