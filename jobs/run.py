@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..udfs.errors import InputError
 from ..udfs.scorer import Estimator
 from .hashes import write_keys
-from .ingest import ingest, sources_digest
+from .ingest import ingest
 from .inputs.documents import Documents, hash_name
 from .inputs.opening import open_documents, open_target
 from .lake.manifest import Manifest
@@ -21,6 +21,7 @@ from .lake.tuning import compiled
 from .recipe import Recipe
 from .score import label_tables, score
 from .select import declared, select
+from .sources import sources_digest
 
 if TYPE_CHECKING:
     from pyspark.sql import Row
