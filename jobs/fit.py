@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ..udfs.scorer import Estimator, FittedScore, Fold, OnDocuments, Scorer, digest, fingerprint, parameters
 from ..udfs.spark import fold
 from .inputs.documents import ROW_HASH, hash_name
-from .inputs.hashing import quoted, rows_digest
+from .inputs.hashing import quoted
 from .inputs.opening import target_texts
 from .inputs.run import Run, one_row_per_id
+from .lake.digests import rows_digest
 from .lake.manifest import Step
 from .lake.tables import retry_on_conflict
 from .ranking.vectors import fits_on_driver, fold_on_driver

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..udfs.errors import InputError
 from .inputs.documents import Documents, hash_name
-from .inputs.hashing import rows_digest, sums_sql
 from .inputs.run import Hashes, Summary
+from .lake.digests import digest_sql, rows_digest
 from .lake.manifest import Manifest
 from .lake.schemas import Table, hashes, rejected
 from .lake.tables import Lake, retry_on_conflict
@@ -101,19 +101,19 @@ def _write_hashes(lake: Lake, table: Table, documents: Documents) -> tuple[int, 
 def summarise(lake: Lake, table: str, version: int, documents: Documents) -> Summary:
     """Count the documents and digest their hashes, in one pass over the hashes."""
     names = list(documents.hashes)
-    sums = {"row_hash": sums_sql("row_hash"), **{n: sums_sql("id", n) for n in names}}
+    totals = {"row_hash": digest_sql("row_hash"), **{n: digest_sql("id", n) for n in names}}
     row = (
         lake.read(table, version)
         .selectExpr(
             "count(*) AS documents",
             "coalesce(sum(rows), 0) AS counted",
             "count_if(differs) AS conflicts",
-            *(f"{sql} AS `sums_{name}`" for name, sql in sums.items()),
+            *(f"{sql} AS `digest_{name}`" for name, sql in totals.items()),
         )
         .collect()[0]
     )
     rows, documents_count = documents.frame.count(), row["documents"]
-    digests = {name: f"{documents_count}:{row['sums_' + name]}" for name in sums}
+    digests = {name: row[f"digest_{name}"] for name in totals}
     return Summary(
         rows=rows,
         documents=documents_count,

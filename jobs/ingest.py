@@ -1,34 +1,57 @@
-"""Files to Delta, nothing lost: every line becomes a row of <table> or a line of <table>_rejected with its reason.
+"""Step 1, ingest: every line of the source files becomes a row of <table>, or of <table>_rejected with the reason.
 
-The files are the truth: a table is unchanged while its newest data-changing commit carries the identity of its
-source, so DELETE, UPDATE or RESTORE on it heal on the next run. `_rejected` is written after the table and carries the
-same identity, so a run that stopped between the two is finished by the next. Rows in = rows written + rejected.
-Left out: duplicate ids (the key pass finds them) and null text (a row like any other).
+The files are the truth: a table is unchanged while its newest data-changing commit carries the digest of its source, so
+DELETE, UPDATE or RESTORE on it heal on the next run. `_rejected` is written after the table and carries the same
+digest, so a run that stopped between the two is finished by the next. Lines in = rows written + rejected.
+Left out: duplicate ids (hashing finds them) and null text (a row like any other).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from ..udfs.errors import InputError, RecipeError
-from .lake.commits import NO_DATA, Commit
-from .lake.manifest import Manifest, Step
+from .lake.commits import Commit
+from .lake.manifest import Manifest
 from .lake.schemas import Col, Table, rejected_lines
 from .lake.tables import Lake, retry_on_conflict
 from .lake.tuning import cores
 from .recipe import Recipe, Source
 from .sources import sources_digest
-from .sources.reader import Lines, read
+from .sources.column_types import table_type
+from .sources.reader import SourceRows, read
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["ingest", "ingest_table", "sources_digest"]
-
 #: A smaller table is one file; a larger one at least 2 x cores files, each of at most `FILE_BYTES` of source.
 SMALL_ROWS, SMALL_BYTES, FILE_BYTES = 2_000, 16 << 20, 256 << 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """One table to be ingested: `digest` is that of its source, `read` parses it when it is first called."""
+
+    lake: Lake
+    table: str
+    id_sql: str | None
+    digest: str
+    read: Callable[[], SourceRows]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The outcome for one table: `lines` were found, of which `rows` stand in it at `version`."""
+
+    version: int
+    written: bool
+    lines: int
+    rows: int
+    notes: tuple[str, ...]
 
 
 def ingest(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
@@ -39,7 +62,7 @@ def ingest(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
     RecipeError
         If one table is to come from two sources.
     InputError
-        If a source is missing, empty, or holds no row at all.
+        If a source is missing, empty, or holds no row at all, or LakeSift did not make the table.
     """
     wanted: dict[str, tuple[Source, str | None]] = {}
     uses = [(recipe.documents.table, recipe.documents.source, recipe.documents.id or None)]
@@ -64,104 +87,87 @@ def ingest_table(lake: Lake, table: str, source: Source, id_sql: str | None, man
     Raises
     ------
     InputError
-        If the source is missing, empty or broken, holds no row at all, or no column that `id_sql` names.
+        If the source is missing, empty or broken, holds no row at all, or no column that `id_sql` names, or if
+        LakeSift did not make the table.
     """
     with manifest.step("ingest", table) as step:
-        identity = sources_digest(lake.spark, source, id_sql)
-        found: list[Lines] = []
-
-        def lines() -> Lines:
-            if not found:
-                found.append(read(lake.spark, source, manifest.notes))
-            return found[0]
-
-        retry_on_conflict(f"ingest of {table}", lambda: _decide(lake, table, identity, lines, id_sql, step))
-
-
-def _decide(lake: Lake, table: str, identity: str, lines: Callable[[], Lines], id_sql: str | None, step: Step) -> None:
-    base, commit = _present(lake, table)
-    if commit is None or commit.metadata.get("source") != identity:
-        commit = _write(lake, table, identity, lines(), id_sql, base)
-        step.wrote(commit.version)
-        step.computed = _rows(lake, table, commit)
-    else:
-        step.unchanged(base)
-    step.rows = int(commit.metadata["lines"])
-    step.rejected = step.rows - _rows(lake, table, commit)
-    _write_rejected(lake, table, identity, lines, id_sql, step.rejected)
-    if step.rejected == step.rows:
-        raise InputError(
-            f"none of the {step.rows:,} lines that table {table} comes from is a row; {table}_rejected holds each with "
-            "the reason: correct the files, or documents: id"
-        )
+        for name in (table, rejected_lines(table).name):
+            lake.refuse_foreign(name)
+        digest = sources_digest(lake.spark, source, id_sql)
+        task = Task(lake, table, id_sql, digest, cache(partial(read, lake.spark, source)))
+        done = retry_on_conflict(f"ingest of {table}", lambda: _ingest(task))
+        if done.written:
+            step.wrote(done.version)
+            step.computed = done.rows
+        else:
+            step.unchanged(done.version)
+        step.rows, step.rejected = done.lines, done.lines - done.rows
+        manifest.notes += [n for n in done.notes if n not in manifest.notes]
+        if done.rows == 0:
+            raise InputError(
+                f"none of the {done.lines:,} lines that table {table} comes from is a row; {table}_rejected holds each "
+                "with the reason: correct the files, or documents: id"
+            )
 
 
-def _write_rejected(
-    lake: Lake, table: str, identity: str, lines: Callable[[], Lines], id_sql: str | None, count: int
-) -> None:
-    side = rejected_lines(table)
-    base, commit = _present(lake, side.name)
-    if (commit is None and count == 0) or (commit is not None and commit.metadata.get("source") == identity):
-        return
-    lake.create(side)
-    bad = _split(lines(), id_sql, table)[1].coalesce(1)
-    lake.overwrite(side, bad, {"source": identity}, lake.version(side.name) or 0 if base is None else base)
+def _ingest(task: Task) -> Ingested:
+    """Write the table and its rejected lines where their newest commits carry another digest."""
+    lake, state = task.lake, task.lake.state(task.table)
+    last, version = state.last_write, state.version
+    written = last is None or version is None or last.metadata.get("source") != task.digest
+    if last is None or version is None or written:
+        last = _write(task, version)
+        version = last.version
+    rows = lake.read(task.table, last.version).count() if last.rows is None else last.rows
+    lines = int(last.metadata["lines"])
+    rejected_written = _write_rejected(task, lines - rows)
+    return Ingested(version, written, lines, rows, task.read().notes if written or rejected_written else ())
 
 
-def _write(lake: Lake, table: str, identity: str, lines: Lines, id_sql: str | None, base: int | None) -> Commit:
-    good, _ = _split(lines, id_sql, table)
-    declared = tuple(Col(f.name, _type(f.dataType), "source column") for f in good.schema)
-    made = Table(table, "rows of the source files", declared)
+def _write(task: Task, base: int | None) -> Commit:
+    lake, lines = task.lake, task.read()
+    rows, _ = _split(task)
+    columns = tuple(Col(f.name, table_type(f.dataType, f"column {f.name!r}"), "source column") for f in rows.schema)
+    table = Table(task.table, "rows of the source files", columns)
     if base is None:
-        lake.create(made)
-        base = lake.version(table) or 0
-    many = max(2 * cores(lake.spark), math.ceil(lines.size / FILE_BYTES))
-    spread = good.coalesce(1) if lines.count < SMALL_ROWS and lines.size < SMALL_BYTES else good.repartition(many)
-    return lake.overwrite(made, spread, {"source": identity, "lines": lines.count}, base)
+        lake.create(table)
+        base = lake.version(task.table) or 0
+    small = lines.count < SMALL_ROWS and lines.size < SMALL_BYTES
+    files = max(2 * cores(lake.spark), math.ceil(lines.size / FILE_BYTES))
+    frame = rows.coalesce(1) if small else rows.repartition(files)
+    return lake.overwrite(table, frame, {"source": task.digest, "lines": lines.count}, base)
 
 
-def _present(lake: Lake, table: str) -> tuple[int | None, Commit | None]:
-    """Return the present version and the newest commit that changed data: mostly the same, then one query."""
-    latest = lake.history(table, 1)
-    if not latest:
-        return None, None
-    return latest[0].version, lake.last_write(table) if latest[0].operation in NO_DATA else latest[0]
+def _write_rejected(task: Task, count: int) -> bool:
+    """Write the lines that are no rows, unless they are written or there never were any; tells whether it wrote."""
+    lake, table = task.lake, rejected_lines(task.table)
+    state = lake.state(table.name)
+    last = state.last_write
+    if (last is None and count == 0) or (last is not None and last.metadata.get("source") == task.digest):
+        return False
+    lake.create(table)
+    rejected = _split(task)[1].coalesce(1)
+    lake.overwrite(table, rejected, {"source": task.digest}, state.version or lake.version(table.name) or 0)
+    return True
 
 
-def _rows(lake: Lake, table: str, commit: Commit) -> int:
-    return lake.read(table, commit.version).count() if commit.rows is None else commit.rows
-
-
-def _split(lines: Lines, id_sql: str | None, table: str) -> tuple[DataFrame, DataFrame]:
-    """Return the rows, and what is rejected (reason, raw, file)."""
+def _split(task: Task) -> tuple[DataFrame, DataFrame]:
+    """Return the rows, and the rejected lines (reason, raw, file)."""
     from pyspark.sql import functions as F
 
-    kept = "lakesift_line"
-    rows = lines.parsed.where("reason IS NULL").select("row.*", F.struct("row", "file").alias(kept))
-    bad = lines.parsed.where("reason IS NOT NULL").select("reason", "raw", "file")
+    lines, id_sql, line = task.read(), task.id_sql, "lakesift_line"
+    rows = lines.parsed.where("reason IS NULL").select("row.*", F.struct("row", "file").alias(line))
+    rejected = lines.parsed.where("reason IS NOT NULL").select("reason", "raw", "file")
     if not id_sql:
-        return rows.drop(kept), bad
+        return rows.drop(line), rejected
     try:
-        missing = rows.where(F.expr(id_sql).isNull())
-        good = rows.where(F.expr(id_sql).isNotNull()).drop(kept)
+        without_id = rows.where(F.expr(id_sql).isNull())
+        with_id = rows.where(F.expr(id_sql).isNotNull()).drop(line)
     except Exception as error:
-        names = ", ".join(n for n in rows.columns if n != kept)
+        names = ", ".join(n for n in rows.columns if n != line)
         raise InputError(
-            f"the id {id_sql!r} of table {table} is no expression over the columns of {lines.what} ({names}); "
+            f"the id {id_sql!r} of table {task.table} is no expression over the columns of {lines.what} ({names}); "
             "correct documents: id"
         ) from error
-    line = F.to_json(f"{kept}.row", {"ignoreNullFields": "false"})
-    return good, bad.union(missing.select(F.lit("id is null"), line, f"{kept}.file"))
-
-
-def _type(data_type: Any) -> str:
-    """Return the DDL of a type with quoted field names (simpleString quotes none)."""
-    from pyspark.sql import types as T
-
-    if isinstance(data_type, T.ArrayType):
-        return f"array<{_type(data_type.elementType)}>"
-    if isinstance(data_type, T.MapType):
-        return f"map<{_type(data_type.keyType)},{_type(data_type.valueType)}>"
-    if isinstance(data_type, T.StructType):
-        return f"struct<{','.join(f'`{f.name}`:{_type(f.dataType)}' for f in data_type)}>"
-    return str(data_type.simpleString())
+    as_json = F.to_json(f"{line}.row", {"ignoreNullFields": "false"})
+    return with_id, rejected.union(without_id.select(F.lit("id is null"), as_json, f"{line}.file"))

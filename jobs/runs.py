@@ -55,7 +55,7 @@ def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> d
     with ThreadPoolExecutor(4) as pool:
         names = sorted(tables)
         found: dict[str, Any] = dict(zip(names, pool.map(version, names), strict=True))
-    found[MEMOS] = lake.newest_naming(MEMOS, fingerprints.values())
+    found[MEMOS] = lake.data_versions(MEMOS, fingerprints.values())
     sources = {recipe.documents.table: recipe.documents.source} | {t.table: t.source for t in recipe.targets.values()}
     for name, source in sources.items():
         if source:

@@ -143,7 +143,7 @@ def _publish(
     metadata = origin(run.lake, run.recipe, run.hashes.summary.digest, run.manifest.fingerprints)
     if scores_stand(run.lake, run.recipe, metadata):
         return int(present.version or 0), False
-    memos = run.lake.newest_naming(MEMOS, metadata["fingerprints"].values())
+    memos = run.lake.data_versions(MEMOS, metadata["fingerprints"].values())
     frame = wide(run, scores)
     for score in (fitted[n] for n in order(run.recipe) if fitted[n].where and fitted[n] in scores):
         # `memos` may hold a value of a row outside: another recipe may have asked for it.

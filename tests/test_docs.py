@@ -23,7 +23,8 @@ import yaml
 from deltalake import write_deltalake
 
 from lakesift.jobs.cli import COMMANDS, parser
-from lakesift.jobs.lake.session import DELTA, read_conf
+from lakesift.jobs.lake.delta_jars import DELTA
+from lakesift.jobs.lake.session import read_conf
 from lakesift.jobs.recipe import parse, shipped
 from lakesift.jobs.recipe.parse import KEYS
 from lakesift.jobs.selectors import selectors

@@ -142,7 +142,7 @@ def _drop(lake: Lake, name: str, needed: set[str]) -> int:
     if unneeded:
         # Literals of the partition column: other partitions never conflict.
         literals = ", ".join(f"'{k}'" for k in sorted(unneeded))
-        _statement(lake, name, f"DELETE FROM {lake.ref(name)} WHERE fingerprint IN ({literals})")
+        lake.delete(name, f"fingerprint IN ({literals})", {"fingerprints": sorted(unneeded)})
     return sum(unneeded.values())
 
 

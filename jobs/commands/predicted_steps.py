@@ -9,6 +9,7 @@ from ...udfs.scorer import Estimator, OnDocuments, fingerprint
 from ..hashes import hashes_stand
 from ..inputs.documents import Documents
 from ..lake.schemas import MEMOS
+from ..lake.state import EMPTY
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe, Source, order
@@ -102,7 +103,8 @@ def _score(lake: Lake, recipe: Recipe, name: str, known: dict[str, str], hashed:
     if name not in known:
         inputs = ", ".join(score.fits_on if isinstance(score, Estimator) else score.inputs)
         return f"{UNKNOWN}: fitted on {inputs} first"
-    if lake.newest_naming(MEMOS, [known[name]])[known[name]] == "none":
+    computed = lake.data_versions(MEMOS, [known[name]])[known[name]]
+    if computed is None or computed.startswith(EMPTY):
         return "computed for all documents"
     if not hashed:
         return f"computed for new and changed documents, how many is {UNKNOWN}"

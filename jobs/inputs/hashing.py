@@ -82,16 +82,3 @@ def _entries(data_type: Any) -> Any:
     from pyspark.sql import types as T
 
     return T.StructType([T.StructField("key", data_type.keyType), T.StructField("value", data_type.valueType)])
-
-
-def sums_sql(*columns: str) -> str:
-    """Return an aggregate over rows: two independent sums of their hashes, so that equal rows do not cancel out."""
-    listed = ", ".join(columns)
-    sums = (f"coalesce(sum(CAST(xxhash64({listed}{salt}) AS DECIMAL(20, 0))), 0)" for salt in ("", ", 'again'"))
-    return f"concat_ws(':', {', '.join(sums)})"
-
-
-def rows_digest(frame: DataFrame, hash_of_row: str) -> str:
-    """Return the digest of the rows of an input without versions, in one scan: their number and the sums."""
-    row = frame.selectExpr("count(*) AS n", f"{sums_sql(hash_of_row)} AS sums").collect()[0]
-    return f"not pinned:{row['n']}:{row['sums']}"

@@ -1,20 +1,20 @@
-"""Commits: which changed data, what LakeSift noted in them, what a conflict is.
-
-They are told by DESCRIBE HISTORY, or, of a table in a local folder, read from its log: the same facts without a Spark
-query (some .25 s each, and a run asks 40 times).
-"""
+"""Commits of a table: which changed data, what LakeSift left in them, and what happens when two writers conflict."""
 
 from __future__ import annotations
 
-import json
+import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from ...udfs.errors import InputError
+from ...udfs.errors import ConflictError
+from .schemas import WRITER
+
+T = TypeVar("T")
+log = logging.getLogger("lakesift")
 
 #: Commits of these operations change no row.
 NO_DATA = frozenset(
@@ -35,22 +35,52 @@ class Conflict(Exception):
 
 @dataclass(frozen=True)
 class Commit:
-    """One line of a table's history; `metadata` is the JSON that LakeSift left in it, or {}."""
+    """One line of a table's history.
+
+    `metadata` is the JSON that LakeSift left in it, or {}; `properties` are the table properties that it set.
+    """
 
     version: int
     operation: str
     metadata: dict[str, Any]
     rows: int | None
     timestamp: int = 0  # milliseconds since 1970, UTC
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def changes_data(self) -> bool:
+        """Whether the commit may have changed a row."""
+        return self.operation not in NO_DATA
+
+    @property
+    def ours(self) -> bool:
+        """Whether the commit shows by itself that LakeSift made the table."""
+        return "attempt" in self.metadata or WRITER in self.properties
+
+    @property
+    def data_version(self) -> str:
+        """What identifies the commit: LakeSift's attempt id, in other commits version and time.
+
+        A table that was dropped and made anew counts its versions from 0 again.
+        """
+        return str(self.metadata.get("attempt") or f"{self.version}@{self.timestamp}")
 
     def says(self, wanted: Mapping[str, Any]) -> bool:
         """Tell whether the commit's metadata holds all of this."""
         return all(self.metadata.get(key) == value for key, value in wanted.items())
 
+    def concerns(self, fingerprint: str) -> bool:
+        """Tell whether the commit may have changed rows of a fingerprint.
+
+        It stands in the list "fingerprints" of the metadata, or there is no list: somebody else's DELETE or RESTORE.
+        """
+        named = self.metadata.get("fingerprints")
+        return self.changes_data and (not isinstance(named, list) or fingerprint in named)
+
 
 @dataclass(frozen=True)
 class TableState:
-    """A table at this moment: `data_version` changes exactly when its data may have changed."""
+    """A table at this moment: `data_version` changes whenever a row may have changed."""
 
     ref: str
     version: int | None
@@ -58,44 +88,25 @@ class TableState:
     last_write: Commit | None
 
 
+def retry_on_conflict(what: str, attempt: Callable[[], T], tries: int = 5) -> T:
+    """Call `attempt()`, which reads, decides and writes, again after each Conflict; a bounded number of times.
+
+    It returns what it did and changes nothing else, because it may be called several times.
+
+    Raises
+    ------
+    ConflictError
+        If every try met a conflict.
+    """
+    for number in range(tries):
+        try:
+            return attempt()
+        except Conflict:
+            log.info("%s: another run committed first; deciding again", what)
+            time.sleep(0.3 * (number + 1) + (hash(uuid.uuid4()) % 100) / 300)
+    raise ConflictError(f"{what}: other runs committed first {tries} times; run again when they are done")
+
+
 def is_conflict(error: BaseException) -> bool:
     """Tell whether an exception of Spark or py4j says that another writer got there first."""
     return bool(_CONFLICT.search(f"{type(error).__name__} {error}"))
-
-
-def newest_of(commits: list[Commit]) -> Commit | None:
-    """Return the newest of these commits that changed data."""
-    return next((c for c in commits if c.operation not in NO_DATA), None)
-
-
-#: What DESCRIBE HISTORY is asked for.
-COLUMNS = ("version", "operation", "userMetadata", "operationMetrics", "unix_millis(timestamp) AS timestamp")
-
-
-def commit_of(row: Mapping[str, Any]) -> Commit:
-    """Return a row of `COLUMNS` as a Commit."""
-    try:
-        note = json.loads(row["userMetadata"] or "{}")
-    except ValueError:
-        note = {}
-    rows = (row["operationMetrics"] or {}).get("numOutputRows")
-    note = note if isinstance(note, dict) else {}
-    return Commit(row["version"], row["operation"], note, int(rows) if rows else None, row["timestamp"])
-
-
-def read_log(table: Path, limit: int | None = None) -> list[Commit]:
-    """Return the commits of a table in a local folder, newest first; [] if there is no such table."""
-    files = sorted((f for f in (table / "_delta_log").glob("*.json") if f.stem.isdigit()), reverse=True)
-    return [_commit_in(f) for f in islice(files, limit)]
-
-
-def _commit_in(file: Path) -> Commit:
-    with file.open(encoding="utf-8") as lines:
-        line = next((k for k in lines if k.startswith('{"commitInfo"')), '{"commitInfo": {}}')
-    try:
-        info = json.loads(line)["commitInfo"]
-    except ValueError as error:
-        raise InputError(f"{file} is damaged ({error}); drop the table or bring the file back") from error
-    told = {key: info.get(key) for key in ("userMetadata", "operationMetrics", "timestamp")}
-    told["timestamp"] = told["timestamp"] or int(file.stat().st_mtime * 1000)
-    return commit_of({"version": int(file.stem), "operation": info.get("operation", ""), **told})

@@ -18,8 +18,8 @@ from ...udfs.errors import PlatformError
 log = logging.getLogger("lakesift")
 
 
-def made(folder: Path) -> Path:
-    """Return the folder of a lake, made if it is not there; only writers do.
+def ensure_folder(folder: Path) -> Path:
+    """Make the folder of a lake if it does not exist, and return it; only writers do.
 
     Raises
     ------

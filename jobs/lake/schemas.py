@@ -20,7 +20,11 @@ PORTABLE = {
     "delta.columnMapping.mode": "none",
     "delta.checkpointPolicy": "classic",
 }
-
+#: Marks every table that LakeSift made, at its creation; overwrites, RESTORE, DELETE and OPTIMIZE leave it there.
+WRITER = "lakesift.writer"
+#: Days for which every table keeps its log. Reruns read in it which commit changed the data last; Delta's default of 30
+#: days would forget that commit on a table that is only maintained. Data files have a retention of their own.
+LOG_DAYS = 3650
 
 #: Types that need a reader above version 1, or that Delta cannot hold at all.
 RESERVED_TYPES = ("timestamp_ntz", "variant", "interval", "void", "geometry", "geography")
@@ -54,7 +58,7 @@ class Table:
             for c in self.columns
         ]
         checks = {f"delta.constraints.{name}": rule for name, rule in self.checks}
-        properties = {**PORTABLE, **dict(self.properties), **checks}
+        properties = {**PORTABLE, WRITER: "lakesift", **dict(keeping_log()), **dict(self.properties), **checks}
         body = ",\n".join(f"  {_quote(k)} = {_quote(v)}" for k, v in properties.items())
         parts = f"\nPARTITIONED BY ({', '.join(self.partition)})" if self.partition else ""
         return (
@@ -67,13 +71,18 @@ def _quote(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-#: The properties that keep files *and* log, so that an old version stays readable.
+#: The properties that keep data files and log, so that an old version stays readable.
 RETENTION = ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration")
 
 
 def keeping(days: int) -> tuple[tuple[str, str], ...]:
     """Return the properties that keep old versions readable for so many days."""
-    return tuple((name, f"interval {days} days") for name in RETENTION)
+    return ((RETENTION[0], f"interval {days} days"), *keeping_log(days))
+
+
+def keeping_log(days: int = 0) -> tuple[tuple[str, str], ...]:
+    """Return the property that keeps the log for `LOG_DAYS`, or for so many days if these are more."""
+    return ((RETENTION[1], f"interval {max(days, LOG_DAYS)} days"),)
 
 
 #: An append that has read what it adds to conflicts with one that got there first (managed runtimes default to less).

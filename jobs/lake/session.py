@@ -1,4 +1,4 @@
-"""The only builder of a SparkSession: given one, it sets what can be set; else it starts Spark on this machine.
+"""The only builder of a SparkSession: it adopts the one that exists, else it starts Spark on this machine.
 
 Where Spark runs is conf/spark/*.conf, in the format of spark-defaults.conf; what it runs is the recipe.
 """
@@ -11,19 +11,18 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import PlatformError
+from .delta_jars import delta_jars
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 log = logging.getLogger("lakesift")
 
-#: Delta's Maven coordinate for each Spark line that is tested.
-DELTA = {"4.1": "delta-spark_4.1_2.13", "4.0": "delta-spark_2.13", "3.5": "delta-spark_2.12"}
 #: Whatever the place: correctness, not speed.
 ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
@@ -72,44 +71,10 @@ def java_version() -> int:
     return int(match[1])
 
 
-def delta_jars() -> dict[str, str]:
-    """Return the settings that bring Delta's two jars: from the Ivy cache if they lie there, else by one download."""
-    spark = ".".join(metadata.version("pyspark").split(".")[:2])
-    try:
-        delta = metadata.version("delta-spark")
-    except metadata.PackageNotFoundError:
-        raise PlatformError("the package delta-spark is missing: pip install 'lakesift[local]'") from None
-    artifact = DELTA.get(spark)
-    if artifact is None:
-        raise PlatformError(
-            f"pyspark {spark} is not supported; allowed: {', '.join(DELTA)}: pip install 'lakesift[local]'"
-        )
-    files = [f"io.delta_{artifact}-{delta}.jar", f"io.delta_delta-storage-{delta}.jar"]
-    if spark == "3.5":
-        files.append("org.antlr_antlr4-runtime-4.9.3.jar")
-    for cache in (".ivy2.5.2", ".ivy2"):
-        jars = [Path.home() / cache / "jars" / f for f in files]
-        if all(j.is_file() for j in jars):
-            return {"spark.jars": ",".join(map(str, jars))}
-    log.info("first start: fetching Delta's jars (26 MB) once")
-    kernel = ("delta-kernel-api", "delta-kernel-defaults", "delta-kernel-unitycatalog")
-    return {
-        "spark.jars.packages": f"io.delta:{artifact}:{delta}",
-        "spark.jars.excludes": ",".join(f"io.delta:{k}" for k in kernel),
-    }
-
-
-def _adopt(spark: SparkSession) -> SparkSession:
-    for key, value in ALWAYS.items():
-        try:
-            spark.conf.set(key, value)
-        except Exception as error:  # a managed runtime may refuse some: it has its own value
-            log.debug("%s stays as it is: %s", key, error)
-    return spark
-
-
 def session(conf: str = "local") -> SparkSession:
-    """Return the session that is there (notebook, Databricks, spark-submit), or a new one from a conf file.
+    """Return the session that exists (notebook, Databricks, spark-submit, Connect), or start one from a conf file.
+
+    Of a session that exists only what `ALWAYS` says is set, where the platform allows it; it is never stopped.
 
     Parameters
     ----------
@@ -130,23 +95,41 @@ def session(conf: str = "local") -> SparkSession:
     active = SparkSession.getActiveSession()
     if active is not None:
         return _adopt(active)
-    builder = SparkSession.builder.appName("lakesift")
-    if {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT", "SPARK_REMOTE"} & set(os.environ):
-        return _adopt(builder.getOrCreate())
+    # A thread of a notebook has no active session of its own; a builder without options returns the one that exists.
+    elsewhere = {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT", "SPARK_REMOTE"} & set(os.environ)
+    if elsewhere or getattr(SparkSession, "_instantiatedSession", None) is not None:
+        return _adopt(SparkSession.builder.getOrCreate())
+    return _start(conf)
+
+
+def _adopt(spark: SparkSession) -> SparkSession:
+    for key, value in ALWAYS.items():
+        try:
+            spark.conf.set(key, value)
+        except Exception as error:  # a managed runtime may refuse some: it has its own value
+            log.debug("%s stays as it is: %s", key, error)
+    return spark
+
+
+def _start(conf: str) -> SparkSession:
+    from pyspark.sql import SparkSession
+
     java_version()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    settings = {**delta_jars(), **STATIC, **ALWAYS, **read_conf(conf)}
+    place = read_conf(conf)
+    settings = {"spark.app.name": "lakesift", **delta_jars(place), **STATIC, **ALWAYS, **place}
     # log4j speaks before spark.log.level is read; this silences the start.
     quiet = resources.files("lakesift.conf") / "spark" / "log4j2.properties"
     options = f"-Dlog4j2.configurationFile={quiet}"
     settings["spark.driver.extraJavaOptions"] = f"{options} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
+    builder = SparkSession.builder
     for key, value in settings.items():
         builder = builder.config(key, value)
     try:
         return builder.getOrCreate()
     except Exception as error:
         raise PlatformError(
-            f"Spark did not start ({str(error).splitlines()[0]}); the reason stands above: the first start needs Maven "
-            "Central or a filled ~/.ivy2 for Delta's jars"
+            f"Spark did not start ({str(error).splitlines()[0]}); the lines above say why: often the memory or the "
+            f"master in the configuration {conf!r}"
         ) from error

@@ -8,30 +8,30 @@ by a fresh attempt id; absent means that somebody else committed first.
 from __future__ import annotations
 
 import json
-import logging
 import re
-import shutil
-import time
+import threading
 import uuid
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...udfs.errors import ConflictError, InputError
 from ...udfs.uris import is_uri
-from .commits import COLUMNS, NO_DATA, Commit, Conflict, TableState, commit_of, is_conflict, newest_of, read_log
-from .lock import hold, made
-from .schemas import RETENTION, Table, cast_to
-from .spark_errors import NOT_DELTA, lookup_error
+from .commits import Commit, Conflict, TableState, is_conflict, retry_on_conflict
+from .creation import create, newest_of_ours
+from .history import history
+from .lock import ensure_folder, hold
+from .schemas import Table, cast_to
+from .state import data_versions, state
+from .tuning import settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-log = logging.getLogger("lakesift")
+__all__ = ["Lake", "retry_on_conflict"]
 
-#: Commits that are read first where one of the newest mostly answers.
-RECENT_COMMITS = 32
+#: The metadata of a statement is a setting of the session: one statement at a time.
+_DELETING = threading.Lock()
 
 
 class Lake:
@@ -68,26 +68,7 @@ class Lake:
 
     def history(self, name: str, limit: int | None = None) -> list[Commit]:
         """Return commits, newest first; [] if there is no such table; InputError for an input without versions."""
-        if self.local and "." not in name:
-            return read_log(Path(self.root) / name, limit)
-        query = f"DESCRIBE HISTORY {self.ref(name)}" + (f" LIMIT {limit}" if limit else "")
-        try:
-            found = self.spark.sql(query).selectExpr(*COLUMNS).collect()
-        except Exception as error:
-            if not NOT_DELTA.search(str(error)):
-                raise lookup_error(name, error) from error
-            if "." in name and self._readable(name):
-                raise InputError(f"{name} has no versions") from error
-            return []
-        return [commit_of(r.asDict()) for r in found]
-
-    def _readable(self, name: str) -> bool:
-        try:
-            return bool(self.read(name).columns)
-        except Exception as error:
-            if NOT_DELTA.search(str(error)):  # no such table, view or file
-                return False
-            raise lookup_error(name, error) from error
+        return history(self, name, limit)
 
     def last_write(self, name: str) -> Commit | None:
         """Return the newest commit that changed data, or None."""
@@ -99,39 +80,12 @@ class Lake:
         return commits[0].version if commits else None
 
     def state(self, name: str) -> TableState:
-        """Return version and stamp of a table, outside ones too.
+        """Return version and data version of a table, outside ones too."""
+        return state(self, name)
 
-        The stamp names the newest commit that changed data: by the attempt id that LakeSift leaves in its own
-        commits, by version and time in others (a table that was dropped and made anew counts versions from 0).
-        """
-        commits = self.history(name, 8)
-        if not commits:
-            return TableState(self.ref(name), None, None, None)
-        newest = newest_of(commits) or (newest_of(self.history(name)) if len(commits) == 8 else None)
-        stamp = newest.metadata.get("attempt") or f"{newest.version}@{newest.timestamp}" if newest else "empty"
-        return TableState(self.ref(name), commits[0].version, stamp, newest)
-
-    def newest_naming(self, name: str, fingerprints: Iterable[str]) -> dict[str, str | None]:
-        """Return by fingerprint the newest commit of a table that may have changed its rows.
-
-        A commit of a run names its fingerprints in its metadata; a commit of anybody else counts for all. "none" where
-        the whole log has no such commit; None where the log is cut off before one.
-        """
-        wanted, whole = set(fingerprints), False
-        found: dict[str, str | None] = {}
-        for limit in (RECENT_COMMITS, None):
-            commits = self.history(name, limit)
-            whole = not commits or commits[-1].version == 0
-            for commit in commits:
-                if commit.operation not in NO_DATA:
-                    named = wanted & set(commit.metadata.get("fingerprints", wanted))
-                    identity = commit.metadata.get("attempt") or f"{commit.version}@{commit.timestamp}"
-                    found |= dict.fromkeys(named - set(found), identity)
-                if len(found) == len(wanted):
-                    return found
-            if whole:
-                break
-        return {f: found.get(f, "none" if whole else None) for f in wanted}
+    def data_versions(self, name: str, fingerprints: Iterable[str]) -> dict[str, str | None]:
+        """Return what changes whenever rows of a fingerprint may have changed, by fingerprint."""
+        return data_versions(self, name, fingerprints)
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """Return the table at a version (the present one if None)."""
@@ -153,39 +107,22 @@ class Lake:
     # -- writing -----------------------------------------------------------------------------------------------
 
     def create(self, table: Table) -> None:
-        """Create a table, or bring how long it keeps old versions up to date; a race with another creator is fine."""
-        log_folder = Path(self.root) / table.name / "_delta_log"
-        for attempt in range(5):
-            if self.local and any(log_folder.glob("*.json")):
-                return self._retain(table)
-            if self.local and attempt == 4:  # no racing creator takes a second: a log without a commit is a crash's
-                shutil.rmtree(log_folder, ignore_errors=True)
-            try:
-                self.spark.sql(table.ddl(self.ref(table.name)))
-                if not self.local or any(log_folder.glob("*.json")):
-                    return None if self.local else self._retain(table)
-            except Exception as error:
-                if attempt == 4 or not ("NON_EMPTY_LOCATION" in str(error) or is_conflict(error)):
-                    raise
-            time.sleep(0.2 * (attempt + 1))
-        return None
+        """Create a table if it does not exist; raises InputError if it does and LakeSift did not make it."""
+        create(self, table)
 
-    def _retain(self, table: Table) -> None:
-        if wanted := {k: v for k, v in table.properties if k in RETENTION}:
-            rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.ref(table.name)}").collect()
-            if not wanted.items() <= {r["key"]: r["value"] for r in rows}.items():
-                pairs = ", ".join(f"'{k}' = '{v}'" for k, v in wanted.items())
-                self.spark.sql(f"ALTER TABLE {self.ref(table.name)} SET TBLPROPERTIES ({pairs})")
+    def refuse_foreign(self, name: str) -> None:
+        """Raise InputError if a table exists that LakeSift did not make: it must not be written."""
+        newest_of_ours(self, name)
 
-    def overwrite(self, table: Table, frame: DataFrame, note: dict[str, Any], base: int) -> Commit:
+    def overwrite(self, table: Table, frame: DataFrame, metadata: dict[str, Any], base: int) -> Commit:
         """Replace all rows in one commit; returns it.
 
         Parameters
         ----------
         table : Table
             Declared columns; the frame must have exactly these, and is cast to their types.
-        note : dict
-            Left in the commit as JSON; what later runs decide by.
+        metadata : dict
+            Left in the commit as JSON; later runs decide by it.
         base : int
             The version that the decision to write was based on.
 
@@ -193,10 +130,14 @@ class Lake:
         ------
         Conflict
             If somebody else committed since `base`.
+        InputError
+            If LakeSift did not make the table.
         """
-        present = self.spark.sql(f"SELECT * FROM {self.ref(table.name)} LIMIT 0").schema
+        self.refuse_foreign(table.name)
+        present = self.read(table.name).schema
         cast = cast_to(table, frame)
-        writer, attempt = _writer(cast, "overwrite" if base or self.last_write(table.name) else "append", note)
+        mode = "overwrite" if base or self.last_write(table.name) else "append"
+        writer, attempt = _writer(cast, mode, metadata)
         writer = writer.option("txnAppId", f"lakesift/{table.name}").option("txnVersion", base + 1)
         if [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in cast.schema]:
             writer = writer.option("overwriteSchema", "true")
@@ -205,18 +146,38 @@ class Lake:
             raise Conflict(table.name)
         return commit
 
-    def append(self, table: Table, frame: DataFrame, note: dict[str, Any]) -> Commit | None:
+    def append(self, table: Table, frame: DataFrame, metadata: dict[str, Any]) -> Commit | None:
         """Add rows in one commit; returns it, or None if there was no row: Delta makes no version of that.
 
         Raises
         ------
         Conflict
             If the frame reads the table and somebody else committed to what it read.
+        InputError
+            If LakeSift did not make the table.
         """
-        writer, attempt = _writer(cast_to(table, frame), "append", note)
+        self.refuse_foreign(table.name)
+        writer, attempt = _writer(cast_to(table, frame), "append", metadata)
         if table.partition:
             writer = writer.partitionBy(*table.partition)
         return self._commit(table.name, writer, attempt)
+
+    def delete(self, name: str, condition: str, metadata: dict[str, Any]) -> None:
+        """Delete rows in one commit; where the session refuses the setting that carries `metadata`, without it.
+
+        Raises
+        ------
+        Conflict
+            If somebody else committed to what the condition reads.
+        """
+        text = _metadata(metadata)[0]
+        with _DELETING, settings(self.spark, {"spark.databricks.delta.commitInfo.userMetadata": text}):
+            try:
+                self.spark.sql(f"DELETE FROM {self.ref(name)} WHERE {condition}").collect()
+            except Exception as error:
+                if is_conflict(error):
+                    raise Conflict(name) from error
+                raise
 
     def _commit(self, name: str, writer: Any, attempt: str) -> Commit | None:
         try:
@@ -231,7 +192,7 @@ class Lake:
         return next((c for c in self.history(name, 20) if c.metadata.get("attempt") == attempt), None)
 
     def lock(self, who: str) -> AbstractContextManager[None]:
-        """Make the lake if it is not there and hold it: one writer at a time in a folder; elsewhere Delta's own checks.
+        """Make the lake if it does not exist and hold it: a folder has one writer at a time, elsewhere Delta checks.
 
         Raises
         ------
@@ -240,21 +201,15 @@ class Lake:
         """
         if self.schema and not self.spark.catalog.databaseExists(self.schema):
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
-        return hold(made(Path(self.root)), who) if self.local else nullcontext()
+        return hold(ensure_folder(Path(self.root)), who) if self.local else nullcontext()
 
 
-def retry_on_conflict(what: str, decide: Any, tries: int = 5) -> Any:
-    """Call `decide()`, which reads, decides and writes, again after each Conflict; a bounded number of times."""
-    for attempt in range(tries):
-        try:
-            return decide()
-        except Conflict:
-            log.info("%s: another run committed first; deciding again", what)
-            time.sleep(0.3 * (attempt + 1) + (hash(uuid.uuid4()) % 100) / 300)
-    raise ConflictError(f"{what}: other runs committed first {tries} times; run again when they are done")
-
-
-def _writer(frame: DataFrame, mode: str, note: dict[str, Any]) -> tuple[Any, str]:
+def _metadata(metadata: dict[str, Any]) -> tuple[str, str]:
+    """Return JSON for a commit, and the fresh attempt id in it by which the commit is found again."""
     attempt = uuid.uuid4().hex
-    text = json.dumps({**note, "attempt": attempt}, sort_keys=True)
+    return json.dumps({**metadata, "attempt": attempt}, sort_keys=True), attempt
+
+
+def _writer(frame: DataFrame, mode: str, metadata: dict[str, Any]) -> tuple[Any, str]:
+    text, attempt = _metadata(metadata)
     return frame.write.format("delta").mode(mode).option("userMetadata", text), attempt

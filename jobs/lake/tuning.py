@@ -5,6 +5,7 @@ Settings are changed for a block and put back. They belong to the session: other
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+log = logging.getLogger("lakesift")
 
 #: Rows from which compiling repays interpreting: as fast at 200 000, 2 to 3 times as fast at a million (bench_ranking).
 COMPILE_FROM = 200_000
@@ -57,7 +60,7 @@ def spread(spark: SparkSession, few: bool = False) -> Iterator[Callable[[DataFra
     def deal_out(frame: DataFrame) -> DataFrame:
         return frame.repartition(tasks) if few else frame
 
-    with _settings(spark, {"spark.sql.files.minPartitionNum": str(tasks), "spark.sql.files.openCostInBytes": "0"}):
+    with settings(spark, {"spark.sql.files.minPartitionNum": str(tasks), "spark.sql.files.openCostInBytes": "0"}):
         yield deal_out
 
 
@@ -78,7 +81,7 @@ def compiled(spark: SparkSession, rows: int) -> AbstractContextManager[None]:
     """Compile the projections of jobs inside if `rows` repay it and the session's configuration interprets them."""
     mode = "spark.sql.codegen.factoryMode"
     pays = rows >= COMPILE_FROM and spark.conf.get(mode, None) == "NO_CODEGEN"
-    return _settings(spark, {mode: "FALLBACK"} if pays else {})
+    return settings(spark, {mode: "FALLBACK"} if pays else {})
 
 
 def collect_small(frame: DataFrame, rows: int) -> DataFrame:
@@ -94,10 +97,17 @@ def collect_small(frame: DataFrame, rows: int) -> DataFrame:
 
 
 @contextmanager
-def _settings(spark: SparkSession, settings: dict[str, str]) -> Iterator[None]:
-    before = {key: spark.conf.get(key, None) for key in settings}
-    for key, value in settings.items():
-        spark.conf.set(key, value)
+def settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
+    """Set values of the session for a block; those that a managed runtime refuses stay as they are."""
+    before: dict[str, str | None] = {}
+    for key, value in values.items():
+        try:
+            old = spark.conf.get(key, None)
+            spark.conf.set(key, value)
+        except Exception as error:
+            log.debug("%s stays as it is: %s", key, error)
+        else:
+            before[key] = old
     try:
         yield
     finally:

@@ -64,5 +64,5 @@ def current_scores(
         return set()
     known, versions = last.metadata.get("fingerprints", {}), last.metadata.get("memos", {})
     same = {name: f for name, f in fingerprints.items() if known.get(name) == f}
-    now = lake.newest_naming(MEMOS, same.values())
+    now = lake.data_versions(MEMOS, same.values())
     return {name for name, f in same.items() if now[f] is not None and versions.get(f) == now[f]}

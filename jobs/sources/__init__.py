@@ -1,4 +1,4 @@
-"""Where ingest takes tables from: files, their formats and their identity; samples of installed packages."""
+"""Sources of tables: files, their formats and their digests; samples of installed packages."""
 
 from .listing import File, files, sources_digest
 

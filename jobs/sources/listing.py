@@ -1,4 +1,4 @@
-"""The files or the sample that ingest takes a table from: which they are, and an identity that changes with them.
+"""Lists the files of a source, and digests them so that a change shows.
 
 Local files are identified by path, size and SHA-256; files behind a URI (s3://, dbfs:/, ...) by path, length and
 modification time, for which nothing is read. A folder stands for the files below it that look like the format and
@@ -38,12 +38,12 @@ PACKED = (".gz", ".bz2", ".zst")
 
 @dataclass(frozen=True)
 class File:
-    """One file: `path` is what Spark opens, `stamp` changes with the content."""
+    """One file: `path` is what Spark opens, `digest` changes with the content."""
 
     path: str
     name: str
     size: int
-    stamp: str
+    digest: str
 
 
 def files(spark: SparkSession, source: Source) -> list[File]:
@@ -54,12 +54,12 @@ def files(spark: SparkSession, source: Source) -> list[File]:
     InputError
         If an entry matches no file.
     """
-    found: dict[str, File] = {}
+    by_path: dict[str, File] = {}
     for entry in source.files:
         remote = is_uri(entry) and not entry.startswith("file:/")
-        made = _remote(spark, entry, source.format) if remote else _local(entry, source.format)
-        found.update({f.path: f for f in made if f.path not in found})
-    return sorted(found.values(), key=lambda f: f.path)
+        for file in _remote(spark, entry, source.format) if remote else _local(entry, source.format):
+            by_path.setdefault(file.path, file)
+    return sorted(by_path.values(), key=lambda f: f.path)
 
 
 def sources_digest(spark: SparkSession, source: Source, id_sql: str | None = None) -> str:
@@ -75,7 +75,7 @@ def sources_digest(spark: SparkSession, source: Source, id_sql: str | None = Non
     head = [REVISION, id_sql or ""]
     if source.sample:
         return digest([*head, "sample", source.sample, SAMPLES[source.sample].digest()])
-    return digest([*head, source.format, [[f.name, f.size, f.stamp] for f in files(spark, source)]])
+    return digest([*head, source.format, [[f.name, f.size, f.digest] for f in files(spark, source)]])
 
 
 def globbed(path: str) -> str:
@@ -101,44 +101,39 @@ def _local(entry: str, form: str) -> list[File]:
     prefix = "file:" if plain != entry else ""
     place = Path(plain).expanduser()
     starts = [place] if place.exists() else [Path(p) for p in sorted(glob.glob(str(place), recursive=True))]
-    made = []
-    for start in starts:
-        for path in _below(start, form) if start.is_dir() else [start]:
-            made.append(File(f"{prefix}{path.absolute()}", str(path), path.stat().st_size, _sha256(path)))
-    if not made:
+    paths = [path for start in starts for path in (_below(start, form) if start.is_dir() else [start])]
+    if not paths:
         fact = f"the folder {entry!r} holds no {form} file" if starts else f"no file matches {entry!r}"
         allowed = "a file, a folder, a pattern such as data/*.jsonl, or a URI such as s3://bucket/folder"
         raise InputError(f"{fact} (seen from {Path.cwd()}); write in 'from: files:' {allowed}")
-    return made
+    return [File(f"{prefix}{p.absolute()}", str(p), p.stat().st_size, _sha256(p)) for p in paths]
 
 
 def _sha256(path: Path) -> str:
-    made = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
-            made.update(block)
-    return made.hexdigest()
+            sha256.update(block)
+    return sha256.hexdigest()
 
 
 def _below(folder: Path, form: str) -> list[Path]:
-    made = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and _looks_like(path.name, form):
-            made.append(path)
-    return made
+    def hidden(path: Path) -> bool:
+        return any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+
+    return [p for p in sorted(folder.rglob("*")) if p.is_file() and not hidden(p) and _looks_like(p.name, form)]
 
 
 def _remote(spark: SparkSession, entry: str, form: str) -> list[File]:
     try:
         listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(entry)
         when = "unix_micros(modificationTime) AS modified"
-        rows = listing.selectExpr("path", "length", when).collect()  # no content: some hundred bytes a file
+        rows = listing.selectExpr("path", "length", when).collect()  # no content: about 100 bytes a file
     except Exception as error:
         if "PATH_NOT_FOUND" not in str(error):
             raise
         rows = []
-    shown = [r for r in rows if _looks_like(r["path"], form)] or rows
-    if not shown:
+    rows = [r for r in rows if _looks_like(r["path"], form)] or rows
+    if not rows:
         raise InputError(f"no file matches {entry!r}; check the URI and this machine's access to it")
-    return [File(r["path"], r["path"], r["length"], str(r["modified"])) for r in shown]
+    return [File(r["path"], r["path"], r["length"], str(r["modified"])) for r in rows]

@@ -1,4 +1,4 @@
-"""Bytes of source files to records, in plain Python: JSON lines, CSV, text; what is no row comes with its reason.
+"""Parses bytes of source files in plain Python: JSON lines, CSV, text; what is no row comes with its reason.
 
 Strict where readers are lenient, because a lenient reader loses text silently: bytes that are not UTF-8, halves of
 surrogate pairs, text after the object, a key given twice, a CSV record of another width are all rejected.
@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 MAX_DEPTH = 64
 
 
-class Record(NamedTuple):
-    """One row, or None with the reason; `raw` is what stands in the file."""
+class ParsedRecord(NamedTuple):
+    """One row, or None with the reason why it is none; `raw` is the bytes in the file."""
 
     row: dict[str, Any] | None
     reason: str
@@ -30,14 +30,14 @@ class Record(NamedTuple):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    row = dict(pairs)
+    if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
-    return made
+    return row
 
 
-def json_line(raw: bytes) -> Record | None:
+def json_line(raw: bytes) -> ParsedRecord | None:
     """Return the row of one line, or why it is none; None for a blank line.
 
     Examples
@@ -50,24 +50,24 @@ def json_line(raw: bytes) -> Record | None:
     try:
         text = raw.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError:
-        return Record(None, "not UTF-8", raw)
+        return ParsedRecord(None, "not UTF-8", raw)
     if not text.strip():
         return None
     try:
         row = json.loads(text, object_pairs_hook=_object)
         if text.count("{") + text.count("[") > MAX_DEPTH and _deeper(row, MAX_DEPTH):
-            return Record(None, f"nested deeper than {MAX_DEPTH}", raw)
+            return ParsedRecord(None, f"nested deeper than {MAX_DEPTH}", raw)
         if "\\u" in text:
             json.dumps(row, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
-        return Record(None, f"not JSON: {error.msg}", raw)
+        return ParsedRecord(None, f"not JSON: {error.msg}", raw)
     except UnicodeEncodeError:
-        return Record(None, "an escape is half of a surrogate pair", raw)
+        return ParsedRecord(None, "an escape is half of a surrogate pair", raw)
     except RecursionError:
-        return Record(None, f"nested deeper than {MAX_DEPTH}", raw)
+        return ParsedRecord(None, f"nested deeper than {MAX_DEPTH}", raw)
     except ValueError as error:
-        return Record(None, f"not JSON: {error}", raw)
-    return Record(row, "", raw) if isinstance(row, dict) else Record(None, "JSON, but not an object", raw)
+        return ParsedRecord(None, f"not JSON: {error}", raw)
+    return ParsedRecord(row, "", raw) if isinstance(row, dict) else ParsedRecord(None, "JSON, but not an object", raw)
 
 
 def _deeper(value: Any, left: int) -> bool:
@@ -75,7 +75,7 @@ def _deeper(value: Any, left: int) -> bool:
     return inside is not None and (left == 0 or any(_deeper(item, left - 1) for item in inside))
 
 
-def csv_records(content: bytes) -> Iterator[Record]:
+def csv_records(content: bytes) -> Iterator[ParsedRecord]:
     """Yield a record for each line of a CSV file with a header (RFC 4180: quotes doubled, newlines inside quotes).
 
     Examples
@@ -115,7 +115,7 @@ def csv_records(content: bytes) -> Iterator[Record]:
                 continue
         reason = reason or _misfit(header, cells)
         row = None if reason else {name: cell or None for name, cell in zip(header, cells, strict=True)}
-        yield Record(row, reason, raw)
+        yield ParsedRecord(row, reason, raw)
 
 
 def _misfit(header: list[str], cells: list[str]) -> str:
@@ -132,7 +132,7 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
-def records(form: str, content: bytes, path: str) -> Iterator[Record]:
+def records(form: str, content: bytes, path: str) -> Iterator[ParsedRecord]:
     """Yield the records of one line (form "jsonl") or of one whole file ("csv", "text"; .gz is unpacked).
 
     Examples
@@ -149,11 +149,11 @@ def records(form: str, content: bytes, path: str) -> Iterator[Record]:
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
-            yield Record(None, f"not gzip: {error}", content)
+            yield ParsedRecord(None, f"not gzip: {error}", content)
             return
     if form == "csv":
         yield from csv_records(content)
     elif _is_utf8(content):
-        yield Record({"path": path, "text": content.decode("utf-8").lstrip("\ufeff")}, "", content)
+        yield ParsedRecord({"path": path, "text": content.decode("utf-8").lstrip("\ufeff")}, "", content)
     else:
-        yield Record(None, "not UTF-8", content)
+        yield ParsedRecord(None, "not UTF-8", content)

@@ -1,4 +1,4 @@
-"""Sample corpora out of installed packages: real text for the shipped recipes with nothing to download but packages.
+"""Sample corpora from installed packages: real text for the shipped recipes with nothing to download but packages.
 
 A recipe names one as `from: {sample: python_stdlib}`. Rows come in a fixed order and are equal for equal `digest()`.
 Word problems are the 85 usable GSM-symbolic templates (arXiv 2410.05229) as reasoning-gym fills them. Pool and target

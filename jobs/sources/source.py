@@ -1,4 +1,4 @@
-"""Where ingest takes a table from: a block of a recipe."""
+"""A source: the `from:` block of a recipe, which names the files or the sample that a table is ingested from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """Where ingest takes a table from: files of a format, or a sample that a package ships."""
+    """Files of a format, or a sample that a package ships."""
 
     files: tuple[str, ...] = ()
     format: str = ""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from lakesift.jobs.lake import tables
+from lakesift.jobs.lake import commits
 from lakesift.jobs.lake.commits import Conflict
 from lakesift.jobs.lake.lock import hold
 from lakesift.jobs.lake.manifest import Manifest
@@ -205,7 +205,7 @@ def test_what_keeps_memo_rows_unique(lake: Lake, tmp_path: Path, protected: bool
 
 
 def test_deciding_goes_on_for_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables.time, "sleep", lambda _: None)
+    monkeypatch.setattr(commits.time, "sleep", lambda _: None)
     calls: list[int] = []
 
     def third() -> str:

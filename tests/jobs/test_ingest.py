@@ -18,7 +18,7 @@ import pytest
 
 from lakesift.jobs.recipe import Budget, Documents, Recipe, Source, Target
 from lakesift.jobs.sources.parsers import csv_records, json_line
-from lakesift.jobs.sources.schema_inference import columns, fit, merge, observe, settle
+from lakesift.jobs.sources.schema_inference import coerce, columns, count_types, merge, resolve_type
 from lakesift.udfs.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
@@ -84,27 +84,27 @@ def test_lenient_cases_are_kept() -> None:
     ],
 )
 def test_type_is_that_of_most_values(values: list[Any], kind: Any) -> None:
-    shape: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
     for value in values:
-        observe(shape, value)
-    assert settle(shape) == kind
+        count_types(counts, value)
+    assert resolve_type(counts) == kind
 
 
-def test_shapes_merge_in_any_order_and_tree() -> None:
+def test_counts_merge_in_any_order_and_tree() -> None:
     draw = random.Random(3)
     pool: list[Any] = [1, 2.5, "x", None, True, [1, "y"], {"a": 1, "b": {"c": [2.0]}}, {"b": None, "z": []}, 2**70]
     rows = [{name: draw.choice(pool) for name in draw.sample("pqrst", 3)} for _ in range(60)]
 
-    def shape_of(part: list[Any]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
+    def counts_of(part: list[Any]) -> dict[str, Any]:
+        counts: dict[str, Any] = {}
         for row in part:
-            observe(made, row)
-        return made
+            count_types(counts, row)
+        return counts
 
-    whole = shape_of(rows)
+    whole = counts_of(rows)
     for _ in range(10):
         draw.shuffle(rows)
-        parts = [shape_of(rows[i : i + 7]) for i in range(0, 60, 7)]
+        parts = [counts_of(rows[i : i + 7]) for i in range(0, 60, 7)]
         while len(parts) > 1:
             parts.append(merge(parts.pop(draw.randrange(len(parts))), parts.pop(draw.randrange(len(parts)))))
         assert parts[0] == whole
@@ -118,11 +118,11 @@ def test_shapes_merge_in_any_order_and_tree() -> None:
 )  # fmt: skip
 def test_what_a_type_cannot_hold_exactly_is_refused(value: Any, kind: Any) -> None:
     with pytest.raises(ValueError, match="most values are"):
-        fit(value, kind)
+        coerce(value, kind)
 
 
 def test_strings_hold_anything_as_json() -> None:
-    assert [fit(v, "string") for v in ("a", 1, 1.5, True, {"k": ["é"]}, None)] == [
+    assert [coerce(v, "string") for v in ("a", 1, 1.5, True, {"k": ["é"]}, None)] == [
         "a", "1", "1.5", "true", '{"k": ["é"]}', None,
     ]  # fmt: skip
 

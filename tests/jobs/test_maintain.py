@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakesift.jobs.commands.maintain import maintain
-from lakesift.jobs.lake.commits import COLUMNS, commit_of
-from lakesift.jobs.lake.schemas import RETENTION, scores
+from lakesift.jobs.lake.history import COLUMNS, commit_of
+from lakesift.jobs.lake.schemas import LOG_DAYS, RETENTION, scores
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
@@ -99,7 +99,7 @@ def test_an_edited_keep_versions_reaches_a_table_that_stands(spark: SparkSession
         table = scores("kept", [], days)
         lake.create(table)
         kept = {r["key"]: r["value"] for r in spark.sql(f"SHOW TBLPROPERTIES {lake.ref(table.name)}").collect()}
-        assert {kept[name] for name in RETENTION} == {f"interval {days} days"}
+        assert [kept[name] for name in RETENTION] == [f"interval {days} days", f"interval {LOG_DAYS} days"]
         assert lake.version(table.name) == version
         stamps.add(lake.state(table.name).data_version)
     assert len(stamps) == 1, "no row changed"

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from lakesift.jobs import cli
-from lakesift.jobs.lake import session
+from lakesift.jobs.lake import delta_jars, session
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.ranking.vectors import collect_arrow, pull
 from lakesift.udfs.errors import LakeSiftError, PlatformError, RecipeError
@@ -122,8 +123,138 @@ def test_missing_delta(versions: dict[str, str], held: str, monkeypatch: pytest.
             raise metadata.PackageNotFoundError(package)
         return versions[package]
 
-    monkeypatch.setattr(session.metadata, "version", version)
-    assert held in refused(session.delta_jars)
+    monkeypatch.setattr(delta_jars.metadata, "version", version)
+    assert held in refused(delta_jars.delta_jars)
+
+
+# -- the first start ---------------------------------------------------------------------------------------------------
+
+IVY = """:: loading settings :: url = jar:file:/ivy-2.5.3.jar!/org/apache/ivy/core/settings/ivysettings.xml
+:: problems summary ::
+:::: WARNINGS
+        module not found: io.delta#delta-spark;4.4.0
+:::: ERRORS
+        Server access error at url https://repo1.maven.org/maven2/a.pom (java.net.ConnectException: Connection refused)
+Exception in thread "main" java.lang.RuntimeException: [unresolved dependency: io.delta#delta-spark;4.4.0: not found]
+"""
+
+
+@pytest.fixture
+def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """An empty home and a stand-in for spark-submit, which notes its words and goes on with the lines given."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
+
+    def install(script: str) -> Path:
+        program, words = tmp_path / "spark" / "bin" / "spark-submit", tmp_path / "words.txt"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >> {words}\n{script}\n")
+        program.chmod(0o755)
+        return words
+
+    return install
+
+
+def test_the_first_start_fetches_jars_quietly_and_once(
+    submitted: Callable[[str], Path],
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    caplog.set_level("INFO", "lakesift")
+    jars = tmp_path / "home" / ".ivy2.5.2" / "jars"
+    artifact, delta = delta_jars.DELTA[metadata.version("pyspark")[:3]], metadata.version("delta-spark")
+    names = (f"io.delta_{artifact}-{delta}.jar", f"io.delta_delta-storage-{delta}.jar")
+    made = "; ".join(f"touch {jars}/{n}" for n in names)
+    words = submitted(f"echo ':: loading settings ::' >&2; echo more; mkdir -p {jars}; {made}")
+    for _ in range(2):
+        assert delta_jars.delta_jars() == {"spark.jars": ",".join(f"{jars}/{n}" for n in names)}
+    assert [r.getMessage() for r in caplog.records] == ["first start: fetching Delta's jars (12 MB) once"]
+    assert capfd.readouterr() == ("", "")
+    assert words.read_text().splitlines().count(f"spark.jars.packages=io.delta:{artifact}:{delta}") == 1
+    assert f"spark.jars.ivy={tmp_path}/home/.ivy2.5.2" in words.read_text()
+
+
+def test_mirrors_of_a_configuration_are_asked(submitted: Callable[[str], Path], tmp_path: Path) -> None:
+    """Ivy's own settings decide where jars are kept, too: Spark is left to find them again."""
+    words = submitted("true")
+    conf = {"spark.jars.ivySettings": "/etc/ivy.xml", "spark.jars.repositories": "https://m.example", "spark.x": "y"}
+    assert delta_jars.delta_jars(conf)["spark.jars.packages"].startswith("io.delta:")
+    asked = words.read_text().splitlines()
+    assert {"spark.jars.ivySettings=/etc/ivy.xml", "spark.jars.repositories=https://m.example"} <= set(asked)
+    assert not any(word.startswith(("spark.jars.ivy=", "spark.x=")) for word in asked)
+    own = tmp_path / "own"
+    words.unlink()
+    delta_jars.delta_jars({"spark.jars.ivy": str(own)})
+    assert f"spark.jars.ivy={own}" in words.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            f"cat >&2 <<'END'\n{IVY}END\nexit 1",
+            "unresolved dependency: io.delta#delta-spark;4.4.0: not found; https://repo1.maven.org: Connection refused",
+        ),
+        (
+            "echo 'Host repo1.maven.org not found. url=https://repo1.maven.org/x.jar'; exit 1",
+            "Host repo1.maven.org not found",
+        ),
+        ("echo; echo 'Java is too old'; echo; exit 2", "Java is too old"),
+        ("exit 3", "spark-submit printed nothing"),
+    ],
+)
+def test_without_a_network_the_reason_is_said(
+    script: str, reason: str, submitted: Callable[[str], Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    submitted(script)
+    assert refused(delta_jars.delta_jars) == (
+        f"Delta's jars cannot be fetched ({reason}); the first start needs Maven Central, a mirror "
+        "(spark.jars.ivySettings in a --spark FILE), or the jars in ~/.ivy2.5.2/jars"
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("submitted")
+def test_a_wrong_spark_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_HOME", "/nowhere")
+    assert refused(delta_jars.delta_jars) == (
+        "/nowhere/bin/spark-submit cannot be started (No such file or directory); is SPARK_HOME right?"
+    )
+
+
+# -- a session that exists ---------------------------------------------------------------------------------------------
+
+
+def settings_of(spark: SparkSession) -> dict[str, str]:
+    return {r["key"]: r["value"] for r in spark.sql("SET").collect()}
+
+
+def test_a_session_that_exists_is_adopted_and_changed_only_as_always(spark: SparkSession) -> None:
+    theirs = spark.newSession()
+    for key in session.ALWAYS:
+        theirs.conf.set(key, "Asia/Kolkata" if "timeZone" in key else "false")
+    before = settings_of(theirs)
+    found: list[SparkSession] = []
+
+    def notebook() -> None:  # a thread of its own: the active session is a thread's
+        theirs.sql("SELECT 1").collect()
+        found.append(session.session("a file that is never read"))
+
+    for work in (notebook, lambda: found.append(session.session("a file that is never read"))):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(60)
+    assert len(found) == 2, "a thread without an active session started Spark anew"
+    adopted = settings_of(found[0])
+    assert adopted == {**before, **session.ALWAYS}
+    assert found[1].conf.get("spark.app.name") == "lakesift"
+    assert spark.range(2).count() == 2, "nobody stopped it"
+
+
+def test_the_library_never_stops_a_session() -> None:
+    root = Path(session.__file__).resolve().parents[2]
+    assert not [p for top in ("jobs", "udfs") for p in (root / top).rglob("*.py") if ".stop(" in p.read_text()]
 
 
 def test_unknown_spark_configuration() -> None:

@@ -16,7 +16,8 @@ import polars as pl
 import pytest
 import yaml
 
-from lakesift.jobs.lake.session import STATIC, delta_jars
+from lakesift.jobs.lake.delta_jars import delta_jars
+from lakesift.jobs.lake.session import STATIC
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
