@@ -59,6 +59,7 @@ def stored_model(run: Run, name: str, fitted: Mapping[str, FittedScore], refit: 
 def fit_on_documents(run: Run, name: str, fitted: Mapping[str, FittedScore]) -> Scorer:
     """Fit a score on the documents, and on scores that are computed; remember the model."""
     score = run.recipe.scores[name]
+    assert isinstance(score, OnDocuments)
     log.info("  %s: fitting on %s", name, ", ".join(score.fits_on))
     with run.manifest.step(f"fit {name}", "models") as step:
         scorer = score.fit(_folds(run, score, fitted))

@@ -89,8 +89,8 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
             else:
                 selected = _selected(run, table, version) if picks is None else picks
                 frame = _controls(run, fitted, rows, selected)
-                written = retry_on_conflict("controls", partial(_write_controls, run, side, frame))
-                step.wrote(written[0]) if written[1] else step.unchanged(written[0])
+                side_version, written = retry_on_conflict("controls", partial(_write_controls, run, side, frame))
+                step.wrote(side_version) if written else step.unchanged(side_version)
             last = lake.last_write(side.name)
             step.computed = last.rows if last else 0
     return version

@@ -97,11 +97,11 @@ def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> Diff:
         "went": "others rank better" if counts["came"] else "the selection is smaller",
         "came": "others made room" if counts["went"] else "the selection is larger",
     }
-    shown = {}
+    shown = []
     for word, missing, order in (("went", "new_rank", "old_rank"), ("came", "old_rank", "new_rank")):
         rows = both.where(f"{missing} IS NULL").orderBy(order).limit(SHOWN).collect()
-        shown[f"{word}_rows"] = _reasons_table(lake, recipe, old, new, rows, otherwise[word])
-    return Diff(table=name, from_version=first, to_version=second, **counts, **shown)
+        shown.append(_reasons_table(lake, recipe, old, new, rows, otherwise[word]))
+    return Diff(name, first, second, **counts, went_rows=shown[0], came_rows=shown[1])
 
 
 def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, int]:

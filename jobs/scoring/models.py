@@ -90,8 +90,8 @@ def remember(lake: Lake, fresh: list[Model]) -> Commit | None:
     if not new:
         return None
     columns = ", ".join(f"{c.name} {c.type}" for c in table.columns if c.name != "fitted_at")
-    rows = [_row(m, last.get(m.key or "", 0) + 1) for m in new]
-    frame = lake.spark.createDataFrame(rows, columns).withColumn("fitted_at", F.current_timestamp())
+    new_rows = [_row(m, last.get(m.key or "", 0) + 1) for m in new]
+    frame = lake.spark.createDataFrame(new_rows, columns).withColumn("fitted_at", F.current_timestamp())
     # Read in the append's own plan: of two runs that fitted the same, one commits and the other finds it there.
     twins = stored.where("fit_key IS NULL").select(F.col("fingerprint").alias("twin"))
     frame = frame.join(twins, F.col("fit_key").isNull() & (F.col("fingerprint") == F.col("twin")), "left_anti")
