@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,13 @@ from ..udfs.errors import BoundError
 from .inputs.documents import Documents, joined_columns
 from .lake.manifest import Manifest
 from .lake.tables import Lake
+from .ranking.sort_keys import quoted
 from .ranking.top import DRIVER_ROWS
 from .recipe import Budget
 from .recipe.recipe import mentions
 from .scoring.memos import UNIT_LIMIT, Memos
 from .scoring.on_demand import Asking
-from .selectors.selector import Ask, Selector
+from .selectors.selector import Pool, Selector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,8 +53,8 @@ class Choice:
         from pyspark.sql import functions as F
 
         recipe, scores = self.recipe, self.scores()
-        needs = recipe.chooser_columns() | {n.split(".")[0] for n in recipe.selector.asks} - recipe.asked()
-        needs |= {recipe.budget.count} if recipe.budget.tokens else set()
+        needs = recipe.columns_used() | (recipe.columns_on_demand() - recipe.on_demand_only())
+        needs |= {recipe.budget.length} if recipe.budget.tokens else set()
         vectors = sorted(n for n in needs if n in recipe.scores and recipe.scores[n].value.startswith("array"))
         needs -= set(vectors)
         wanted = {n.lower() for n in needs}
@@ -78,7 +79,7 @@ class Choice:
         if self.picks is not None:
             return self.picks
         recipe, rows = self.recipe, self.rows
-        needs = [n if "." in n else f"`{n}`" for n in recipe.selector.needs]
+        needs = [quoted(need.name) for need in recipe.selector.needs]
         ranked = " AND ".join(f"{n} IS NOT NULL" for n in needs) or "true"
         made = rows.selectExpr("count(*) AS eligible", f"count_if({ranked}) AS ranked").collect()[0]
         self.counts = {
@@ -87,8 +88,9 @@ class Choice:
             "unranked": made["eligible"] - made["ranked"],
         }
         documents = self.summary["documents"]
-        with Asking(self.memos, rows, self.manifest) if recipe.selector.asks else nullcontext() as ask:
-            self.picks = cut(recipe.selector, rows, recipe.budget, documents, made["ranked"], recipe.seed, ask)
+        with Asking(self.memos, rows, self.manifest) as ask:
+            pool = Pool(rows, 0, recipe.seed, ask.fitted, ask, ask.note)
+            self.picks = cut(recipe.selector, pool, recipe.budget, documents, made["ranked"])
         self.counts["selected"], drawn = len(self.picks), int(self.picks["copies"].sum())
         if recipe.budget.rows and drawn < recipe.budget.rows:
             note = (
@@ -110,15 +112,7 @@ def collect_small(rows: DataFrame, most: int) -> DataFrame:
     return rows.sparkSession.createDataFrame(rows.toArrow(), rows.schema)
 
 
-def cut(
-    selector: Selector,
-    rows: DataFrame,
-    budget: Budget,
-    documents: int,
-    ranked: int,
-    seed: int,
-    ask: Ask | None = None,
-) -> pd.DataFrame:
+def cut(selector: Selector, pool: Pool, budget: Budget, documents: int, ranked: int) -> pd.DataFrame:
     """Return the picks under a budget: rows, a fraction of the documents (rounded), or tokens.
 
     Under a token budget the ranking's longest prefix that fits is taken, nothing is skipped; `truncate_last` keeps one
@@ -130,16 +124,16 @@ def cut(
             raise BoundError(
                 f"the budget is {wanted:,} rows; the driver holds at most {DRIVER_ROWS:,}: select fewer, or in parts"
             )
-        return selector.select(rows, wanted, seed, ask=ask)
+        return selector.select(replace(pool, budget=wanted))
     from pyspark.sql import functions as F
 
-    counted = rows.where(F.col(budget.count).isNotNull())
-    mean = counted.agg(F.avg(budget.count)).collect()[0][0] or 1.0
+    counted = pool.rows.where(F.col(budget.length).isNotNull())
+    mean = counted.agg(F.avg(budget.length)).collect()[0][0] or 1.0
     size = int(1.2 * budget.tokens / max(float(mean), 1.0)) + 100
     while True:
         size = min(size, DRIVER_ROWS)
-        picks = selector.select(counted, size, seed, ask=ask)
-        tokens = picks[["id"]].merge(_tokens(counted, picks, budget.count), on="id", how="left")["tokens"].to_numpy()
+        picks = selector.select(replace(pool, rows=counted, budget=size))
+        tokens = picks[["id"]].merge(_tokens(counted, picks, budget.length), on="id", how="left")["tokens"].to_numpy()
         total = tokens.cumsum()
         fits = int((total <= budget.tokens).sum())
         if fits < len(picks) or len(picks) < size or size >= ranked:

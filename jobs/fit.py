@@ -16,11 +16,12 @@ from .inputs.opening import open_target, target_texts
 from .lake.commits import TableState
 from .lake.manifest import Manifest, Step
 from .lake.tables import retry_on_conflict
-from .ranking.held import Held, fits
+from .ranking.vectors import collect_arrow, fits_on_driver, fold_on_driver
 from .scoring.memos import Memos
 from .scoring.models import Model, recall, remember
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame
 
 log = logging.getLogger("lakesift")
@@ -98,18 +99,18 @@ class Fitting:
             if name == "documents":
                 assert isinstance(score, OnDocuments)
                 columns = f.reads or score.inputs
-                return held.fold(f, columns) if held else fold(self._rows(score, columns), f)
+                return fold_on_driver(held, f, columns) if held is not None else fold(self._rows(score, columns), f)
             return fold(target_texts(self._open(name)[0], self.documents, name), f)
 
         return one_pass
 
-    def _held(self, score: OnDocuments) -> Held | None:
+    def _held(self, score: OnDocuments) -> pa.Table | None:
         """Return the vectors that an estimator learns from, if it reads nothing else and they fit the driver."""
         scored = [self.memos.scored.get(name) for name in score.inputs]
         widths = [getattr(item.scorer, "width", 0) if item else 0 for item in scored]
-        if not all(widths) or not fits(self.memos.documents_count, sum(widths)):
+        if not all(widths) or not fits_on_driver(self.memos.documents_count, sum(widths)):
             return None
-        return Held(self._rows(score, ("h", *score.inputs)))
+        return collect_arrow(self._rows(score, ("h", *score.inputs))).combine_chunks()
 
     def _rows(self, score: OnDocuments, names: tuple[str, ...]) -> DataFrame:
         """Return the columns that a fold reads, one row per document that the model may learn from."""

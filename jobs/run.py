@@ -13,7 +13,7 @@ from ..udfs.scorer import Estimator
 from .hashes import write_keys
 from .ingest import ingest, sources_digest
 from .inputs.documents import Documents, hash_name
-from .inputs.opening import open_documents, open_target
+from .inputs.opening import check_sample, open_documents, open_target
 from .lake.manifest import Manifest
 from .lake.schemas import Table, controls, keys, models, rejected, runs
 from .lake.session import compiled
@@ -47,6 +47,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
     with lake.lock(f"run of {recipe.name}"):
         if until == "select" and not refit and standing(lake, recipe, manifest):
             return manifest
+        check_sample(lake, recipe)
         ingest(lake, recipe, manifest)
         if until == "ingest":
             return manifest

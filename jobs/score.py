@@ -27,7 +27,7 @@ def score(
     fitting = Fitting(memos, manifest, refit)
     made = fitting.from_targets()
     fingerprints: dict[str, str] = {}
-    asked = recipe.asked()
+    asked = recipe.on_demand_only()
     published = lake.last_write(f"scores_{recipe.name}")
     before = published.metadata.get("memos", {}) if published else {}
     for label in order(recipe):
@@ -47,7 +47,7 @@ def score(
 
 def published_labels(recipe: Recipe) -> list[str]:
     """Return the labels that `scores_<recipe>` holds: arrays stay in the memo, asked ones have few values."""
-    asked = recipe.asked()
+    asked = recipe.on_demand_only()
     return [k for k, s in recipe.scores.items() if k not in asked and not s.value.startswith("array")]
 
 
@@ -68,7 +68,7 @@ def publish(memos: Memos, manifest: Manifest) -> int:
             lake.read(table.name, version).selectExpr("count(*) AS rows_in", *undefined.values()).collect()[0].asDict()
         )
         step.rows = counts.pop("rows_in")
-    for label in memos.scored.keys() - {i.label for i in items} - recipe.asked():
+    for label in memos.scored.keys() - {i.label for i in items} - recipe.on_demand_only():
         counts[label] = memos.values(memos.scored[label]).where("value IS NULL").count()
     for other in manifest.steps:
         if other.step.startswith("score "):
@@ -93,7 +93,7 @@ def _publish(memos: Memos, table: Table, items: list[Scored], step: Step) -> int
         part = memos.live(item).selectExpr("id", f"content_hash AS {item.key}", f"value AS value_{number}")
         frame = frame.join(part, ["id", item.key], "left")
         columns.append(f"value_{number} AS `{item.label}`")
-    computed = [i for k, i in memos.scored.items() if k not in memos.documents.recipe.asked()]
+    computed = [i for k, i in memos.scored.items() if k not in memos.documents.recipe.on_demand_only()]
     note["memos"] = {i.label: f"{memo_stamp(lake.state(i.table.name), i)}/{keys[1]}" for i in computed}
     version = lake.overwrite(table, frame.selectExpr(*columns), note, int(present.version or 0)).version
     step.wrote(version)

@@ -19,6 +19,8 @@ from .lake.tables import Lake, retry_on_conflict
 from .recipe import Recipe
 from .score import label_columns
 from .scoring.memos import Memos
+from .scoring.on_demand import Asking
+from .selectors.selector import Pool
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -43,18 +45,18 @@ def selection_table(recipe: Recipe, documents: Documents, labels: list[Col]) -> 
         for name, sql in documents.keep.items()
     ]
     fixed = (*FIXED, TOKENS_USED) if recipe.budget.tokens else FIXED
-    extras = [Col(*extra) for extra in recipe.selector.extras]
+    extras = [Col(*extra) for extra in recipe.selector.extra_columns]
     return selection(recipe.name, (*fixed, *extras, *labels, *kept), recipe.keep_versions)
 
 
 def shown_labels(recipe: Recipe) -> list[str]:
     """Return the labels that a selection holds: asked ones too, null in rows that were not asked for; no arrays."""
-    return [k for k, s in recipe.scores.items() if k not in recipe.hidden and not s.value.startswith("array")]
+    return [k for k, s in recipe.scores.items() if not s.value.startswith("array")]
 
 
 def _labels(choice: Choice) -> DataFrame:
     """Return id and the labels of every document that has one: published, and beside them what was asked for."""
-    recipe, asked = choice.recipe, choice.recipe.asked()
+    recipe, asked = choice.recipe, choice.recipe.on_demand_only()
     shown = shown_labels(recipe)
     made = choice.scores().select("id", *(f"`{c}`" for c in shown if c not in asked))
     for label in (c for c in shown if c in asked):
@@ -161,9 +163,11 @@ def _write_controls(lake: Lake, table: Table, selected: str, version: int, choic
     if picks is None:
         picks = lake.read(selected, version).select("id", "rank", "gain", "weight", "copies").toPandas()
     rows, parts = choice.rows, []
-    for name, control in choice.recipe.controls.items():
-        made = control.select(rows, len(picks), control_seed(choice.recipe.seed, name), picks)
-        parts.append(made[["id", "rank"]].assign(control=name))
+    with Asking(choice.memos, rows, choice.manifest) as ask:
+        for name, control in choice.recipe.controls.items():
+            seed = control_seed(choice.recipe.seed, name)
+            made = control.select(Pool(rows, len(picks), seed, ask.fitted, ask, ask.note, picks))
+            parts.append(made[["id", "rank"]].assign(control=name))
     frame = lake.spark.createDataFrame(pd.concat(parts, ignore_index=True)).repartition(1)
     made_version = lake.overwrite(table, frame, note, int(present.version or 0)).version
     step.wrote(made_version)

@@ -163,7 +163,7 @@ def test_each_rule_can_fail(file: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("folder", "found", "frame"),
     # zipfit_pairs is no score of a recipe: zipfit_race asks for it.
-    [("udfs/scores", scorers(), {"zipfit_pairs"}), ("jobs/selectors", selectors(), {"selector", "budget"})],
+    [("udfs/scores", scorers(), {"zipfit_pairs"}), ("jobs/selectors", selectors(), {"selector", "budget", "needs"})],
 )
 def test_every_scorer_and_selector_file_is_found(folder: str, found: dict[str, type], frame: set[str]) -> None:
     files = {p.stem for p in (ROOT / folder).glob("*.py") if not p.stem.startswith("_")} - frame

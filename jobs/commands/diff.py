@@ -106,9 +106,9 @@ def _side(lake: Lake, recipe: Recipe, commits: list[Commit], version: int) -> Si
 def _ranked_by(recipe: Recipe, sides: tuple[Side, Side]) -> str | None:
     """Return the score that the selector ranks by, if both versions have it."""
     for need in recipe.selector.needs:
-        label = need.split(".")[0]
+        label = need.name.split(".")[0]
         if label in recipe.scores and all(s.scores is not None and label in s.scores.columns for s in sides):
-            return need
+            return need.name
     return None
 
 

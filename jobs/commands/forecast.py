@@ -32,7 +32,7 @@ def steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     if standing(lake, recipe, seen):
         rows = [(s.step, s.table, s.outcome) for s in seen.steps]
         return text_table(("step", "table", "would be"), rows) + f"\nrun {seen.run_id} stands: a run would do nothing"
-    rows, asked = [], recipe.asked()
+    rows, asked = [], recipe.on_demand_only()
     tables = {table: _ingest(lake, table, *source) for table, source in ingested(recipe).items()}
     rows += [("ingest", table, would) for table, would in tables.items()]
     fresh = tables.get(recipe.documents.table, UNCHANGED) == UNCHANGED

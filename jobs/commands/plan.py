@@ -16,7 +16,7 @@ import yaml
 from ...udfs.errors import InputError
 from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
-from ..inputs.opening import open_documents, open_target
+from ..inputs.opening import check_sample, open_documents, open_target
 from ..lake.schemas import Table, rejected_lines
 from ..lake.tables import Lake
 from ..lake.text_table import text_table
@@ -64,6 +64,7 @@ def _documents(lake: Lake, recipe: Recipe) -> Documents | None:
     """Return the documents as they are; None where ingest would make them first."""
     table = recipe.documents.table
     if recipe.documents.source and lake.version(table) is None:
+        check_sample(lake, recipe)
         return None
     return open_documents(lake, recipe)
 
@@ -72,12 +73,12 @@ def _documents(lake: Lake, recipe: Recipe) -> Documents | None:
 
 
 def resolved(recipe: Recipe, documents: Documents | None) -> str:
-    """Return the recipe as YAML with every default written out; labels that were added are marked."""
+    """Return the recipe as YAML with every default written out."""
     body: dict[str, Any] = {
         "name": recipe.name,
         "documents": _block(recipe.documents),
         "targets": {k: _block(t) for k, t in recipe.targets.items()},
-        "scores": {k: {"kind": s.kind, **parameters(s)} for k, s in recipe.scores.items()},
+        "scores": {k: _score(recipe, k) for k in recipe.scores},
         "where": recipe.where,
         "select": {"kind": recipe.selector.kind, **_values(recipe.selector)},
         "budget": {k: v for k, v in _values(recipe.budget).items() if v not in (None, "")},
@@ -87,10 +88,12 @@ def resolved(recipe: Recipe, documents: Documents | None) -> str:
         "seed": recipe.seed,
         "keep_versions": recipe.keep_versions,
     }
-    text = yaml.safe_dump(json.loads(json.dumps(body, default=str)), sort_keys=False, allow_unicode=True, width=110)
-    for label in recipe.hidden:
-        text += f"# {label} was added to measure length; it is not a column of the selection\n"
-    return text
+    return yaml.safe_dump(json.loads(json.dumps(body, default=str)), sort_keys=False, allow_unicode=True, width=110)
+
+
+def _score(recipe: Recipe, name: str) -> dict[str, Any]:
+    score, condition = recipe.scores[name], recipe.score_where.get(name)
+    return {"kind": score.kind, **parameters(score), **({"where": condition} if condition else {})}
 
 
 def _values(item: Any) -> dict[str, Any]:

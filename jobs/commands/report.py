@@ -132,7 +132,7 @@ def _scores(lake: Lake, recipe: Recipe, members: DataFrame) -> dict[str, Any]:
     inside = scores.join(F.broadcast(reduce(lambda a, b: a.unionByName(b), some)), "id", "inner")
     picked = inside.drop("id").toPandas()
     frames = {"pool": pool, **{s: picked[picked["set"] == s] for s in sizes}}
-    length = recipe.length_label()
+    length = recipe.length_name()
     return {
         "rows": {"pool": total, **sizes},
         "quantiles": {

@@ -20,7 +20,8 @@ from ..lake.commits import Commit
 from ..lake.manifest import Manifest, Step
 from ..lake.schemas import Table
 from ..lake.tables import retry_on_conflict
-from ..ranking.top import pull
+from ..ranking.sort_keys import column_of
+from ..ranking.top import collect_pandas as pull
 from .memos import UNIT_TRIES, Memos, Scored, memo_table
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ class Asking:
             for made in self._made.values():
                 self._keep(made)
 
-    def fitted(self, label: str) -> Scorer:
-        """Return the fitted scorer of a label."""
-        return self.memos.scored[label].scorer
+    @property
+    def fitted(self) -> dict[str, Scorer]:
+        """The fitted scorers by name."""
+        return {name: item.scorer for name, item in self.memos.scored.items()}
 
     def note(self, sentence: str) -> None:
         """Say something about the selection, in the run's manifest and at its end."""
@@ -70,11 +72,14 @@ class Asking:
         from pyspark.sql import functions as F
 
         wanted = self.rows.select("id") if ids is None else self._frame(ids)
-        if isinstance(what, str) and what not in self.memos.documents.recipe.asked():
-            value = F.col(what if "." in what else f"`{what}`").alias("value")
-            rows = self.rows.select("id", value)
+        root, _, field = what.partition(".") if isinstance(what, str) else ("", "", "")
+        if isinstance(what, str) and root not in self.memos.documents.recipe.on_demand_only():
+            rows = self.rows.select("id", column_of(what).alias("value"))
             return pull(rows if ids is None else rows.join(F.broadcast(wanted), "id", "left_semi"))
-        item = self.memos.scored[what] if isinstance(what, str) else self._own(what)
+        if field:
+            whole = self(root, ids)
+            return whole.assign(value=whole["value"].map(lambda v: v and v[field]))
+        item = self.memos.scored[root] if isinstance(what, str) else self._own(what)
         with self.manifest.step(f"ask {item.label}", item.table.name) as step:
             if (self.memos.documents_count if ids is None else len(ids)) <= ASK_ROWS:
                 return self._few(item, wanted, step)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from ...udfs.constraints import Above, AtLeast
+
+Count = Annotated[int, AtLeast(1)]
+Share = Annotated[float, Above(0, most=1)]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Rows, a fraction of the documents, or tokens counted by a label."""
+    """Rows, a fraction of the documents, or tokens as the score `length` counts them."""
 
-    rows: int | None = None
-    fraction: float | None = None
-    tokens: int | None = None
-    count: str = ""
+    rows: Count | None = None
+    fraction: Share | None = None
+    tokens: Count | None = None
+    length: str = ""
     truncate_last: bool = False
