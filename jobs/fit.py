@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from ..udfs.scorer import Estimator, FittedScore, Fold, OnDocuments, Scorer, digest, fingerprint, parameters
 from ..udfs.spark import fold
 from .inputs.documents import ROW_HASH, hash_name
-from .inputs.hashing import quoted
+from .inputs.hashing import quoted_name
 from .inputs.opening import target_texts
 from .inputs.run import Run, one_row_per_id
 from .lake.digests import rows_digest
 from .lake.manifest import Step
 from .lake.tables import retry_on_conflict
-from .ranking.vectors import fits_on_driver, fold_on_driver
+from .ranking.vectors import collect_arrow, fits_on_driver, fold_on_driver
 from .scoring.memos import values
 from .scoring.models import Model, recall, remember
 
@@ -118,13 +118,13 @@ def _folds(run: Run, score: Estimator, fitted: Mapping[str, FittedScore]) -> Any
     local = None
     all_vectors = bool(parents) and len(parents) == len(score.inputs) and all(widths)
     if all_vectors and fits_on_driver(run.hashes.summary.documents, sum(widths)):
-        local = fold_on_driver(_rows(run, score, fitted, ("h", *score.inputs)))
+        local = collect_arrow(_rows(run, score, fitted, ("h", *score.inputs))).combine_chunks()
 
     def one_pass(f: Fold[Any], table: str) -> Any:
         if table != "documents":
             return fold(target_texts(run.targets[table].frame, run.documents, table), f)
         columns = f.reads or score.inputs
-        return local(f, columns) if local else fold(_rows(run, score, fitted, columns), f)
+        return fold_on_driver(local, f, columns) if local is not None else fold(_rows(run, score, fitted, columns), f)
 
     return one_pass
 
@@ -134,7 +134,7 @@ def _rows(run: Run, score: Estimator, fitted: Mapping[str, FittedScore], names: 
     from pyspark.sql import functions as F
 
     documents, where = run.documents, score.fit_where if isinstance(score, OnDocuments) else ""
-    columns = [F.xxhash64("id").alias("h") if n == "h" else F.col(quoted(n)) for n in names]
+    columns = [F.xxhash64("id").alias("h") if n == "h" else F.col(quoted_name(n)) for n in names]
     if any(i in fitted for i in score.inputs):
         parts = [values(run, fitted[n]).withColumnRenamed("value", n) for n in names if n in fitted]
         rows = parts[0] if parts else run.hashed.select("id")

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from .hashes import hash_documents
 from .ingest import ingest
 from .inputs.documents import Documents
-from .inputs.opening import open_documents, open_targets
+from .inputs.opening import check_sample, open_documents, open_targets
 from .inputs.run import Run
 from .inputs.tables import tables_of
 from .lake.manifest import Manifest
@@ -39,6 +39,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
         if until == "select" and not refit and (unchanged := unchanged_since(lake, recipe)):
             return unchanged
         manifest = Manifest(recipe.name, recipe.digest())
+        check_sample(lake, recipe)
         ingest(lake, recipe, manifest)
         if until == "ingest":
             return manifest

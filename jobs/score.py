@@ -16,7 +16,7 @@ from ..udfs.scorer import FittedScore, Scorer, fingerprint
 from .fit import fit_on_documents, fit_on_targets, note_newer_rows, stored_model
 from .inputs.conditions import satisfying
 from .inputs.documents import hash_name
-from .inputs.hashing import quoted
+from .inputs.hashing import quoted_name
 from .inputs.run import Run
 from .inputs.tables import published_names, score_columns
 from .lake.manifest import Step
@@ -148,17 +148,17 @@ def _publish(
     for score in (fitted[n] for n in order(run.recipe) if fitted[n].where and fitted[n] in scores):
         # `memos` may hold a value of a row outside: another recipe may have asked for it.
         asked = satisfying(run, frame, score.where, ()).select("id", F.lit(True).alias("asked"))
-        value = F.when(F.col("asked"), F.col(quoted(score.name)))
+        value = F.when(F.col("asked"), F.col(quoted_name(score.name)))
         frame = frame.join(asked, "id", "left").withColumn(score.name, value).drop("asked")
     content = F.col(scores[0].hash_column).alias("content_hash")
-    frame = frame.select("id", content, *(quoted(s.name) for s in scores))
+    frame = frame.select("id", content, *(quoted_name(s.name) for s in scores))
     return run.lake.overwrite(table, frame, metadata | {"memos": memos}, int(present.version or 0)).version, True
 
 
 def _undefined(run: Run, version: int, fitted: Mapping[str, FittedScore], steps: Mapping[str, Step]) -> dict[str, int]:
     """Return by score how many documents were asked for and have no value."""
     published = published_names(run.recipe)
-    nulls = (f"count(*) - count({quoted(n)}) AS {quoted(n)}" for n in published)
+    nulls = (f"count(*) - count({quoted_name(n)}) AS {quoted_name(n)}" for n in published)
     row = run.lake.read(f"scores_{run.recipe.name}", version).selectExpr(*nulls).collect()[0]
     counts = {n: row[n] - (steps[n].not_asked or 0) for n in published}
     for name in set(steps) - set(published):  # arrays, which are not published: only their definedness is read

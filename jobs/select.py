@@ -15,12 +15,13 @@ from ..udfs.errors import InputError
 from ..udfs.scorer import FittedScore, digest
 from .inputs.conditions import satisfying
 from .inputs.documents import ROW_HASH
-from .inputs.hashing import quoted
+from .inputs.hashing import quoted_name
 from .inputs.run import Run, one_row_per_id
 from .inputs.tables import published_names, score_columns, selection_table, shown_names
 from .lake.schemas import Table, controls
 from .lake.tables import retry_on_conflict
 from .lake.tuning import collect_small
+from .ranking.sort_keys import quoted
 from .runs import stands
 from .scoring.memos import BROADCAST_ROWS, values
 from .scoring.on_demand import OnDemand
@@ -101,13 +102,12 @@ def eligible_rows(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame
     from pyspark.sql import functions as F
 
     recipe, documents = run.recipe, run.hashes.summary.documents
-    choosers = (recipe.selector, *recipe.controls.values())
-    names = {n.name.split(".")[0] for c in choosers for n in (*c.needs, *c.on_demand)} - recipe.on_demand_only()
+    names = recipe.columns_used() | (recipe.columns_on_demand() - recipe.on_demand_only())
     names |= {recipe.budget.length} if recipe.budget.tokens else set()
     vectors = sorted(n for n in names if n in recipe.scores and recipe.scores[n].value.startswith("array"))
     narrow = sorted(names - set(vectors))
     eligible = satisfying(run, scores, recipe.where, narrow)
-    rows = collect_small(eligible.select("id", *(quoted(n) for n in narrow)), documents)
+    rows = collect_small(eligible.select("id", *(quoted_name(n) for n in narrow)), documents)
     for name in vectors:  # every document has a row in `memos`: the few columns are broadcast, vectors stay put
         few = F.broadcast(rows) if documents <= BROADCAST_ROWS else rows
         rows = values(run, fitted[name]).withColumnRenamed("value", name).join(few, "id", "inner")
@@ -123,7 +123,7 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> Choi
         If no row can be selected.
     """
     recipe, documents = run.recipe, run.hashes.summary.documents
-    needs = [n.name if "." in n.name else quoted(n.name) for n in recipe.selector.needs]
+    needs = [quoted(need.name) for need in recipe.selector.needs]
     ranked = " AND ".join(f"{n} IS NOT NULL" for n in needs) or "true"
     row = rows.selectExpr("count(*) AS eligible", f"count_if({ranked}) AS ranked").collect()[0]
     counts = {
@@ -154,7 +154,7 @@ def _pool(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, on_deman
 def _with_scores(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame) -> DataFrame:
     """Return id and the score columns of a selection: published ones, and beside them what was computed on demand."""
     published = published_names(run.recipe)
-    frame = scores.select("id", *(quoted(n) for n in published))
+    frame = scores.select("id", *(quoted_name(n) for n in published))
     for name in shown_names(run.recipe):
         if name not in published:
             frame = frame.join(values(run, fitted[name]).withColumnRenamed("value", name), "id", "left")

@@ -42,8 +42,8 @@ FLOORS: list[dict[str, str]] = [
         "select": "scoring runs inputs recipe selectors ranking",
         "commands": "scoring hashes runs inputs recipe selectors ranking sources",
     },
-    {"scoring": "inputs recipe", "hashes": "inputs recipe", "runs": "inputs recipe sources"},
-    {"inputs": "recipe selectors", "ingest": "recipe sources"},
+    {"scoring": "inputs recipe ranking", "hashes": "inputs recipe", "runs": "inputs recipe sources"},
+    {"inputs": "recipe selectors ranking sources", "ingest": "recipe sources"},
     {"recipe": "selectors sources"},
     {"selectors": "ranking"},
     {"ranking": "", "sources": "", "lake": ""},
@@ -224,7 +224,7 @@ def test_each_rule_can_fail(file: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("folder", "found", "frame"),
     # zipfit_pairs is no score of a recipe: zipfit_race asks for it.
-    [("udfs/scores", scorers(), {"zipfit_pairs"}), ("jobs/selectors", selectors(), {"selector", "budget"})],
+    [("udfs/scores", scorers(), {"zipfit_pairs"}), ("jobs/selectors", selectors(), {"selector", "budget", "needs"})],
 )
 def test_every_scorer_and_selector_file_is_found(folder: str, found: dict[str, type], frame: set[str]) -> None:
     files = {p.stem for p in (ROOT / folder).glob("*.py") if not p.stem.startswith("_")} - frame

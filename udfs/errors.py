@@ -37,8 +37,12 @@ class ConflictError(LakeSiftError):
     """Other writers committed first in every one of the bounded number of retries."""
 
 
+#: Most names that a message lists.
+LISTED = 40
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Return "did you mean 'x'? allowed: a, b, x" for an unknown name.
+    """Return "did you mean 'x'? allowed: a, b, x" for an unknown name; of many names only the first are listed.
 
     Examples
     --------
@@ -46,8 +50,11 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     "did you mean 'table'? allowed: id, table"
     >>> nearest("zzz", ["b", "a"])
     'allowed: a, b'
+    >>> nearest("x7", (f"x{i:02}" for i in range(60)))[-16:]
+    'x39, and 20 more'
     """
     names = sorted(allowed)
     close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}allowed: {', '.join(names)}"
+    listed = [*names[:LISTED], *([f"and {len(names) - LISTED} more"] if len(names) > LISTED else [])]
+    return f"{hint}allowed: {', '.join(listed) or 'none'}"

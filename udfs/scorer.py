@@ -12,12 +12,16 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
+from .constraints import check_fields
+
 State = TypeVar("State")
 Kernel = Callable[..., Any]
+#: What a scorer's inputs are: text (a document input), vectors (arrays of numbers), or anything.
+Takes = Literal["text", "vector", "any"]
 
 #: Names of the document expressions that a scorer may read; any other input is the label of another score.
 DOCUMENT_INPUTS = ("text", "prompt", "completion")
@@ -47,10 +51,19 @@ class Scorer:
 
     of: str = "text"
 
+    def __post_init__(self) -> None:
+        if not self.fitted:  # what an estimator made was checked there
+            check_fields(self)
+
     @property
     def inputs(self) -> tuple[str, ...]:
         """What the kernel is called with, in order."""
         return (self.of,)
+
+    @property
+    def takes(self) -> Takes:
+        """What its inputs must be; checked before a run."""
+        return "text"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -112,6 +125,9 @@ class Estimator(ABC):
 
     of: str = "text"
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     @property
     @abstractmethod
     def fits_on(self) -> tuple[str, ...]:
@@ -121,6 +137,11 @@ class Estimator(ABC):
     def inputs(self) -> tuple[str, ...]:
         """What the fitted scorer's kernel will be called with."""
         return (self.of,)
+
+    @property
+    def takes(self) -> Takes:
+        """What its inputs must be; checked before a run."""
+        return "text"
 
     @abstractmethod
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> Scorer:
@@ -143,7 +164,7 @@ class OnDocuments(Estimator):
     """
 
     fit_where: str = ""
-    refit: str = "never"
+    refit: Literal["never", "always"] = "never"
 
     @property
     def fits_on(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from typing import Any
 
+from ...udfs.constraints import allowed, hints_of, is_needed
 from ...udfs.discovery import scorers
 from ...udfs.scorer import Estimator, OnDocuments
 from ..lake.text_table import Rows, rows_of
@@ -39,14 +40,17 @@ def _fitted_on(cls: type) -> str:
 
 
 def _parameters(cls: Any) -> str:
-    """Return "level=6, by (needed)" for a dataclass of parameters."""
-    return ", ".join(_parameter(f) for f in fields(cls))
+    """Return "k=100 (from 1, or auto), by (needed)" for a dataclass of parameters."""
+    hints = hints_of(cls)
+    return ", ".join(_parameter(f, hints[f.name]) for f in fields(cls))
 
 
-def _parameter(field: Any) -> str:
+def _parameter(field: Any, annotation: Any) -> str:
+    words = allowed(annotation)
+    if is_needed(field, annotation):
+        return f"{field.name} (needed{f', {words}' if words else ''})"
     default = field.default if field.default_factory is MISSING else field.default_factory()
-    needed = default is MISSING or (field.name == "target" and not default)
-    return f"{field.name} (needed)" if needed else f"{field.name}={default!r}"
+    return f"{field.name}={default!r}{f' ({words})' if words else ''}"
 
 
 def _heading(text: str) -> str:

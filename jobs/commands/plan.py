@@ -16,7 +16,7 @@ import yaml
 from ...udfs.errors import InputError
 from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
-from ..inputs.opening import open_documents, open_target
+from ..inputs.opening import check_sample, open_documents, open_target
 from ..inputs.tables import tables_of
 from ..lake.schemas import Table, rejected_lines
 from ..lake.tables import Lake
@@ -90,6 +90,7 @@ def _documents(lake: Lake, recipe: Recipe) -> Documents | None:
     """Return the documents as they are; None where ingest would make them first."""
     table = recipe.documents.table
     if recipe.documents.source and lake.version(table) is None:
+        check_sample(lake, recipe)
         return None
     return open_documents(lake, recipe)
 

@@ -20,7 +20,7 @@ from ...udfs.kernels.ngram_model import held_out_bits_per_byte
 from ...udfs.kernels.quantiles import quantiles
 from ..hashes import last_hashes
 from ..inputs.documents import ROW_HASH
-from ..inputs.hashing import quoted
+from ..inputs.hashing import quoted_name
 from ..inputs.opening import open_documents, open_targets, target_texts
 from ..inputs.run import Run, one_row_per_id
 from ..lake.manifest import Manifest
@@ -135,7 +135,7 @@ def _shares(run: Run, members: DataFrame, column: str) -> dict[str, dict[str, fl
     """Return set -> value -> share of rows."""
     from pyspark.sql import functions as F
 
-    value = F.coalesce(F.col(quoted(column)).cast("string"), F.lit("(null)")).alias("value")
+    value = F.coalesce(F.col(quoted_name(column)).cast("string"), F.lit("(null)")).alias("value")
     rows = _rows(run, value)
     pool = rows.groupBy(F.lit("pool").alias("set"), "value").count()
     picked = rows.join(F.broadcast(members), "id", "inner").groupBy("set", "value").count()
@@ -168,7 +168,7 @@ def _scores(run: Run, members: DataFrame) -> dict[str, Any]:
     table = run.lake.read(f"scores_{run.recipe.name}")
     numeric = ("double", "float", "bigint", "int")
     names = [f.name for f in table.schema.fields[2:] if f.dataType.simpleString() in numeric]
-    columns = [F.col(quoted(c)).cast("double").alias(c) for c in names]
+    columns = [F.col(quoted_name(c)).cast("double").alias(c) for c in names]
     sizes = {r["set"]: r["count"] for r in members.groupBy("set").count().collect()}
     total = table.count()
     scores = collect_small(table.select("id", *columns), total)

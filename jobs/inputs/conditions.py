@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..recipe.recipe import mentions
 from .documents import joined_columns
-from .hashing import quoted
+from .hashing import quoted_name
 from .run import Run, one_row_per_id
 
 if TYPE_CHECKING:
@@ -24,5 +24,5 @@ def satisfying(run: Run, scores: DataFrame, where: str, columns: Collection[str]
     if named:
         source = one_row_per_id(run, run.documents.frame.select(*joined_columns(run.documents)))
         kept = [c for c in source.columns if c in {"id", *named}]
-        scores = scores.join(source.select(*(quoted(c) for c in kept)), "id", "inner")
+        scores = scores.join(source.select(*(quoted_name(c) for c in kept)), "id", "inner")
     return scores.where(where) if where else scores

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...udfs.scorer import DOCUMENT_INPUTS, digest
 from ..lake.commits import TableState
 from ..recipe import Recipe
-from .hashing import encode_all, hash_sql, quoted
+from .hashing import encode_all, hash_sql, quoted_name
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -47,7 +47,7 @@ class Documents:
     def inputs(self, names: tuple[str, ...]) -> list[str]:
         """Return SQL for document inputs and source columns, aliased by their names."""
         documents = self.recipe.documents
-        return [f"{text_of(getattr(documents, n))} AS {n}" if n in DOCUMENT_INPUTS else quoted(n) for n in names]
+        return [f"{text_of(getattr(documents, n))} AS {n}" if n in DOCUMENT_INPUTS else quoted_name(n) for n in names]
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -65,10 +65,13 @@ class Documents:
         """
         hashed = {n for names in self.recipe.input_sets() for n in names}
         others = [self._plain(n) for n in DOCUMENT_INPUTS if n not in hashed and getattr(self.recipe.documents, n)]
-        others += [*self.keep.values(), *(quoted(c) for c in self.named)]
-        known = {quoted(n) if n not in DOCUMENT_INPUTS else quoted(getattr(self.recipe.documents, n)) for n in hashed}
+        others += [*self.keep.values(), *(quoted_name(c) for c in self.named)]
+        known = {
+            quoted_name(n) if n not in DOCUMENT_INPUTS else quoted_name(getattr(self.recipe.documents, n))
+            for n in hashed
+        }
         texts = {f.name for f in self.frame.schema if f.dataType.simpleString() == "string"}
-        known &= {quoted(n) for n in texts} | {quoted(n) for n in self.recipe.source_columns()}
+        known &= {quoted_name(n) for n in texts} | {quoted_name(n) for n in self.recipe.source_columns()}
         extra = [sql for sql in dict.fromkeys(others) if sql not in known]
         return hash_sql([*encode_all(self.frame, [self.id]), *self.hashes.values(), *encode_all(self.frame, extra)])
 
@@ -79,7 +82,11 @@ class Documents:
 
     def _plain(self, name: str) -> str:
         """Return SQL of a document input before it is checked to be UTF-8, or of a source column."""
-        return f"CAST(({getattr(self.recipe.documents, name)}) AS STRING)" if name in DOCUMENT_INPUTS else quoted(name)
+        return (
+            f"CAST(({getattr(self.recipe.documents, name)}) AS STRING)"
+            if name in DOCUMENT_INPUTS
+            else quoted_name(name)
+        )
 
 
 def hash_name(names: tuple[str, ...]) -> str:
@@ -113,4 +120,4 @@ def joined_columns(documents: Documents) -> list[Column]:
 
     taken = {"id", "content_hash", *(name.lower() for name in documents.recipe.scores)}
     columns = [F.expr(documents.id).alias("id"), F.expr(documents.row_hash).alias(ROW_HASH)]
-    return columns + [F.col(quoted(c)) for c in documents.frame.columns if c.lower() not in taken]
+    return columns + [F.col(quoted_name(c)) for c in documents.frame.columns if c.lower() not in taken]

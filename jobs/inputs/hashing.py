@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PLAIN = ("boolean", "byte", "short", "integer", "long", "float", "double", "date", "decimal")
 
 
-def quoted(name: str) -> str:
+def quoted_name(name: str) -> str:
     """Return a column name in backticks."""
     return f"`{name.replace('`', '``')}`"
 
@@ -56,7 +56,7 @@ def encode(sql: str, data_type: Any, depth: int = 0) -> str:
     if kind == "void":
         return "'N'"
     if kind == "struct":
-        fields = (encode(f"{sql}.{quoted(f.name)}", f.dataType, depth) for f in data_type.fields)
+        fields = (encode(f"{sql}.{quoted_name(f.name)}", f.dataType, depth) for f in data_type.fields)
         return (
             f"IF({sql} IS NULL, 'N', concat('{{', {', '.join(fields)}, '}}'))"
             if data_type.fields

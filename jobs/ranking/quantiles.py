@@ -21,8 +21,8 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import BoundError, InputError
 from ...udfs.kernels.quantiles import quantile_rank
-from .sort_keys import cell_of, uniform
-from .top import DRIVER_ROWS, MARGINS, RATES, SURVEY_ROWS, pull
+from .sort_keys import bin_of, uniform
+from .top import DRIVER_ROWS, MARGINS, RATES, SAMPLE_ROWS, collect_pandas
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -40,15 +40,15 @@ def quantiles(rows: DataFrame, column: Column, qs: Sequence[float]) -> list[floa
         If more than DRIVER_ROWS distinct values lie inside the brackets.
     """
     values = _values(rows, column)
-    n, sample = _survey(values)
+    n, sample = _count_and_sample(values)
     if n == 0 or not qs:
         return [math.nan] * len(qs)
     places = [quantile_rank(q, n) for q in qs]
     for margin in MARGINS:
         brackets = sorted({_bracket(sample, k * len(sample) / n, margin) for k in places})
-        found = _walk(values, brackets, places)
-        if found is not None:
-            return found
+        bounds = _walk(values, brackets, places)
+        if bounds is not None:
+            return bounds
     raise InputError("the rows changed while their quantiles were taken; read a pinned version of the table")
 
 
@@ -58,10 +58,10 @@ def with_rank(rows: DataFrame, column: Column, name: str) -> DataFrame:
     Equal values share the mean of their places. Two jobs run at once, the rest when the result is read.
     """
     values = _values(rows, column)
-    _, sample = _survey(values)
+    _, sample = _count_and_sample(values)
     splitters = np.unique(sample[:: max(1, len(sample) // CELLS)]).tolist()
-    cell = cell_of(F.col("value"), splitters)
-    counts = pull(values.groupBy(cell.alias("cell")).count()).sort_values("cell")
+    cell = bin_of(F.col("value"), splitters)
+    counts = collect_pandas(values.groupBy(cell.alias("cell")).count()).sort_values("cell")
     before: dict[int, int] = {}
     n = 0
     for c, count in zip(counts["cell"], counts["count"], strict=True):
@@ -79,16 +79,17 @@ def _values(rows: DataFrame, column: Column) -> DataFrame:
     return rows.select("id", (column + F.lit(0.0)).alias("value")).where(F.col("value").isNotNull())
 
 
-def _survey(values: DataFrame) -> tuple[int, npt.NDArray[np.float64]]:
+def _count_and_sample(values: DataFrame) -> tuple[int, npt.NDArray[np.float64]]:
     """Return the number of values and a sample of them by id hash, ascending, in one job."""
     for rate in RATES:
-        drawn = uniform(F.xxhash64("id", F.lit("sample"))) < F.lit(rate)
-        cells = values.groupBy(F.when(drawn, F.col("value")).alias("value")).agg(F.count(F.lit(1)).alias("size"))
-        found = pull(cells.limit(SURVEY_ROWS + 1))
-        if len(found) <= SURVEY_ROWS:
+        in_sample = uniform(F.xxhash64("id", F.lit("sample"))) < F.lit(rate)
+        cells = values.groupBy(F.when(in_sample, F.col("value")).alias("value")).agg(F.count(F.lit(1)).alias("size"))
+        counts = collect_pandas(cells.limit(SAMPLE_ROWS + 1))
+        if len(counts) <= SAMPLE_ROWS:
             break
-    few = found[found["value"].notna()].sort_values("value")
-    return int(found["size"].sum()), np.repeat(few["value"].to_numpy(dtype=float), few["size"].to_numpy(dtype=int))
+    drawn = counts[counts["value"].notna()].sort_values("value")
+    sample = np.repeat(drawn["value"].to_numpy(dtype=float), drawn["size"].to_numpy(dtype=int))
+    return int(counts["size"].sum()), sample
 
 
 def _bracket(sample: npt.NDArray[np.float64], mean: float, margin: float) -> tuple[float, float]:
@@ -109,7 +110,7 @@ def _walk(values: DataFrame, brackets: list[tuple[float, float]], places: list[i
     below = (F.when(value > high, F.lit(high)) for _, high in brackets)
     cell = F.when(inside, value).otherwise(F.greatest(F.lit(-math.inf), *below))
     counted = values.groupBy(inside.alias("inside"), cell.alias("cell")).count()
-    cells = pull(counted.limit(DRIVER_ROWS + 1))
+    cells = collect_pandas(counted.limit(DRIVER_ROWS + 1))
     if len(cells) > DRIVER_ROWS:
         raise BoundError(f"a quantile needs more than {DRIVER_ROWS} distinct values on the driver: round the column")
     cells = cells.sort_values(["cell", "inside"], ascending=[True, False], ignore_index=True)

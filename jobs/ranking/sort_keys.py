@@ -1,4 +1,4 @@
-"""Sort keys and group tags as Spark columns: hashes, uniform and weighted draws, scores that may be ranked.
+"""Sort keys, groups and bins as Spark columns: hashes, uniform and weighted draws, scores that may be ranked.
 
 Randomness is a function of (seed, id) alone, the same bits on every engine; nothing here runs a job.
 """
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from ...udfs.errors import InputError
 
@@ -17,8 +18,48 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
+def quoted(name: str) -> str:
+    """Return SQL of a column or column.field, each part in backticks.
+
+    Examples
+    --------
+    >>> quoted("my words"), quoted("cells.cluster")
+    ('`my words`', '`cells`.`cluster`')
+    """
+    return ".".join("`{}`".format(part.replace("`", "``")) for part in name.split("."))
+
+
+def column_of(name: str) -> Column:
+    """Return the column or column.field of that name."""
+    return F.col(quoted(name))
+
+
+def numeric_column(rows: DataFrame, name: str) -> Column:
+    """Return a column as double with NaN as null (only source columns can hold NaN), so that it is never selected.
+
+    Raises
+    ------
+    InputError
+        If the column is not numeric.
+    """
+    data_type = rows.select(column_of(name)).schema[0].dataType
+    if not isinstance(data_type, T.NumericType):
+        raise InputError(
+            f"column {name!r} is {data_type.simpleString()}, and rows are ranked by numbers: cast it or name a numeric "
+            "column"
+        )
+    value = column_of(name).cast("double")
+    return F.when(~F.isnan(value), value)
+
+
+def cluster_of(rows: DataFrame, name: str) -> Column:
+    """Return what rows are grouped by: the field `cluster` of a k-means score, any other column as it is."""
+    data_type = rows.select(column_of(name)).schema[0].dataType
+    return column_of(f"{name}.cluster" if isinstance(data_type, T.StructType) else name)
+
+
 def hashed(seed: int) -> Column:
-    """Return xxhash64(id, seed) as bigint: all randomness there is."""
+    """Return xxhash64(id, seed) as bigint: the source of all randomness."""
     return F.xxhash64("id", F.lit(seed).cast("bigint"))
 
 
@@ -38,36 +79,21 @@ def draw(seed: int, weight: Column | None = None) -> Column:
     return F.when(weight > 0, wait / weight).when(weight == 0, F.lit(math.inf))
 
 
-def number(rows: DataFrame, name: str) -> Column:
-    """Return a column as double with NaN as null (only source columns can hold NaN), so that it is never selected.
-
-    Raises
-    ------
-    InputError
-        If the column is not numeric.
-    """
-    kind = rows.select(name).dtypes[0][1]
-    if kind.split("(")[0] not in {"tinyint", "smallint", "int", "bigint", "float", "double", "decimal"}:
-        raise InputError(f"column {name!r} is {kind}, and rows are ranked by numbers: cast it or name a numeric column")
-    value = F.col(name).cast("double")
-    return F.when(~F.isnan(value), value)
-
-
-def cell_of(value: Column, ends: Sequence[float], first: int = 0) -> Column:
+def bin_of(value: Column, ends: Sequence[float], first: int = 0) -> Column:
     """Return `first` + the number of ends (ascending) below the value, as a binary tree of comparisons."""
     if not ends:
         return F.lit(first)
     half = len(ends) // 2
-    above = cell_of(value, ends[half + 1 :], first + half + 1)
-    return F.when(value > ends[half], above).otherwise(cell_of(value, ends[:half], first))
+    above = bin_of(value, ends[half + 1 :], first + half + 1)
+    return F.when(value > ends[half], above).otherwise(bin_of(value, ends[:half], first))
 
 
-def stratum(value: object) -> str:
+def group_tag(value: object) -> str:
     """Return the tag of a group value: "" for null, "=" and the value as Spark casts it to string for all others.
 
     Examples
     --------
-    >>> stratum(None), stratum("os"), stratum(3), stratum(True)
+    >>> group_tag(None), group_tag("os"), group_tag(3), group_tag(True)
     ('', '=os', '=3', '=true')
     """
     return "" if value is None else f"={str(value).lower() if isinstance(value, bool) else value}"

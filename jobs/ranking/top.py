@@ -6,9 +6,9 @@ id. `top` takes the b smallest keys. `top_by_quota` gives the i-th row of group 
 smaller budget is a prefix, and each group's share follows on the driver from the group sizes alone.
 
 How the b-th key is found (selection by sampling: Floyd and Rivest, Expected time bounds for selection, CACM 18(3),
-1975): one job counts the groups and takes a hash sample of (key, h) pairs, one pulls the rows up to a sampled pair that
-lies safely beyond the b-th; the driver sorts these and checks that they suffice, else it pulls again with a wider
-margin. The sample decides what is read, never what is chosen. Keys are only compared, so outliers, denormals,
+1975): one job counts the groups and takes a hash sample of (key, h) pairs, one collects the rows up to a sampled pair
+that lies safely beyond the b-th; the driver sorts these and checks that they suffice, else it collects again with a
+wider margin. The sample decides what is read, never what is chosen. Keys are only compared, so outliers, denormals,
 infinities and masses of ties need no rule; radix digits were rejected because Spark SQL has no bit view of a double.
 No plan sorts or exchanges unselected rows in one partition, and a giant group is one more bound, not one task.
 
@@ -36,22 +36,23 @@ if TYPE_CHECKING:
 
 Sample = dict[str, npt.NDArray[Any]]
 
-#: Most rows a selection may have: id, key and hash of each are held by the driver (some 150 bytes a row).
+#: Most rows a selection may have: the driver keeps id, key and hash of each (about 150 bytes a row).
 DRIVER_ROWS = 5_000_000
 #: Most groups of a quota.
 GROUPS = 100_000
-#: Share of the rows in the sample that places the bounds; the next one is tried if a survey outgrows SURVEY_ROWS.
+#: Share of the rows in the sample that places the bounds; the next one is tried if count and sample are more than
+#: SAMPLE_ROWS.
 RATES = (2.0**-8, 2.0**-16)
-#: Most rows of a survey: its sample and one row a group.
-SURVEY_ROWS = 5_000_000
-#: Rows pulled beyond twice the wanted ones before the groups are cut on the executors instead of the driver.
+#: Most rows that count and sample take together: the sample and one row a group.
+SAMPLE_ROWS = 5_000_000
+#: If more than 2 x budget + SPARE rows would be collected, rows are ranked within groups on the executors instead.
 SPARE = 1_000_000
 #: Margins tried in turn, in standard deviations of the sample; the last one bounds nothing.
 MARGINS = (4.0, 16.0, 1e9)
 
 
-def pull(frame: DataFrame) -> pd.DataFrame:
-    """Collect to the driver: the only place where ranking does; the caller states the bound."""
+def collect_pandas(frame: DataFrame) -> pd.DataFrame:
+    """Collect a frame to the driver as pandas; the caller states the bound."""
     return frame.toPandas()
 
 
@@ -64,7 +65,7 @@ def top(rows: DataFrame, key: Column, budget: int, seed: int) -> pd.DataFrame:
         If more than DRIVER_ROWS would be selected.
     """
     keyed = _keyed(rows, key, seed, None)
-    groups, sample = _survey(keyed, seed)
+    groups, sample = _count_and_sample(keyed, seed)
     groups["need"] = np.minimum(groups["size"], budget)
     return _first(keyed, groups, sample)[["id", "key"]]
 
@@ -84,8 +85,8 @@ def top_by_quota(
     group : Column
         Anything that casts to string; null is a group of its own.
     plan : callable
-        Given the groups that are there (group: a `stratum` tag; size: rows), returns them with the columns weight
-        (>= 0) and capacity (<= size).
+        Given the groups (group: a `group_tag`; size: rows), returns them with the columns weight (>= 0) and capacity
+        (<= size).
 
     Raises
     ------
@@ -93,17 +94,18 @@ def top_by_quota(
         If there are more than GROUPS groups or more than DRIVER_ROWS would be selected.
     """
     keyed = _keyed(rows, key, seed, group)
-    groups, sample = _survey(keyed, seed)
+    groups, sample = _count_and_sample(keyed, seed)
     groups = plan(groups)
     groups["need"] = quota(groups["capacity"], groups["weight"], groups["offset"], budget)
-    chosen = _first(keyed, groups, sample)
-    code = chosen["code"].to_numpy()
-    turn = (chosen["place"].to_numpy() - groups["offset"].to_numpy()[code]) / groups["weight"].to_numpy()[code]
+    best = _first(keyed, groups, sample)
+    code = best["code"].to_numpy()
+    turn = (best["place"].to_numpy() - groups["offset"].to_numpy()[code]) / groups["weight"].to_numpy()[code]
     order = np.lexsort((code, turn))
-    return chosen.loc[order, ["id", "key"]].reset_index(drop=True)
+    return best.loc[order, ["id", "key"]].reset_index(drop=True)
 
 
 def _keyed(rows: DataFrame, key: Column, seed: int, group: Column | None) -> DataFrame:
+    """Return id, group tag, sort key and hash of the rows that have a key."""
     tag = F.lit("")
     if group is not None:
         tag = F.when(group.isNull(), "").otherwise(F.concat(F.lit("="), group.cast("string")))
@@ -112,7 +114,7 @@ def _keyed(rows: DataFrame, key: Column, seed: int, group: Column | None) -> Dat
     return shaped.where(F.col("key").isNotNull())
 
 
-def _survey(keyed: DataFrame, seed: int) -> tuple[pd.DataFrame, Sample]:
+def _count_and_sample(keyed: DataFrame, seed: int) -> tuple[pd.DataFrame, Sample]:
     """Return one row per group in order of its tag (group, size, offset u_j), and a hash sample, in one job.
 
     Rows outside of the sample fall into one cell a group, so the aggregate is small before it is exchanged. The sample
@@ -124,16 +126,16 @@ def _survey(keyed: DataFrame, seed: int) -> tuple[pd.DataFrame, Sample]:
         # No null among the hashes: pandas would make floats of them.
         pair = F.when(drawn, F.col("key")).alias("key"), F.when(drawn, F.col("h")).otherwise(0).alias("h")
         cells = keyed.groupBy("group", *pair).agg(F.count(F.lit(1)).alias("size"))
-        found = pull(cells.select("*", offset).limit(SURVEY_ROWS + 1))
-        if len(found) <= SURVEY_ROWS:
+        counts = collect_pandas(cells.select("*", offset).limit(SAMPLE_ROWS + 1))
+        if len(counts) <= SAMPLE_ROWS:
             break
-    groups = found.groupby("group", as_index=False).agg({"size": "sum", "offset": "first"})
+    groups = counts.groupby("group", as_index=False).agg({"size": "sum", "offset": "first"})
     if len(groups) > GROUPS:
         raise BoundError(f"the quota's column has more than {GROUPS} values: bucket it or name a coarser column")
-    few = found[found["key"].notna()]
-    code = pd.Index(groups["group"]).get_indexer(few["group"])
-    order = np.lexsort((few["h"], few["key"], code))
-    key, h = (few[c].to_numpy()[order] for c in ("key", "h"))
+    sample = counts[counts["key"].notna()]
+    code = pd.Index(groups["group"]).get_indexer(sample["group"])
+    order = np.lexsort((sample["h"], sample["key"], code))
+    key, h = (sample[c].to_numpy()[order] for c in ("key", "h"))
     open_end = np.int64(2**63 - 1)
     return groups, {"code": code[order], "key": np.append(key, math.inf), "h": np.append(h.astype(np.int64), open_end)}
 
@@ -149,22 +151,22 @@ def _first(keyed: DataFrame, groups: pd.DataFrame, sample: Sample) -> pd.DataFra
         return pd.DataFrame({"id": [], "key": [], "h": [], "code": [], "place": []})
     for margin in MARGINS:
         limits, expected = _limits(groups, sample, margin)
-        ordered = _ordered(pull(_upto(keyed, limits, expected > SPARE + 2 * wanted)))
+        ordered = _ordered(collect_pandas(_candidates(keyed, limits, expected > SPARE + 2 * wanted)))
         code = ordered["code"].to_numpy()
-        found = np.bincount(code, minlength=len(groups))
-        if (found >= need).all():
-            ordered["place"] = np.arange(len(code)) - (np.cumsum(found) - found)[code] + 1
+        rows = np.bincount(code, minlength=len(groups))
+        if (rows >= need).all():
+            ordered["place"] = np.arange(len(code)) - (np.cumsum(rows) - rows)[code] + 1
             first: pd.DataFrame = ordered[ordered["place"].to_numpy() <= need[code]]
             return first.reset_index(drop=True)
-    short = int(np.flatnonzero(found < need)[0])
+    short = int(np.flatnonzero(rows < need)[0])
     raise InputError(
-        f"the rows changed while they were ranked: {need[short]} were counted, {found[short]} are left; "
+        f"the rows changed while they were ranked: {need[short]} were counted, {rows[short]} are left; "
         "read a pinned version of the table"
     )
 
 
 def _limits(groups: pd.DataFrame, sample: Sample, margin: float) -> tuple[pd.DataFrame, float]:
-    """Return per wanted group the (key, h) up to which its rows are pulled, and how many rows that will be."""
+    """Return per wanted group the (key, h) up to which its rows are collected, and how many rows that will be."""
     need, size = groups["need"].to_numpy(), groups["size"].to_numpy()
     drawn = np.bincount(sample["code"], minlength=len(groups))
     start = np.cumsum(drawn) - drawn
@@ -178,7 +180,7 @@ def _limits(groups: pd.DataFrame, sample: Sample, margin: float) -> tuple[pd.Dat
     return limits[need > 0], float(rows[need > 0].sum())
 
 
-def _upto(keyed: DataFrame, limits: pd.DataFrame, cut: bool) -> DataFrame:
+def _candidates(keyed: DataFrame, limits: pd.DataFrame, cut: bool) -> DataFrame:
     """Return the rows up to their group's limit: id, key, h, code; with `cut`, exactly `need` of each group."""
     names = ("code", "need", "last_key", "last_h")
     if len(limits) == 1:  # literals spare a broadcast
@@ -190,11 +192,11 @@ def _upto(keyed: DataFrame, limits: pd.DataFrame, cut: bool) -> DataFrame:
         table = keyed.sparkSession.createDataFrame(limits, schema)
         bounded = keyed.join(F.broadcast(table), "group", "inner")
     key, last = F.col("key"), F.col("last_key")
-    near = bounded.where((key < last) | ((key == last) & (F.col("h") <= F.col("last_h"))))
+    candidates = bounded.where((key < last) | ((key == last) & (F.col("h") <= F.col("last_h"))))
     if cut:
         order = Window.partitionBy("group").orderBy("key", "h", "id")
-        near = near.withColumn("place", F.row_number().over(order)).where(F.col("place") <= F.col("need"))
-    return near.select("id", "key", "h", "code")
+        candidates = candidates.withColumn("place", F.row_number().over(order)).where(F.col("place") <= F.col("need"))
+    return candidates.select("id", "key", "h", "code")
 
 
 def _ordered(rows: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from ...udfs.errors import BoundError, InputError
 from ...udfs.kernels.sensitivity import draws, locate
 from ...udfs.scorer import digest
 from .sort_keys import hashed
-from .top import DRIVER_ROWS, pull
+from .top import DRIVER_ROWS, collect_pandas
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -30,7 +30,7 @@ BLOCKS, GROUP_BLOCKS = 4_096, 64
 TOTALS = 5_000_000
 
 
-def weighed(rows: DataFrame, weight: Column, seed: int, group: Column | None = None) -> DataFrame:
+def with_running_weight(rows: DataFrame, weight: Column, seed: int, group: Column | None = None) -> DataFrame:
     """Return id, group, block, weight and the running sums `before` and `upto` of every row; null weights are left out.
 
     One sort per (group, block), no exchange into one partition.
@@ -45,34 +45,34 @@ def weighed(rows: DataFrame, weight: Column, seed: int, group: Column | None = N
     return sums.withColumn("before", F.lag("upto", 1, 0.0).over(order))
 
 
-def totals(sums: DataFrame) -> pd.DataFrame:
+def block_totals(sums: DataFrame) -> pd.DataFrame:
     """Return (group, block, total, rows) in order of group and block; raises BoundError above TOTALS, InputError."""
     blocks = sums.groupBy("group", "block").agg(
         F.max("upto").alias("total"), F.count(F.lit(1)).alias("rows"), F.min("weight").alias("least")
     )
-    found = pull(blocks.limit(TOTALS + 1))
-    if len(found) > TOTALS:
+    totals = collect_pandas(blocks.limit(TOTALS + 1))
+    if len(totals) > TOTALS:
         raise BoundError(f"there are more than {TOTALS // GROUP_BLOCKS} groups to draw from; name a coarser column")
-    if len(found) and found["least"].min() < 0:
+    if len(totals) and totals["least"].min() < 0:
         raise InputError(
-            f"a row has the weight {found['least'].min()}; weights to draw by are >= 0: shift or rank them"
+            f"a row has the weight {totals['least'].min()}; weights to draw by are >= 0: shift or rank them"
         )
-    return found.sort_values(["group", "block"], ignore_index=True).drop(columns="least")
+    return totals.sort_values(["group", "block"], ignore_index=True).drop(columns="least")
 
 
-def draw_rows(sums: DataFrame, found: pd.DataFrame, wanted: dict[str, int], seed: int) -> pd.DataFrame:
+def draw_rows(sums: DataFrame, totals: pd.DataFrame, wanted: dict[str, int], seed: int) -> pd.DataFrame:
     """Return (id, group, first, copies) of the drawn rows, in order of their first draw; copies add up to `wanted`.
 
     Parameters
     ----------
-    sums, found : as `weighed` and `totals` return them
+    sums, totals : as `with_running_weight` and `block_totals` return them
     wanted : mapping
         Draws by group; groups whose weights are all 0 cannot give any.
     """
     if sum(wanted.values()) > DRIVER_ROWS:
         raise BoundError(f"{sum(wanted.values())} draws are more than the {DRIVER_ROWS} the driver takes: draw fewer")
     parts: list[pd.DataFrame] = []
-    for group, block in found.groupby("group", sort=True):
+    for group, block in totals.groupby("group", sort=True):
         count, total = wanted.get(str(group), 0), block["total"].to_numpy()
         if count:
             own = int(digest([seed, str(group)])[:15], 16) if group else seed  # a stream for every group
@@ -88,15 +88,17 @@ def draw_rows(sums: DataFrame, found: pd.DataFrame, wanted: dict[str, int], seed
                     }
                 )
             )
+    if not parts:
+        return pd.DataFrame({"id": [], "group": [], "weight": [], "first": [], "copies": []})
     drawn = pd.concat(parts, ignore_index=True).sort_values(["turn", "number"], ignore_index=True)
     drawn["number"] = np.arange(len(drawn))
     hits = sums.sparkSession.createDataFrame(drawn[["group", "block", "offset", "number"]])
     inside = (F.col("offset") >= F.col("before")) & (F.col("offset") < F.col("upto"))
     joined = sums.join(F.broadcast(hits), ["group", "block"], "inner").where(inside)
-    made = joined.groupBy("id", "group", "weight").agg(
+    counts = joined.groupBy("id", "group", "weight").agg(
         F.min("number").alias("first"), F.count(F.lit(1)).alias("copies")
     )
-    chosen = pull(made).sort_values("first", ignore_index=True)
-    if chosen["copies"].sum() != len(drawn):
+    rows = collect_pandas(counts).sort_values("first", ignore_index=True)
+    if rows["copies"].sum() != len(drawn):
         raise InputError("the rows changed while they were drawn from; read a pinned version of the table")
-    return chosen
+    return rows

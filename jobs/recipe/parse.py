@@ -7,50 +7,69 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 
+from ...udfs.constraints import AtLeast, Between
 from ...udfs.discovery import scorers
 from ...udfs.errors import RecipeError, nearest
-from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, OnDocuments
+from ...udfs.scorer import Estimator, Scorer
 from ...udfs.uris import is_uri
 from ..selectors import selectors
-from ..selectors.budget import Budget
+from ..selectors.budget import Budget, Count, Share
 from ..selectors.selector import Selector
 from ..sources.source import Source
 from . import strict
-from .recipe import Documents, Recipe, Target, order
+from .checks import check
+from .recipe import LENGTHS, Documents, Recipe, Target, order
 
 __all__ = ["KEYS", "Budget", "Documents", "Recipe", "Source", "Target", "load", "order", "parse", "shipped"]
 
 FORMATS = ("jsonl", "parquet", "csv", "text")
-#: Columns that a selection has whatever the recipe: labels and kept columns may not be called so.
+#: Columns that a selection has whatever the recipe: no score may be called so.
 RESERVED = ("id", "rank", "gain", "weight", "copies", "tokens_used", "content_hash")
+#: Tables that LakeSift writes itself, in any case of letters: no source may be ingested into one of them.
+OWN_TABLES = re.compile(
+    r"(runs|models|memos|vectors|rounds|feedback|trials|reports)"
+    r"|(hashes|scores|selection|controls|rejected|hidden|decisions)_.*|.*_rejected",
+    re.IGNORECASE,
+)
+AMOUNTS = {"rows": Count, "fraction": Share, "tokens": Count}
+Seed = Annotated[int, Between(-(2**63), 2**63 - 1)]
 T = TypeVar("T", Documents, Target)
 
 
-def load(recipe: str, settings: tuple[str, ...] = (), read_uri: Callable[[str], str] | None = None) -> Recipe:
-    """Load a recipe: a shipped name, a path, or any URI that `read_uri` reads.
+def load(
+    recipe: str | Mapping[str, Any],
+    settings: tuple[str, ...] = (),
+    read_uri: Callable[[str], str] | None = None,
+    keys: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Load a recipe: a shipped name, a path, any URI that `read_uri` reads, or its keys.
 
     Parameters
     ----------
-    recipe : str
+    recipe : str or mapping
     settings : tuple of "key.sub=value"
         Overrides, parsed as YAML.
+    keys : mapping, optional
+        Top-level keys that replace those of the recipe.
 
     Raises
     ------
     RecipeError
         In one sentence: the fact, the offending value, what is allowed.
     """
-    raw = strict.yaml_of(_text(recipe, read_uri), recipe)
+    raw = strict.yaml_of(_text(recipe, read_uri), recipe) if isinstance(recipe, str) else deepcopy(dict(recipe))
+    raw |= keys or {}
     for setting in settings:
-        key, found, value = setting.partition("=")
-        if not found:
+        key, equals, value = setting.partition("=")
+        if not equals:
             raise RecipeError(f"--set {setting!r} has no '='; write --set key.sub=value")
         place = raw
         for part in key.split(".")[:-1]:
@@ -88,19 +107,19 @@ def _source(raw: Any, where: str) -> Source | None:
     if "sample" in block:
         from ..sources.samples import SAMPLES
 
-        if block["sample"] not in SAMPLES:
+        if str(block["sample"]) not in SAMPLES:
             raise RecipeError(
                 f"{where}: there is no sample {block['sample']!r}; {nearest(str(block['sample']), SAMPLES)}"
             )
         return Source(sample=block["sample"])
     files = block.get("files")
-    files = (files,) if isinstance(files, str) else tuple(files or ())
+    files = strict.typed([files] if isinstance(files, str) else files or [], tuple[str, ...], f"{where}: files")
     if not files:
         raise RecipeError(f"{where} names no files; write files: [path, ...] or sample: name")
-    made = block.get("format") or "jsonl"
-    if made not in FORMATS:
-        raise RecipeError(f"{where}: format is {made!r}; {nearest(str(made), FORMATS)}")
-    return Source(files, made)
+    form = block.get("format") or "jsonl"
+    if form not in FORMATS:
+        raise RecipeError(f"{where}: format is {form!r}; {nearest(str(form), FORMATS)}")
+    return Source(files, form)
 
 
 def _table(raw: Any, where: str, cls: type[T], needed: tuple[str, ...]) -> T:
@@ -114,23 +133,24 @@ def _table(raw: Any, where: str, cls: type[T], needed: tuple[str, ...]) -> T:
         raise RecipeError(
             f"{where}: table {block['table']!r} has a 'from:'; ingest writes names of letters, digits and _ only"
         )
-    return cls(source=source, **block)
+    if source and OWN_TABLES.fullmatch(block["table"]):
+        raise RecipeError(
+            f"{where}: table {block['table']!r} has a 'from:', and LakeSift writes tables of that name itself; "
+            "choose another name"
+        )
+    return cls(source=source, **strict.arguments(block, where, cls))
 
 
 def _budget(raw: Any) -> Budget:
     block = strict.block(raw, "budget", tuple(f.name for f in fields(Budget)))
-    amounts = [k for k in ("rows", "fraction", "tokens") if k in block]
+    amounts = [k for k in AMOUNTS if k in block]
     if len(amounts) != 1:
         raise RecipeError(f"budget names {amounts or 'nothing'}; exactly one of rows, fraction, tokens is needed")
-    value = block[amounts[0]]
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    part = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
-    if not (part if amounts[0] == "fraction" else whole):
-        need = "a number above 0 and at most 1" if amounts[0] == "fraction" else "a whole number from 1"
-        raise RecipeError(f"budget: {amounts[0]} is {value!r}; {need} is needed")
-    if (amounts[0] == "tokens") != ("length" in block):
-        raise RecipeError("budget: tokens and count go together: tokens: 1000000, count: <label that counts tokens>")
-    return Budget(**block)
+    strict.typed(block[amounts[0]], AMOUNTS[amounts[0]], f"budget: {amounts[0]}")
+    given = strict.arguments(block, "budget", Budget)
+    if (amounts[0] == "tokens") != bool(given.get("length")):
+        raise RecipeError("budget: tokens and length go together: tokens: 1000000, length: <score that counts tokens>")
+    return Budget(**given)
 
 
 def _keep(raw: Any) -> dict[str, str] | None:
@@ -144,17 +164,37 @@ def _keep(raw: Any) -> dict[str, str] | None:
 
 
 def _controls(raw: Any, length: str, classes: Mapping[str, type[Selector]]) -> dict[str, Selector]:
+    """Build the controls by name: the kind, with its place in the list if an earlier one has that name."""
     if not isinstance(raw, list):
         raise RecipeError(f"controls is {raw!r}; a list such as [random, length_matched] is needed")
-    made: dict[str, Selector] = {}
+    controls: dict[str, Selector] = {}
     for item in raw:
-        kind = item.get("kind") if isinstance(item, dict) else item
-        label = str(kind) if kind not in made else f"{kind}_{len(made) + 1}"
-        spec = item if isinstance(item, dict) else {"kind": item}
-        if "length" in {f.name for f in fields(classes[label])} if label in classes else False:
-            spec = {"length": length, **spec}
-        made[label] = strict.build(spec, f"controls: {label}", classes, "selector")
-    return made
+        block = item if isinstance(item, dict) else {"kind": item}
+        kind = str(block.get("kind"))
+        name = kind if kind not in controls else f"{kind}_{len(controls) + 1}"
+        if kind in classes and "length" in {f.name for f in fields(classes[kind])}:
+            block = {"length": length, **block}
+        controls[name] = strict.build(block, f"controls: {name}", classes, "selector")
+    return controls
+
+
+def _scores(raw: Any) -> tuple[dict[str, Scorer | Estimator], dict[str, str]]:
+    """Build the scores and their conditions, by name; a length is added if no score measures it."""
+    known: dict[str, Any] = scorers()
+    scores, conditions = {}, {}
+    for name, block in _named(raw, "scores").items():
+        if isinstance(block, dict) and "where" in block:
+            block = dict(block)
+            conditions[name] = strict.typed(block.pop("where"), str, f"scores.{name}: where")
+        scores[name] = strict.build(block, f"scores.{name}", known, "score")
+    if not any(score.kind in LENGTHS for score in scores.values()):
+        if "length_bytes" in scores:
+            raise RecipeError(
+                f"scores.length_bytes is of kind {scores['length_bytes'].kind}; a score of that name measures length: "
+                "rename it"
+            )
+        scores["length_bytes"] = strict.build("length_bytes", "scores", known, "score")
+    return scores, {name: sql for name, sql in conditions.items() if sql}
 
 
 KEYS = (
@@ -169,37 +209,26 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,79}", str(raw["name"])):
         raise RecipeError(f"name is {raw['name']!r}; lower-case letters, digits and _ are needed (it names tables)")
     documents = _table(raw["documents"], "documents", Documents, ("table",))
-    if documents.duplicates not in ("error", "first_by_hash"):
-        raise RecipeError(f"documents: duplicates is {documents.duplicates!r}; allowed: error, first_by_hash")
-    targets = {
-        str(k): _table(v, f"targets.{k}", Target, ("table",)) for k, v in _named(raw.get("targets"), "targets").items()
-    }
-    known = scorers()
-    made: dict[str, Any] = {
-        str(k): strict.build(v, f"scores.{k}", known, "score") for k, v in _named(raw.get("scores"), "scores").items()
-    }
-    hidden: tuple[str, ...] = ()
-    if not any(v.kind in ("length_tokens", "length_bytes") for v in made.values()):
-        made["length_bytes"] = strict.build("length_bytes", "scores", known, "score")
-        hidden = ("length_bytes",)
-    classes = selectors()
+    targets = _named(raw.get("targets"), "targets")
+    scores, score_where = _scores(raw.get("scores"))
+    classes, report = selectors(), strict.block(raw.get("report") or {}, "report", ("shares",))
     recipe = Recipe(
         name=raw["name"],
         documents=documents,
-        targets=targets,
-        scores=made,
+        targets={name: _table(block, f"targets.{name}", Target, ("table",)) for name, block in targets.items()},
+        scores=scores,
         where=strict.typed(raw.get("where") or "", str, "where"),
         selector=strict.build(raw["select"], "select", classes, "selector"),
         budget=_budget(raw["budget"]),
         controls={},
         keep=_keep(raw.get("keep")),
-        seed=strict.typed(raw.get("seed", 42), int, "seed"),
-        shares=tuple(strict.block(raw.get("report") or {}, "report", ("shares",)).get("shares") or ()),
-        keep_versions=strict.typed(raw.get("keep_versions", 365), int, "keep_versions"),
-        hidden=hidden,
+        seed=strict.typed(raw.get("seed", 42), Seed, "seed"),
+        shares=strict.typed(report.get("shares") or [], tuple[str, ...], "report: shares"),
+        keep_versions=strict.typed(raw.get("keep_versions", 365), Annotated[int, AtLeast(1)], "keep_versions"),
+        score_where=score_where,
     )
-    recipe = replace(recipe, controls=_controls(raw.get("controls") or [], recipe.length_label(), classes))
-    _check(recipe)
+    recipe = replace(recipe, controls=_controls(raw.get("controls") or [], recipe.length_name(), classes))
+    check(recipe)
     return recipe
 
 
@@ -214,26 +243,3 @@ def _named(raw: Any, where: str) -> dict[str, Any]:
                 f"{where}: {name!r} cannot be a name; letters, digits and _ are needed, none of {', '.join(RESERVED)}"
             )
     return raw
-
-
-def _check(recipe: Recipe) -> None:
-    labels = set(recipe.scores)
-    for label, scorer in recipe.scores.items():
-        for name in scorer.inputs:
-            if name not in DOCUMENT_INPUTS and name not in labels and name not in getattr(scorer, "columns", ()):
-                raise RecipeError(f"scores.{label} reads {name!r}; {nearest(name, {*DOCUMENT_INPUTS, *labels})}")
-            if name in ("prompt", "completion") and not getattr(recipe.documents, name):
-                raise RecipeError(f"scores.{label} reads {name!r}, which documents does not define; add {name}: <SQL>")
-        if isinstance(scorer, Estimator):
-            if isinstance(scorer, OnDocuments) and scorer.refit not in ("never", "always"):
-                raise RecipeError(f"scores.{label}: refit is {scorer.refit!r}; allowed: never, always")
-            for table in scorer.fits_on:
-                if table != "documents" and table not in recipe.targets:
-                    raise RecipeError(f"scores.{label}: there is no target {table!r}; {nearest(table, recipe.targets)}")
-    if recipe.budget.length and recipe.budget.length not in labels:
-        raise RecipeError(f"budget: count is {recipe.budget.length!r}; {nearest(recipe.budget.length, labels)}")
-    if recipe.budget.tokens and not recipe.selector.nested:
-        raise RecipeError(
-            f"budget: tokens needs a ranking whose prefixes are selections; {recipe.selector.kind} has none"
-        )
-    order(recipe)

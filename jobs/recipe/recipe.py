@@ -1,16 +1,19 @@
-"""What a recipe is made of: plain frozen data, checked and built by recipe.py."""
+"""What a recipe consists of: plain frozen data, built and checked by parse.py. What it reads, in which order."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from ...udfs.errors import RecipeError
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, digest, parameters
 from ..selectors.budget import Budget
 from ..selectors.selector import Selector
 from ..sources.source import Source
+
+#: Kinds of scores that measure length: what reports and length-matched controls use.
+LENGTHS = ("length_tokens", "length_bytes")
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Documents:
     prompt: str = ""
     completion: str = ""
     source: Source | None = None
-    duplicates: str = "error"
+    duplicates: Literal["error", "first_by_hash"] = "error"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A parsed recipe; `keep` maps output names to SQL (None: all source columns)."""
+    """A parsed recipe; `keep` maps output names to SQL (None: all source columns), `score_where` scores to SQL."""
 
     name: str
     documents: Documents
@@ -53,36 +56,47 @@ class Recipe:
     seed: int
     shares: tuple[str, ...] = ()
     keep_versions: int = 365
-    hidden: tuple[str, ...] = field(default=())  # labels added for controls, not asked for
+    score_where: dict[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
         """Return the hash of everything that decides the result."""
         objects = {k: [v.kind, v.revision, type(v).__name__, parameters(v)] for k, v in self.scores.items()}
         picks = {k: [v.kind, _fields(v)] for k, v in {"": self.selector, **self.controls}.items()}
         plain = [_fields(self.documents), {k: _fields(t) for k, t in self.targets.items()}, _fields(self.budget)]
-        return digest([self.name, plain, objects, self.where, picks, self.keep, self.seed, self.keep_versions])
+        conditions = [self.where, self.score_where]
+        return digest([self.name, plain, objects, conditions, picks, self.keep, self.seed, self.keep_versions])
 
-    def chooser_columns(self) -> set[str]:
-        """Return labels and source columns that the selector and the controls name, without fields."""
-        return {n.split(".")[0] for c in (self.selector, *self.controls.values()) for n in c.needs}
+    def selectors(self) -> dict[str, Selector]:
+        """Return the selector and the controls, by where they are in the recipe."""
+        return {"select": self.selector, **{f"controls: {name}": c for name, c in self.controls.items()}}
 
-    score_where = {}
+    def columns_used(self) -> set[str]:
+        """Return the scores and source columns that selector and controls need for every row, without fields."""
+        return {need.name.split(".")[0] for s in self.selectors().values() for need in s.needs}
+
+    def columns_on_demand(self) -> set[str]:
+        """Return the scores and source columns that selector and controls ask for on demand, without fields."""
+        return {need.name.split(".")[0] for s in self.selectors().values() for need in s.on_demand}
 
     def on_demand_only(self) -> set[str]:
-        return self.asked()
+        """Scores computed on demand only: requested by the selector or a control and used nowhere else."""
+        used = self.columns_used() | {self.budget.length, self.length_name()}
+        used |= {name for score in self.scores.values() for name in score.inputs}
+        conditions = (self.where, *self.score_where.values())
+        asked = (self.columns_on_demand() & set(self.scores)) - used
+        return {name for name in asked if not any(mentions(sql, name) for sql in conditions)}
 
-    def asked(self) -> set[str]:
-        """Return labels that the selector asks for row by row and that nothing else needs: not computed for all."""
-        used = self.chooser_columns() | {self.budget.length}
-        used |= {i for s in self.scores.values() for i in s.inputs}
-        return {n for n in self.selector.asks if n in self.scores and n not in used and not mentions(self.where, n)}
+    def scores_read(self, name: str) -> set[str]:
+        """Return the other scores that a score or its `where:` reads."""
+        score, condition = self.scores[name], self.score_where.get(name, "")
+        return {k for k in self.scores if k in score.inputs or mentions(condition, k)}
 
     def source_inputs(self, name: str) -> tuple[str, ...]:
         """Return what a score reads in the end: document inputs, in fixed order, then source columns."""
-        found: set[str] = set()
+        roots: set[str] = set()
         for source in self.scores[name].inputs:
-            found |= set(self.source_inputs(source)) if source in self.scores else {source}
-        return (*(n for n in DOCUMENT_INPUTS if n in found), *sorted(found - {*DOCUMENT_INPUTS}))
+            roots |= set(self.source_inputs(source)) if source in self.scores else {source}
+        return (*(n for n in DOCUMENT_INPUTS if n in roots), *sorted(roots - {*DOCUMENT_INPUTS}))
 
     def input_sets(self) -> list[tuple[str, ...]]:
         """Return the distinct sets of inputs that scores read in the end, text alone first."""
@@ -92,9 +106,9 @@ class Recipe:
         """Return the source columns that scores read as they are."""
         return tuple(dict.fromkeys(n for s in self.input_sets() for n in s if n not in DOCUMENT_INPUTS))
 
-    def length_label(self) -> str:
-        """Return the label that measures length: what reports and length-matched controls use."""
-        return next(k for k, v in self.scores.items() if v.kind in ("length_tokens", "length_bytes"))
+    def length_name(self) -> str:
+        """Return the name of the score that measures length; every recipe has one."""
+        return next(name for name, score in self.scores.items() if score.kind in LENGTHS)
 
 
 def mentions(expression: str, column: str) -> bool:
@@ -103,19 +117,19 @@ def mentions(expression: str, column: str) -> bool:
 
 
 def _fields(item: Any) -> dict[str, Any]:
-    made = {f.name: getattr(item, f.name) for f in fields(item)}
-    return {k: _fields(v) if isinstance(v, Source) else v for k, v in made.items()}
+    values = {f.name: getattr(item, f.name) for f in fields(item)}
+    return {k: _fields(v) if isinstance(v, Source) else v for k, v in values.items()}
 
 
 def order(recipe: Recipe) -> list[str]:
-    """Return labels such that a score comes after those it reads; raises RecipeError on a cycle."""
-    done: list[str] = []
-    left = dict(recipe.scores)
+    """Return names of scores such that a score comes after those it reads; raises RecipeError on a circle."""
+    ordered: list[str] = []
+    left = {name: recipe.scores_read(name) for name in recipe.scores}
     while left:
-        ready = [k for k, v in left.items() if all(i not in recipe.scores or i in done for i in v.inputs)]
+        ready = [name for name, reads in left.items() if reads <= set(ordered)]
         if not ready:
             raise RecipeError(f"scores {', '.join(left)} read each other in a circle; let one of them read text")
-        done += ready
-        for label in ready:
-            del left[label]
-    return done
+        ordered += ready
+        for name in ready:
+            del left[name]
+    return ordered

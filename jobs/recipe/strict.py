@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import Field, fields
+from typing import Any, TypeVar
 
 import yaml
 
+from ...udfs.constraints import hints_of, is_needed, refusal
 from ...udfs.errors import RecipeError, nearest
 
 T = TypeVar("T")
@@ -38,23 +38,29 @@ def block(raw: Any, where: str, allowed: tuple[str, ...], needed: tuple[str, ...
     return dict(raw)
 
 
-def typed(value: Any, kind: Any, where: str) -> Any:
-    """Return the value if it fits the annotation (lists become tuples), else raise."""
-    options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    for option in options:
-        base = get_origin(option) or option
-        if base is Literal:
-            if value in get_args(option):
-                return value
-            raise RecipeError(f"{where} is {value!r}; {nearest(str(value), map(str, get_args(option)))}")
-        if base is Any or (base is float and isinstance(value, int) and not isinstance(value, bool)):
-            return value
-        if base is tuple and isinstance(value, list | tuple):
-            return tuple(tuple(v) if isinstance(v, list) else v for v in value)
-        if isinstance(base, type) and isinstance(value, base) and (base is bool or not isinstance(value, bool)):
-            return value
-    names = " or ".join(getattr(o, "__name__", str(o)) for o in options)
-    raise RecipeError(f"{where} is {value!r}; {names} is needed")
+def typed(value: Any, annotation: Any, where: str, field: Field[Any] | None = None) -> Any:
+    """Return the value if its annotation allows it (a list where a tuple is wanted becomes one), else raise."""
+    reason, given = refusal(value, annotation, field), value
+    if reason and isinstance(value, list):
+        given = _as_tuples(value)
+        reason = refusal(given, annotation, field)
+    if reason:
+        raise RecipeError(f"{where} is {value!r}; {reason}")
+    return given
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+
+
+def arguments(raw: Mapping[str, Any], where: str, cls: type) -> dict[str, Any]:
+    """Return what a dataclass is built from, every value checked against its field; `where` opens every message."""
+    hints, known = hints_of(cls), {f.name: f for f in fields(cls)}
+    given = {k: typed(v, hints[k], f"{where}: {k}", known[k]) for k, v in raw.items()}
+    missing = [name for name, field in known.items() if name not in given and is_needed(field, hints[name])]
+    if missing:
+        raise RecipeError(f"{where} needs {', '.join(missing)}")
+    return given
 
 
 def build(raw: Any, where: str, classes: Mapping[str, type[T]], noun: str) -> T:
@@ -66,11 +72,10 @@ def build(raw: Any, where: str, classes: Mapping[str, type[T]], noun: str) -> T:
     cls = classes.get(str(raw["kind"]))
     if cls is None:
         raise RecipeError(f"{where} has the unknown {noun} {raw['kind']!r}; {nearest(str(raw['kind']), classes)}")
-    hints = get_type_hints(cls)
-    named = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    given = block(raw, where, ("kind", *named))
-    given = {k: typed(v, hints[k], f"{where}: {k}") for k, v in given.items() if k != "kind"}
-    missing = [n for n, f in named.items() if n not in given and f.default is MISSING and f.default_factory is MISSING]
-    if missing:
-        raise RecipeError(f"{where} ({raw['kind']}) needs {', '.join(missing)}")
-    return cls(**given)
+    given = block(raw, where, ("kind", *(f.name for f in fields(cls))))  # type: ignore[arg-type]
+    del given["kind"]
+    try:
+        return cls(**arguments(given, f"{where} ({raw['kind']})", cls))
+    except RecipeError as error:
+        place = "" if str(error).startswith(where) else f"{where}: "  # a rule across fields does not know the place
+        raise RecipeError(f"{place}{error}") from None

@@ -24,6 +24,7 @@ from ..lake.manifest import Step
 from ..lake.schemas import MEMOS, memos
 from ..lake.tables import retry_on_conflict
 from ..lake.tuning import spread
+from ..ranking.sort_keys import column_of
 from .memos import memo_rows, missing, values
 from .passes import UNIT_TRIES, compute
 from .rows import from_documents, from_memos
@@ -75,7 +76,7 @@ class OnDemand:
         """Return the values of a column that all rows have."""
         from pyspark.sql import functions as F
 
-        rows = self.rows.select("id", F.col(name if "." in name else f"`{name}`").alias("value"))
+        rows = self.rows.select("id", column_of(name).alias("value"))
         return (rows if wanted is None else rows.join(F.broadcast(wanted), "id", "left_semi")).toPandas()
 
     def _values(self, score: FittedScore, field: str, wanted: DataFrame, ids: Sequence[str] | None) -> pd.DataFrame:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from ...udfs.constraints import Above, AtLeast
 from ...udfs.errors import BoundError
 from ..ranking.top import DRIVER_ROWS
 from .selector import Pool, Selector
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
+Count = Annotated[int, AtLeast(1)]
+Share = Annotated[float, Above(0, most=1)]
+
+
 @dataclass(frozen=True)
 class Budget:
     """Rows, a fraction of the documents, or tokens; `length` is the score that counts a row's tokens."""
 
-    rows: int | None = None
-    fraction: float | None = None
-    tokens: int | None = None
+    rows: Count | None = None
+    fraction: Share | None = None
+    tokens: Count | None = None
     length: str = ""
     truncate_last: bool = False
 

@@ -1,4 +1,4 @@
-"""k_center and facility_location: rows that cover the pool of vectors. Both hold the vectors on the driver.
+"""k_center and facility_location: rows that cover the pool of vectors. Both collect the vectors to the driver.
 
 k-center takes the row farthest from those taken (Gonzalez, Theor. Comput. Sci. 38, 1985; the k-Center of
 Diversify-and-Conquer, arXiv 2409.11378). Facility location takes the row that raises the sum over all rows of the
@@ -9,23 +9,19 @@ udfs/kernels/facility_location.py. Bound: 2 GB of vectors (jobs/ranking/vectors.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from ...udfs.errors import RecipeError, nearest
+from ...udfs.constraints import AtLeast, Between
+from ...udfs.errors import RecipeError
 from ...udfs.kernels.facility_location import facility_location
 from ...udfs.kernels.k_center import k_center
-from ..ranking.sort_keys import number
-from ..ranking.vectors import gather
-from .kmeans_quota import cluster_of
-from .selector import Ask, Selector, picks
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-MODES = ("auto", "dense", "neighbours", "cells")
+from ..ranking.sort_keys import cluster_of, numeric_column
+from ..ranking.vectors import collect_vectors
+from .needs import Cluster, Need, Number, Vector
+from .selector import Pool, Selector, picks
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class KCenter(Selector):
     Parameters
     ----------
     vector : str, default "vector"
-        Label of an embedding.
+        Score of kind embedding, or a column of vectors.
     """
 
     kind: ClassVar[str] = "k_center"
@@ -45,25 +41,18 @@ class KCenter(Selector):
     vector: str = "vector"
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The vectors."""
-        return (self.vector,)
+        return (Vector(self.vector),)
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,  # noqa: ARG002
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides the first one and ties."""
-        known, matrix = gather(rows, self.vector, seed)
-        if not len(known):
-            return picks(known["id"])
-        made = k_center(matrix, min(budget, len(known)))
-        gain = pd.Series(np.where(np.isfinite(made.distance_sq), made.distance_sq, np.nan))
-        return picks(known["id"].iloc[made.order], gain)
+        rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed)
+        if not len(rows):
+            return picks(rows["id"])
+        centres = k_center(matrix, min(pool.budget, len(rows)))
+        gain = pd.Series(np.where(np.isfinite(centres.distance_sq), centres.distance_sq, np.nan))
+        return picks(rows["id"].iloc[centres.order], gain)
 
 
 @dataclass(frozen=True)
@@ -73,9 +62,9 @@ class FacilityLocation(Selector):
     Parameters
     ----------
     vector : str, default "vector"
-        Label of an embedding whose vectors have length 1.
+        Score of kind embedding, or a column of vectors; their length must be 1.
     quality : str, optional
-        Label, label.field or numeric source column, larger is better. A gain is counted in rows covered: the first is
+        Score, score.field or numeric source column, larger is better. A gain is counted in rows covered: the first is
         a share of all rows.
     alpha : float, default 0.0
         Weight of quality, 0 to 1; above 0 it needs `quality`.
@@ -84,54 +73,44 @@ class FacilityLocation(Selector):
     neighbours : int, default 64
         Length of a row's list.
     cluster : str, optional
-        Label of a k-means score whose clusters are the cells.
+        Score of kind kmeans whose clusters are the cells.
 
     Raises
     ------
     RecipeError
-        If a parameter is none of these.
+        If alpha is above 0 without quality.
     """
 
     kind: ClassVar[str] = "facility_location"
 
     vector: str = "vector"
     quality: str | None = None
-    alpha: float = 0.0
-    mode: str = "auto"
-    neighbours: int = 64
+    alpha: Annotated[float, Between(0, 1)] = 0.0
+    mode: Literal["auto", "dense", "neighbours", "cells"] = "auto"
+    neighbours: Annotated[int, AtLeast(1)] = 64
     cluster: str | None = None
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise RecipeError(f"facility_location: mode is {self.mode!r}; {nearest(str(self.mode), MODES)}")
-        if not 0 <= self.alpha <= 1 or (self.alpha and not self.quality):
-            raise RecipeError(f"facility_location: alpha is {self.alpha!r}; 0 to 1, above 0 with quality:, is needed")
-        if self.neighbours < 1:
-            raise RecipeError(f"facility_location: neighbours is {self.neighbours!r}; a number from 1 is needed")
+        super().__post_init__()
+        if self.alpha and not self.quality:
+            raise RecipeError(f"facility_location: alpha is {self.alpha!r} without quality; add quality: NAME")
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The vectors, the quality, the cells."""
-        return tuple(n for n in (self.vector, self.quality, self.cluster) if n)
+        quality = (Number(self.quality),) if self.quality else ()
+        return (Vector(self.vector), *quality, *((Cluster(self.cluster),) if self.cluster else ()))
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,  # noqa: ARG002
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides ties."""
-        beside = {"quality": number(rows, self.quality)} if self.quality else {}
+        columns = {"quality": numeric_column(pool.rows, self.quality)} if self.quality else {}
         if self.cluster:
-            beside["cell"] = cluster_of(rows, self.cluster)
-        known, matrix = gather(rows, self.vector, seed, **beside)
-        if not len(known):
-            return picks(known["id"])
-        cells = pd.factorize(known["cell"])[0] if self.cluster else None
-        quality = known["quality"].to_numpy(float) if self.quality else None
-        made = facility_location(
-            matrix, min(budget, len(known)), quality, self.alpha, self.mode, self.neighbours, cells
-        )
-        return picks(known["id"].iloc[made.order], pd.Series(made.gains))
+            columns["cell"] = cluster_of(pool.rows, self.cluster)
+        rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, **columns)
+        if not len(rows):
+            return picks(rows["id"])
+        cells = pd.factorize(rows["cell"])[0] if self.cluster else None
+        quality = rows["quality"].to_numpy(float) if self.quality else None
+        budget = min(pool.budget, len(rows))
+        cover = facility_location(matrix, budget, quality, self.alpha, self.mode, self.neighbours, cells)
+        return picks(rows["id"].iloc[cover.order], pd.Series(cover.gains))

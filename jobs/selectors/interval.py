@@ -12,15 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pyspark.sql import functions as F
 
-from ...udfs.errors import RecipeError, nearest
+from ...udfs.errors import RecipeError
 from ..ranking.quantiles import quantiles, with_rank
-from ..ranking.sort_keys import draw, number
+from ..ranking.sort_keys import draw, numeric_column
 from ..ranking.top import top
-from .selector import Ask, Selector, picks
+from .needs import Need, Number
+from .selector import Pool, Selector, picks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,12 +38,12 @@ class Interval(Selector):
     Parameters
     ----------
     bounds : mapping of str to (low, high)
-        By label of a score (or label.field) or numeric source column. An end is a quantile "q0.2" (the
+        By score, score.field or numeric source column. An end is a quantile "q0.2" (the
         max(1, ceil(0.2 n))-th smallest of the rows in which all these scores are defined), an absolute value, or null
         (open). Under mean_rank all scores have the same pair of quantiles; null is then q0 or q1.
-    combine : str, default "all"
+    combine : {"all", "mean_rank"}
         "all": inside every interval. "mean_rank": inside the quantiles of the mean of the rank-normalised scores.
-    within : str, default "random"
+    within : {"random", "middle"}
         "random": seeded draws, `gain` is null. "middle": least distance first; the distance is |score - middle| in half
         widths, the largest over the scores (0 at the middle, 1 at an end; an open end counts as the extreme value).
         `gain` is the negated distance.
@@ -50,30 +51,25 @@ class Interval(Selector):
     Raises
     ------
     RecipeError
-        If bounds, combine or within are none of these.
+        If bounds are no intervals, or differ under mean_rank.
 
     Examples
     --------
     >>> Interval(bounds={"entropy": ["q0.2", "q0.9"], "nll": [None, 4.5]}).needs
-    ('entropy', 'nll')
+    (Number(name='entropy'), Number(name='nll'))
     """
 
     kind: ClassVar[str] = "interval"
 
     bounds: Mapping[str, Sequence[Bound]]
-    combine: str = "all"
-    within: str = "random"
+    combine: Literal["all", "mean_rank"] = "all"
+    within: Literal["random", "middle"] = "random"
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("combine", self.combine, ("all", "mean_rank")),
-            ("within", self.within, ("random", "middle")),
-        ):
-            if value not in allowed:
-                raise RecipeError(f"interval: {name} is {value!r}; {nearest(str(value), allowed)}")
-        if not isinstance(self.bounds, Mapping) or not self.bounds:
+        super().__post_init__()
+        if not self.bounds:
             raise RecipeError(f"interval: bounds is {self.bounds!r}; map each score to [low, high], as in [q0.2, q0.9]")
-        pairs = [_checked(label, pair) for label, pair in self.bounds.items()]
+        pairs = [_checked(name, pair) for name, pair in self.bounds.items()]
         if self.combine == "mean_rank" and any(p != pairs[0] or _absolute(p) for p in pairs):
             raise RecipeError(
                 f"interval: mean_rank cuts one mean, and bounds are {dict(self.bounds)}; "
@@ -81,21 +77,14 @@ class Interval(Selector):
             )
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The scores."""
-        return tuple(self.bounds)
+        return tuple(map(Number, self.bounds))
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,  # noqa: ARG002
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks among the rows inside."""
-        values = [number(rows, label) for label in self.bounds]
-        scores = rows.select("id", *(v.alias(f"s{i}") for i, v in enumerate(values))).dropna()
+        values = [numeric_column(pool.rows, name) for name in self.bounds]
+        scores = pool.rows.select("id", *(v.alias(f"s{i}") for i, v in enumerate(values))).dropna()
         names, pairs = [f"s{i}" for i in range(len(values))], list(self.bounds.values())
         if self.combine == "mean_rank":
             for i, name in enumerate(names):
@@ -106,10 +95,11 @@ class Interval(Selector):
         for value, low, high in axes:
             scores = scores.where((value >= low) & (value <= high))
         if self.within == "random":
-            return picks(top(scores, draw(seed), budget, seed)["id"])
-        far = [_distance(*axis) for axis in axes]
-        chosen = top(scores, far[0] if len(far) == 1 else F.greatest(*far), budget, seed)
-        return picks(chosen["id"], -chosen["key"])
+            return picks(top(scores, draw(pool.seed), pool.budget, pool.seed)["id"])
+        distances = [_distance(*axis) for axis in axes]
+        largest = distances[0] if len(distances) == 1 else F.greatest(*distances)
+        nearest = top(scores, largest, pool.budget, pool.seed)
+        return picks(nearest["id"], -nearest["key"])
 
     def _axis(self, scores: DataFrame, name: str, pair: Sequence[Bound]) -> Axis:
         """Return a score's column with its interval in absolute values."""
@@ -117,17 +107,16 @@ class Interval(Selector):
         if self.within == "middle" or self.combine == "mean_rank":
             ends = [end if end is not None else extreme for end, extreme in zip(ends, ("q0", "q1"), strict=True)]
         qs = [float(end[1:]) for end in ends if isinstance(end, str)]
-        found = iter(quantiles(scores, F.col(name), qs))
-        opened = (-math.inf, math.inf)
+        bounds = iter(quantiles(scores, F.col(name), qs))
         low, high = (
-            next(found) if isinstance(end, str) else open_end if end is None else float(end)
-            for end, open_end in zip(ends, opened, strict=True)
+            next(bounds) if isinstance(end, str) else open_end if end is None else float(end)
+            for end, open_end in zip(ends, (-math.inf, math.inf), strict=True)
         )
         return F.col(name), low, high
 
 
 def _quantile(end: object) -> float | None:
-    """Return .2 for "q0.2"; None for anything else."""
+    """Return 0.2 for "q0.2"; None for anything else."""
     try:
         q = float(end[1:]) if isinstance(end, str) and end[:1] == "q" else math.nan
     except ValueError:
@@ -139,19 +128,15 @@ def _absolute(pair: Sequence[Bound]) -> bool:
     return any(isinstance(end, int | float) for end in pair)
 
 
-def _checked(label: str, pair: object) -> tuple[Bound, Bound]:
+def _checked(name: str, pair: Sequence[Bound]) -> tuple[Bound, Bound]:
     """Return [low, high] as a tuple if it is an interval."""
-    wrong = f"interval: bounds of {label!r} are {pair!r}; give [low, high], each a number, a quantile q0 to q1, or null"
-    if not isinstance(pair, list | tuple) or len(pair) != 2:
+    wrong = f"interval: bounds of {name!r} are {pair!r}; give [low, high], each a number, a quantile q0 to q1, or null"
+    if len(pair) != 2 or any(isinstance(end, str) and _quantile(end) is None for end in pair):
         raise RecipeError(wrong)
-    for end in pair:
-        number_like = isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end)
-        if end is not None and not number_like and _quantile(end) is None:
-            raise RecipeError(wrong)
     low, high = (_quantile(end) if isinstance(end, str) else end for end in pair)
     alike = isinstance(pair[0], str) == isinstance(pair[1], str)
     if alike and low is not None and high is not None and low > high:
-        raise RecipeError(f"interval: bounds of {label!r} are {pair!r}, low above high; swap them")
+        raise RecipeError(f"interval: bounds of {name!r} are {pair!r}, low above high; swap them")
     return pair[0], pair[1]
 
 

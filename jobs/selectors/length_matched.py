@@ -1,7 +1,7 @@
 """length_matched: the control that has the lengths of the selection and nothing else of it.
 
 methods, section 6: 20 length quantiles of the pool, the selection's counts per bin, a draw per bin from the whole pool,
-chosen rows included. Whatever a selection shows beyond this control is not length.
+selected rows included. Whatever a selection shows beyond this control is not length.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ..ranking.quantiles import quantiles
-from ..ranking.sort_keys import cell_of, draw, number, stratum
-from ..ranking.top import pull, top_by_quota
-from .selector import Ask, Selector, picks
+from ..ranking.sort_keys import bin_of, draw, group_tag, numeric_column
+from ..ranking.top import collect_pandas, top_by_quota
+from .needs import Need, Number
+from .selector import Pool, Selector, picks
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -37,7 +38,8 @@ class LengthMatched(Selector):
     Parameters
     ----------
     length : str
-        Label of a score or numeric source column: the length.
+        Score, score.field or numeric source column: the length. A recipe fills in its score of kind length_tokens or
+        length_bytes.
     """
 
     kind: ClassVar[str] = "length_matched"
@@ -45,18 +47,11 @@ class LengthMatched(Selector):
     length: str
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The length."""
-        return (self.length,)
+        return (Number(self.length),)
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,
-        ask: Ask | None = None,  # noqa: ARG002
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return min(budget, len(selected)) picks; `gain` is null.
 
         Raises
@@ -64,30 +59,30 @@ class LengthMatched(Selector):
         InputError
             If there is no selection to match, or it holds ids that are not among the rows.
         """
-        if selected is None:
+        if pool.selected is None:
             raise InputError("length_matched matches another selection: name it under controls, not under select")
-        length = number(rows, self.length)
-        ends = quantiles(rows, length, [j / BINS for j in range(1, BINS)])
-        bin_of = F.when(length.isNotNull(), cell_of(length, ends))
-        counts = _counts(rows, bin_of, selected)
+        length = numeric_column(pool.rows, self.length)
+        ends = quantiles(pool.rows, length, [j / BINS for j in range(1, BINS)])
+        bins = F.when(length.isNotNull(), bin_of(length, ends))
+        counts = _counts(pool.rows, bins, pool.selected)
 
         def plan(groups: pd.DataFrame) -> pd.DataFrame:
             wanted = groups["group"].map(counts).fillna(0).astype("int64")
             return groups.assign(weight=wanted.astype(float), capacity=wanted)
 
-        key = F.when(length.isNotNull(), draw(seed))
-        return picks(top_by_quota(rows, key, bin_of, plan, budget, seed)["id"])
+        key = F.when(length.isNotNull(), draw(pool.seed))
+        return picks(top_by_quota(pool.rows, key, bins, plan, pool.budget, pool.seed)["id"])
 
 
-def _counts(rows: DataFrame, bin_of: Column, selected: pd.DataFrame) -> dict[str, int]:
+def _counts(rows: DataFrame, bins: Column, selected: pd.DataFrame) -> dict[str, int]:
     """Return how many of the selected rows lie in each bin, by the bin's tag."""
     ids = rows.sparkSession.createDataFrame(selected[["id"]], "id string")
-    known = F.broadcast(ids) if len(selected) <= BROADCAST_IDS else ids
-    found = pull(rows.join(known, "id", "left_semi").groupBy(bin_of.alias("bin")).count())
-    if found["count"].sum() != len(selected):
+    ids = F.broadcast(ids) if len(selected) <= BROADCAST_IDS else ids
+    counts = collect_pandas(rows.join(ids, "id", "left_semi").groupBy(bins.alias("bin")).count())
+    if counts["count"].sum() != len(selected):
         raise InputError(
-            f"{len(selected)} rows were selected and {found['count'].sum()} of them are among the rows to match with: "
+            f"{len(selected)} rows were selected and {counts['count'].sum()} of them are among the rows to match with: "
             "pass the selection of this very table version"
         )
-    found = found[found["bin"].notna()]
-    return {stratum(int(b)): int(n) for b, n in zip(found["bin"], found["count"], strict=True)}
+    counts = counts[counts["bin"].notna()]
+    return {group_tag(int(b)): int(n) for b, n in zip(counts["bin"], counts["count"], strict=True)}

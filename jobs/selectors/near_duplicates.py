@@ -8,20 +8,17 @@ limit. Kernels: udfs/kernels/near_duplicates.py. Bound: 2 GB of vectors on the d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from ...udfs.errors import RecipeError
+from ...udfs.constraints import Above, Range
 from ...udfs.kernels.near_duplicates import deita, semdedup
-from ..ranking.sort_keys import number
-from ..ranking.vectors import gather
-from .kmeans_quota import cluster_of
-from .selector import Ask, Selector, picks
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+from ..ranking.sort_keys import cluster_of, numeric_column
+from ..ranking.vectors import collect_vectors
+from .needs import Cluster, Need, Number, Vector
+from .selector import Pool, Selector, picks
 
 
 @dataclass(frozen=True)
@@ -33,46 +30,31 @@ class Deita(Selector):
     Parameters
     ----------
     by : str
-        Quality: label, label.field or numeric source column, highest first.
+        Quality: score, score.field or numeric source column, highest first.
     vector : str, default "vector"
-        Label of an embedding.
+        Score of kind embedding, or a column of vectors.
     limit : float, default 0.9
         From 0, below 1.
-
-    Raises
-    ------
-    RecipeError
-        If the limit is not allowed.
     """
 
     kind: ClassVar[str] = "deita"
 
     by: str
     vector: str = "vector"
-    limit: float = 0.9
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.limit < 1:
-            raise RecipeError(f"{self.kind}: limit is {self.limit!r}; a number from 0, below 1, is needed")
+    limit: Annotated[float, Range(0, 1, open_high=True)] = 0.9
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The quality and the vectors."""
-        return (self.by, self.vector)
+        return (Number(self.by), Vector(self.vector))
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,  # noqa: ARG002
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks in order of quality; the seed decides ties."""
-        known, matrix = gather(rows, self.vector, seed, quality=number(rows, self.by))
-        ranked = np.argsort(-known["quality"].to_numpy(float), kind="stable")
-        kept = deita(matrix, ranked, self.limit, budget)[0] if len(ranked) else ranked
-        return picks(known["id"].iloc[kept], known["quality"].iloc[kept])
+        quality = numeric_column(pool.rows, self.by)
+        rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, quality=quality)
+        ranked = np.argsort(-rows["quality"].to_numpy(float), kind="stable")
+        kept = deita(matrix, ranked, self.limit, pool.budget)[0] if len(ranked) else ranked
+        return picks(rows["id"].iloc[kept], rows["quality"].iloc[kept])
 
 
 @dataclass(frozen=True)
@@ -84,19 +66,14 @@ class SemDeDup(Selector):
     Parameters
     ----------
     cluster : str
-        Label of a k-means score; pairs across clusters are not compared.
+        Score of kind kmeans; pairs across clusters are not compared.
     vector : str, default "vector"
-        Label of an embedding.
+        Score of kind embedding, or a column of vectors.
     by : str, optional
-        Label, label.field or numeric source column, highest first: which of two near-duplicates stays; by hash
+        Score, score.field or numeric source column, highest first: which of two near-duplicates stays; by hash
         without it.
     eps : float, default 0.05
         A row is dropped if its cosine to an earlier one exceeds 1 - eps; above 0, at most 1.
-
-    Raises
-    ------
-    RecipeError
-        If eps is not allowed.
     """
 
     kind: ClassVar[str] = "semdedup"
@@ -104,31 +81,23 @@ class SemDeDup(Selector):
     cluster: str
     vector: str = "vector"
     by: str | None = None
-    eps: float = 0.05
-
-    def __post_init__(self) -> None:
-        if not 0 < self.eps <= 1:
-            raise RecipeError(f"semdedup: eps is {self.eps!r}; a number above 0, at most 1, is needed")
+    eps: Annotated[float, Above(0, most=1)] = 0.05
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The clusters, the vectors and the score."""
-        return tuple(n for n in (self.cluster, self.vector, self.by) if n)
+        score = (Number(self.by),) if self.by else ()
+        return (Cluster(self.cluster), Vector(self.vector), *score)
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,  # noqa: ARG002
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks, the best first; the seed decides ties."""
-        beside = {"cell": cluster_of(rows, self.cluster)} | ({"score": number(rows, self.by)} if self.by else {})
-        known, matrix = gather(rows, self.vector, seed, **beside)
-        if not len(known):
-            return picks(known["id"])
-        ranked = np.argsort(-known["score"].to_numpy(float), kind="stable") if self.by else np.arange(len(known))
-        keep, _ = semdedup(matrix, pd.factorize(known["cell"])[0], ranked, 1 - self.eps)
-        kept = ranked[keep[ranked]][:budget]
-        return picks(known["id"].iloc[kept], known["score"].iloc[kept] if self.by else None)
+        columns = {"cell": cluster_of(pool.rows, self.cluster)}
+        if self.by:
+            columns["score"] = numeric_column(pool.rows, self.by)
+        rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, **columns)
+        if not len(rows):
+            return picks(rows["id"])
+        ranked = np.argsort(-rows["score"].to_numpy(float), kind="stable") if self.by else np.arange(len(rows))
+        keep, _ = semdedup(matrix, pd.factorize(rows["cell"])[0], ranked, 1 - self.eps)
+        kept = ranked[keep[ranked]][: pool.budget]
+        return picks(rows["id"].iloc[kept], rows["score"].iloc[kept] if self.by else None)

@@ -8,18 +8,19 @@ reservoir, IPL 97, 2006). With log weights the same order is that of log w + Gum
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pyspark.sql import functions as F
 
-from ...udfs.errors import InputError, RecipeError
-from ..ranking.sort_keys import draw, number
-from ..ranking.top import pull, top
-from .selector import Ask, Selector, picks
+from ...udfs.constraints import Above
+from ...udfs.errors import InputError
+from ..ranking.sort_keys import draw, numeric_column
+from ..ranking.top import collect_pandas, top
+from .needs import Need, Number
+from .selector import Pool, Selector, picks
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class Random(Selector):
     Parameters
     ----------
     by : str, optional
-        Label of a score or numeric source column with the weights, >= 0; without it all rows weigh the same. Rows of
+        Score, score.field or numeric source column with the weights, >= 0; without it all rows weigh the same. Rows of
         weight 0 come after all others, so that the number of picks stays exact; null weights are never selected.
 
     Examples
     --------
     >>> Random().needs, Random(by="quality").needs
-    ((), ('quality',))
+    ((), (Number(name='quality'),))
     """
 
     kind: ClassVar[str] = "random"
@@ -43,18 +44,11 @@ class Random(Selector):
     by: str | None = None
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The weight, if there is one."""
-        return (self.by,) if self.by else ()
+        return (Number(self.by),) if self.by else ()
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,  # noqa: ARG002
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is null.
 
         Raises
@@ -62,61 +56,48 @@ class Random(Selector):
         InputError
             If a weight is negative or all weights are 0.
         """
-        weight = number(rows, self.by) if self.by else None
+        weight = numeric_column(pool.rows, self.by) if self.by else None
         if weight is not None:
-            least, most = pull(rows.agg(F.min(weight).alias("least"), F.max(weight).alias("most"))).iloc[0]
+            ends = pool.rows.agg(F.min(weight).alias("least"), F.max(weight).alias("most"))
+            least, most = collect_pandas(ends).iloc[0]
             if least < 0 or most == 0:
                 fact = f"has the weight {least}" if least < 0 else "is 0 in every row"
                 raise InputError(f"column {self.by!r} {fact}; weights are >= 0 and some are above: shift or rank them")
-        return picks(top(rows, draw(seed, weight), budget, seed)["id"])
+        return picks(top(pool.rows, draw(pool.seed, weight), pool.budget, pool.seed)["id"])
 
 
 @dataclass(frozen=True)
 class Resample(Selector):
     """A draw without replacement by log weights: the largest log w - ln(-ln u), Gumbel top-k, as DSIR resamples.
 
-    The next row is any of those left with probability proportional to w. `gain` is null; `by` stands beside it.
+    The next row is any of those left with probability proportional to w. `gain` is null; the score that `by` names is a
+    column of the selection.
 
     Parameters
     ----------
     by : str
-        Label, label.field or numeric source column with the log weights, of any sign; null is never selected.
+        Score, score.field or numeric source column with the log weights, of any sign; null is never selected.
     temperature : float, default 1.0
         The log weights are divided by it: towards 0 the plain top-k, large values draw uniformly (ours).
-
-    Raises
-    ------
-    RecipeError
-        If the temperature is not above 0.
 
     Examples
     --------
     >>> Resample(by="logw").needs
-    ('logw',)
+    (Number(name='logw'),)
     """
 
     kind: ClassVar[str] = "resample"
 
     by: str
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise RecipeError(f"resample: temperature is {self.temperature!r}; a number above 0 is needed")
+    temperature: Annotated[float, Above(0)] = 1.0
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The log weights."""
-        return (self.by,)
+        return (Number(self.by),)
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,  # noqa: ARG002
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks."""
-        key = F.log(draw(seed)) - number(rows, self.by) / F.lit(float(self.temperature))
-        return picks(top(rows, key, budget, seed)["id"])
+        log_weight = numeric_column(pool.rows, self.by)
+        key = F.log(draw(pool.seed)) - log_weight / F.lit(float(self.temperature))
+        return picks(top(pool.rows, key, pool.budget, pool.seed)["id"])

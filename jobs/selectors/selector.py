@@ -1,16 +1,18 @@
-"""The Selector: a frozen dataclass that turns eligible rows with scores into exactly min(budget, eligible) picks."""
+"""The Selector: a frozen dataclass that turns a pool of eligible rows into exactly min(budget, eligible) picks."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 
+from ...udfs.constraints import check_fields
 from ...udfs.scorer import Scorer
+from .needs import Need
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -19,71 +21,79 @@ if TYPE_CHECKING:
 PICKS = ("id", "rank", "gain", "weight", "copies")
 
 
-class Ask(Protocol):
-    """What a selector that asks is given."""
-
-    def fitted(self, label: str) -> Scorer:
-        """Return the fitted scorer of a label."""
+class Values(Protocol):
+    """Scores computed on demand: (id, value) of some rows, of all eligible rows with None, in any order."""
 
     def __call__(self, what: str | Scorer, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return (id, value) of some rows, of all with None: a label, a source column, or a scorer of one's own."""
+        """Return the values of a score, score.field or source column by name, or of a fitted scorer of one's own."""
 
-    def note(self, sentence: str) -> None:
-        """Say something about the selection, in the run's manifest and at its end."""
+
+@dataclass(frozen=True)
+class Pool:
+    """All that a selector gets.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The eligible rows: `id` (string, distinct) and every column that `needs` names.
+    budget : int
+        Rows wanted, or draws with replacement.
+    seed : int
+    fitted : mapping of str to Scorer
+        Fitted scorers by the name of their score.
+    values : Values
+        Computes `on_demand` scores, and scores of a scorer of one's own, for the rows asked about, and stores them.
+    note : callable
+        Says something about the selection, in the run's notes.
+    selected : pandas.DataFrame, optional
+        Controls only: the picks of the selection that they stand beside.
+    """
+
+    rows: DataFrame
+    budget: int
+    seed: int
+    fitted: Mapping[str, Scorer]
+    values: Values
+    note: Callable[[str], None]
+    selected: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
 class Selector(ABC):
     """One selection method.
 
-    `rows` has `id` (string, distinct) and every column of `needs` (labels of scores, `label.field`, or source
-    columns); all rows are eligible. `select` returns a pandas frame of PICKS on the driver: `rank` dense from 1,
-    `gain` the value ranked by (larger is better; null for random draws), `weight` per row, `copies`. Laws, held by
-    tests/selectors/test_contract.py: exactly min(budget, eligible) distinct ids; the same for any partitioning;
-    "lowest index" and ties mean order of (hash(seed, id), id); null needs are never selected; a smaller budget is a
-    prefix of a larger one unless `nested` is False, whose docstring says why.
-
-    A selector may ask: `asks` names fitted scores that need not be computed for all rows, and `select` then gets
-    `ask`, which applies a scorer to the rows that it picks. What is computed so lands in the same memos.
+    `select` returns a pandas frame of PICKS on the driver: `rank` dense from 1, `gain` the value ranked by (larger is
+    better; null for random draws), `weight` per row, `copies`. Laws, held by tests/selectors/test_contract.py: exactly
+    min(budget, eligible) distinct ids; the same for any partitioning; "lowest index" and ties mean order of
+    (hash(seed, id), id); null needs are never selected; a smaller budget is a prefix of a larger one unless
+    `prefix_stable` is False, whose docstring says why.
     """
 
     kind: ClassVar[str] = ""
     #: Columns beside PICKS that its picks have and the selection holds: name, DDL type, comment.
     extra_columns: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 
-    @property
-    @abstractmethod
-    def needs(self) -> tuple[str, ...]:
-        """Labels of scores and source columns that every row must have computed beforehand."""
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
-    def nested(self) -> bool:
+    @abstractmethod
+    def needs(self) -> tuple[Need, ...]:
+        """What every eligible row must have: computed beforehand, and columns of `pool.rows`."""
+
+    @property
+    def prefix_stable(self) -> bool:
         """Whether a smaller budget is a prefix of a larger one."""
         return True
 
     @property
-    def asks(self) -> tuple[str, ...]:
-        """Labels of scores, or source columns, that it reads for the rows it picks only."""
+    def on_demand(self) -> tuple[Need, ...]:
+        """What it reads through `pool.values`, for the rows it asks about only."""
         return ()
 
     @abstractmethod
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,
-        ask: Ask | None = None,
-    ) -> pd.DataFrame:
-        """Return the picks.
-
-        Parameters
-        ----------
-        selected : pandas.DataFrame, optional
-            The selection that a control is compared with; None for the selection itself.
-        ask : Ask, optional
-            Given to a selector that asks.
-        """
+    def select(self, pool: Pool) -> pd.DataFrame:
+        """Return the picks."""
 
 
 def picks(ids: pd.Series[str], gain: pd.Series[float] | None = None) -> pd.DataFrame:
@@ -104,14 +114,3 @@ def picks(ids: pd.Series[str], gain: pd.Series[float] | None = None) -> pd.DataF
             "copies": np.ones(n, dtype=np.int64),
         }
     )
-
-
-@dataclass(frozen=True)
-class Pool:
-    rows: object
-    budget: int
-    seed: int
-    fitted: object
-    values: object
-    note: object
-    selected: object = None

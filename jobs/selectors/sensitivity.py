@@ -1,28 +1,29 @@
 """sensitivity: draws rows so that a weighted sum over them estimates the loss of all rows (arXiv 2402.17327).
 
-The loss is known at the k cluster centres only, which are rows (kmeans with `centres: points`); of all others an
-upper estimate is enough: q(e) = l(c(e)) + L_c dist(e, c)^z, p = q / sum q, s draws with replacement, weight 1 / (s p)
-a draw. L comes from losses that were paid for, at a few probes a cluster (ours), or is given. The (eps, delta) bound
-holds for an L that truly bounds |l - l(c)| / dist^z; one from probes voids it, and the run says so.
+The loss is computed at the k cluster centres only, which are rows (kmeans with `centres: points`); for all other rows
+an upper estimate is enough: q(e) = l(c(e)) + L_c dist(e, c)^z, p = q / sum q, s draws with replacement, weight
+1 / (s p) a draw. L comes from losses at a few probes a cluster (ours), or is given. The (eps, delta) bound holds for an
+L that truly bounds |l - l(c)| / dist^z; an L from probes voids it, and the run says so.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
+from ...udfs.constraints import Above, AtLeast, Between, Range
 from ...udfs.errors import InputError, RecipeError
 from ...udfs.kernels.sensitivity import draws_needed, explained, lipschitz_from_probes
-from ..ranking.sort_keys import draw, hashed
-from ..ranking.top import GROUPS, pull, top_by_quota
-from ..ranking.with_replacement import draw_rows, totals, weighed
-from .selector import Ask, Selector, picks
+from ..ranking.sort_keys import column_of, draw, hashed
+from ..ranking.top import GROUPS, collect_pandas, top_by_quota
+from ..ranking.with_replacement import block_totals, draw_rows, with_running_weight
+from .needs import CLUSTER, DISTANCE, Cluster, Need, Number
+from .selector import Pool, Selector, Values, picks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -43,13 +44,14 @@ class Sensitivity(Selector):
     Parameters
     ----------
     cluster : str
-        Label of a k-means score, fitted with `centres: points`.
+        Score of kind kmeans, fitted with `centres: points`.
     loss : str
-        Label of a score (then it is asked for at centres and probes only), label.field, or source column; >= 0.
+        Score or score.field (computed at centres and probes only, unless the recipe uses it elsewhere), or source
+        column; >= 0.
     z : {1, 2}, default 2
         Distance or squared distance.
     probes : int, default 5
-        Members of every cluster, drawn by hash, whose loss is paid for to estimate L; 0 for none.
+        Members of every cluster, drawn by hash, whose loss is computed to estimate L; 0 for none.
     lipschitz : "cluster", "global" or a number, default "cluster"
         L: per cluster or one for all, from the probes; or given: 0 (losses at centres alone), or up to infinity
         (distance alone).
@@ -57,101 +59,84 @@ class Sensitivity(Selector):
         b of p = (1 - b) q / sum q + b / n; above 0 no weight exceeds n / (s b). At 0 rows at a centre without loss are
         never drawn, and single weights may decide the estimate.
     eps, delta : float, optional
-        Draw only as many as guarantee |estimate - sum l| <= eps (sum l + 2 sum_c L_c Phi_c) with probability
-        1 - delta, if the budget allows.
+        Both or none. Draw only as many as guarantee |estimate - sum l| <= eps (sum l + 2 sum_c L_c Phi_c) with
+        probability 1 - delta, if the budget allows.
 
     Raises
     ------
     RecipeError
-        If a parameter is none of these.
+        If L is to come from no probes, or one of eps and delta is missing.
 
     Examples
     --------
-    >>> Sensitivity(cluster="cells", loss="nll").asks
-    ('nll',)
+    >>> Sensitivity(cluster="cells", loss="nll").on_demand
+    (Number(name='nll'),)
     """
 
     kind: ClassVar[str] = "sensitivity"
 
     cluster: str
     loss: str
-    z: int = 2
-    probes: int = 5
-    lipschitz: str | float = "cluster"
-    mixing: float = 0.1
-    eps: float | None = None
-    delta: float | None = None
+    z: Literal[1, 2] = 2
+    probes: Annotated[int, AtLeast(0)] = 5
+    lipschitz: Literal["cluster", "global"] | Annotated[float, AtLeast(0, infinite=True)] = "cluster"
+    mixing: Annotated[float, Between(0, 1)] = 0.1
+    eps: Annotated[float, Above(0)] | None = None
+    delta: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | None = None
 
     def __post_init__(self) -> None:
-        given = isinstance(self.lipschitz, int | float) and not isinstance(self.lipschitz, bool)
-        named = self.lipschitz in ("cluster", "global")
-        for name, fine, allowed in (
-            ("z", self.z in (1, 2), "1 or 2"),
-            ("probes", self.probes >= 0, "a whole number from 0"),
-            ("mixing", 0 <= self.mixing <= 1, "a number from 0 to 1"),
-            ("lipschitz", (given and float(self.lipschitz) >= 0) or named, "cluster, global or a number from 0"),
-            ("eps", self.eps is None or self.eps > 0, "a number above 0"),
-        ):
-            if not fine:
-                raise RecipeError(f"sensitivity: {name} is {getattr(self, name)!r}; {allowed} is needed")
-        if (self.eps is None) != (self.delta is None) or not 0 < (self.delta or 0.5) < 1:
-            raise RecipeError(f"sensitivity: delta is {self.delta!r}; it goes with eps, between 0 and 1")
-        if not self.probes and named:
+        super().__post_init__()
+        if (self.eps is None) != (self.delta is None):
+            raise RecipeError(f"sensitivity: eps is {self.eps!r} and delta {self.delta!r}; give both or none")
+        if not self.probes and isinstance(self.lipschitz, str):
             raise RecipeError(f"sensitivity: lipschitz is {self.lipschitz!r} without probes; give probes, or a number")
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The clusters."""
-        return (self.cluster,)
+        return (Cluster(self.cluster),)
 
     @property
-    def nested(self) -> bool:
+    def prefix_stable(self) -> bool:
         """Weights and copies follow the number of draws."""
         return False
 
     @property
-    def asks(self) -> tuple[str, ...]:
+    def on_demand(self) -> tuple[Need, ...]:
         """The loss."""
-        return (self.loss,)
+        return (Number(self.loss),)
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the drawn rows in order of their first draw.
 
         Raises
         ------
         InputError
-            If the label has no distances, or a loss that is paid for is undefined or negative.
+            If a loss at a centre or a probe is undefined or negative.
         """
-        assert ask is not None
-        members = members_of(rows, self.cluster, self.z)
+        members = with_distances(pool.rows, self.cluster, self.z)
         centres = centres_of(members)
-        centres["loss"] = self._losses(centres, ask)
-        bound = self._bounds(members, centres, seed, ask)
+        centres["loss"] = self._losses(centres, pool)
+        bound = self._bounds(members, centres, pool)
         if math.isinf(bound.max()):  # distance alone
             centres["loss"], bound = 0.0, np.ones(len(centres))
-        return drawn(members, centres, bound, self._size(budget, ask), seed, self.mixing)
+        return weighted_draw(members, centres, bound, self._size(pool), pool.seed, self.mixing)
 
-    def _size(self, budget: int, ask: Ask) -> int:
+    def _size(self, pool: Pool) -> int:
+        """Return the number of draws: the budget, or the fewer that eps and delta need."""
         if self.eps is None or self.delta is None:
-            return budget
-        wanted = draws_needed(self.eps, self.delta, self.mixing) if self.mixing < 1 else budget
+            return pool.budget
+        needed = draws_needed(self.eps, self.delta, self.mixing) if self.mixing < 1 else pool.budget
         void = " (an L from probes voids the bound)" if isinstance(self.lipschitz, str) else ""
-        if wanted > budget:
-            ask.note(f"eps {self.eps} and delta {self.delta} take {wanted:,} draws; the budget allows {budget:,}")
+        if needed > pool.budget:
+            pool.note(f"eps {self.eps} and delta {self.delta} take {needed:,} draws; the budget allows {pool.budget:,}")
         else:
-            ask.note(f"{wanted:,} draws give eps {self.eps} with probability {1 - self.delta:g}{void}")
-        return min(wanted, budget)
+            pool.note(f"{needed:,} draws give eps {self.eps} with probability {1 - self.delta:g}{void}")
+        return min(needed, pool.budget)
 
-    def _losses(self, rows: pd.DataFrame, ask: Ask) -> Floats:
-        """Return the losses of rows (id, cell), paid for here."""
-        loss = paid(rows, self.loss, ask)
+    def _losses(self, rows: pd.DataFrame, pool: Pool) -> Floats:
+        """Compute the losses of rows (id, cell)."""
+        loss = losses_of(rows, self.loss, pool.values)
         bad = np.flatnonzero(~(np.isfinite(loss) & (loss >= 0)))
         if bad.size:
             row = rows.iloc[bad[0]]
@@ -161,40 +146,43 @@ class Sensitivity(Selector):
             )
         return loss
 
-    def _bounds(self, members: DataFrame, centres: pd.DataFrame, seed: int, ask: Ask) -> Floats:
+    def _bounds(self, members: DataFrame, centres: pd.DataFrame, pool: Pool) -> Floats:
         """Return L of every cluster: given, or from the losses at probes."""
-        known = f"paid for the loss of {len(centres):,} centres"
+        computed = f"paid for the loss of {len(centres):,} centres"
         if not self.probes:
-            ask.note(known)
+            pool.note(computed)
             return np.full(len(centres), float(self.lipschitz))
-        taken = members.sparkSession.createDataFrame(centres[["id"]])
-        others = members.join(F.broadcast(taken), "id", "left_anti")
-        most = self.probes
-
-        def plan(groups: pd.DataFrame) -> pd.DataFrame:
-            return groups.assign(weight=1.0, capacity=groups["size"].clip(upper=most))
-
-        chosen = top_by_quota(others, draw(seed), F.col("cell"), plan, most * len(centres), seed)
-        taken = members.sparkSession.createDataFrame(chosen[["id"]], "id string")
-        probes = pull(members.join(F.broadcast(taken), "id", "left_semi")).sort_values("id", ignore_index=True)
-        loss, own = self._losses(probes, ask), centres["loss"].to_numpy()
-        place = np.searchsorted(centres["cell"], probes["cell"])
-        r2 = float(explained(own, loss, place, centres["rows"]))
-        told = "" if math.isnan(r2) else f"; the clusters explain {max(r2, 0.0):.0%} of the loss's variance"
-        ask.note(f"{known} and {len(probes):,} probes{told}")
+        probes = self._probes(members, centres, pool.seed)
+        loss, at_centre = self._losses(probes, pool), centres["loss"].to_numpy()
+        position = np.searchsorted(centres["cell"], probes["cell"])
+        r2 = float(explained(at_centre, loss, position, centres["rows"]))
+        share = "" if math.isnan(r2) else f"; the clusters explain {max(r2, 0.0):.0%} of the loss's variance"
+        pool.note(f"{computed} and {len(probes):,} probes{share}")
         if r2 < EXPLAINED:
-            ask.note(f"the clusters explain less than {EXPLAINED:.0%} of {self.loss!r}: uniform draws may do better")
+            pool.note(f"the clusters explain less than {EXPLAINED:.0%} of {self.loss!r}: uniform draws may do better")
         if not isinstance(self.lipschitz, str):
             return np.full(len(centres), float(self.lipschitz))
-        made = lipschitz_from_probes(own, loss, place, probes["square"].to_numpy(), self.z, self.lipschitz)
-        return np.broadcast_to(np.asarray(made, dtype=float), (len(centres),)).copy()
+        square = probes["square"].to_numpy()
+        bound = lipschitz_from_probes(at_centre, loss, position, square, self.z, self.lipschitz)
+        return np.broadcast_to(np.asarray(bound, dtype=float), (len(centres),)).copy()
+
+    def _probes(self, members: DataFrame, centres: pd.DataFrame, seed: int) -> pd.DataFrame:
+        """Return the members at which L is estimated, in order of id: of every cluster as many, drawn by hash."""
+        centre_ids = members.sparkSession.createDataFrame(centres[["id"]])
+        others = members.join(F.broadcast(centre_ids), "id", "left_anti")
+
+        def plan(groups: pd.DataFrame) -> pd.DataFrame:
+            return groups.assign(weight=1.0, capacity=groups["size"].clip(upper=self.probes))
+
+        drawn = top_by_quota(others, draw(seed), F.col("cell"), plan, self.probes * len(centres), seed)
+        ids = members.sparkSession.createDataFrame(drawn[["id"]], "id string")
+        probes = collect_pandas(members.join(F.broadcast(ids), "id", "left_semi"))
+        return probes.sort_values("id", ignore_index=True)
 
 
-def members_of(rows: DataFrame, cluster: str, z: int) -> DataFrame:
-    """Return id, cell, squared distance and dist^z of the rows that have a cluster; InputError without distances."""
-    if not isinstance(rows.schema[cluster].dataType, T.StructType):
-        raise InputError(f"the label {cluster!r} has no distances to centres; name a label of kind kmeans")
-    cell, square = F.col(f"`{cluster}`.cluster"), F.col(f"`{cluster}`.distance_sq")
+def with_distances(rows: DataFrame, cluster: str, z: int) -> DataFrame:
+    """Return id, cell, squared distance and dist^z of the rows that have a cluster."""
+    cell, square = column_of(f"{cluster}.{CLUSTER}"), column_of(f"{cluster}.{DISTANCE}")
     power = square if z == 2 else F.sqrt(square)
     shaped = rows.select("id", cell.alias("cell"), square.alias("square"), power.alias("power"))
     return shaped.where("cell IS NOT NULL")
@@ -203,17 +191,17 @@ def members_of(rows: DataFrame, cluster: str, z: int) -> DataFrame:
 def centres_of(members: DataFrame) -> pd.DataFrame:
     """Return one row per cluster, in order: cell, id of the member nearest to the centre, number of rows."""
     nearest = F.min_by("id", F.struct("square", hashed(0), "id")).alias("id")
-    found = pull(members.groupBy("cell").agg(nearest, F.count("id").alias("rows")).limit(GROUPS))
-    return found.sort_values("cell", ignore_index=True)
+    centres = collect_pandas(members.groupBy("cell").agg(nearest, F.count("id").alias("rows")).limit(GROUPS))
+    return centres.sort_values("cell", ignore_index=True)
 
 
-def paid(rows: pd.DataFrame, what: str, ask: Ask) -> Floats:
-    """Return the values of rows, asked for; NaN where there is none."""
-    found = rows["id"].map(ask(what, rows["id"].tolist()).set_index("id")["value"])
-    return found.to_numpy(dtype=float, na_value=np.nan)
+def losses_of(rows: pd.DataFrame, name: str, values: Values) -> Floats:
+    """Compute a score of some rows; NaN where it is undefined."""
+    losses = rows["id"].map(values(name, rows["id"].tolist()).set_index("id")["value"])
+    return losses.to_numpy(dtype=float, na_value=np.nan)
 
 
-def drawn(
+def weighted_draw(
     members: DataFrame, centres: pd.DataFrame, lipschitz: Floats, size: int, seed: int, mixing: float
 ) -> pd.DataFrame:
     """Return `size` draws by q = loss of the centre + L dist^z: picks in order of the first draw, weight 1 / (s p).
@@ -225,18 +213,18 @@ def drawn(
     lipschitz : (k,) float64
     """
     table = pd.DataFrame({"cell": centres["cell"].astype("int32"), "base": centres["loss"], "slope": lipschitz})
-    known = members.sparkSession.createDataFrame(table, "cell int, base double, slope double")
-    rows = members.join(F.broadcast(known), "cell", "inner").withColumn("q", F.expr("base + slope * power"))
-    sums = weighed(rows, F.col("q"), seed)
-    found = totals(sums)
-    count, total = int(found["rows"].sum()), float(found["total"].cumsum().iloc[-1]) if len(found) else 0.0
+    lines = members.sparkSession.createDataFrame(table, "cell int, base double, slope double")
+    rows = members.join(F.broadcast(lines), "cell", "inner").withColumn("q", F.expr("base + slope * power"))
+    sums = with_running_weight(rows, F.col("q"), seed)
+    totals = block_totals(sums)
+    count, total = int(totals["rows"].sum()), float(totals["total"].cumsum().iloc[-1]) if len(totals) else 0.0
     if not count:
         return picks(pd.Series([], dtype=object))
     if total == 0 or mixing > 0:  # no loss and no distance anywhere: uniform
         share = F.lit(0.0) if total == 0 else F.col("q") * F.lit((1 - mixing) / total)
-        sums = weighed(rows, share + F.lit((1.0 if total == 0 else mixing) / count), seed)
-        found = totals(sums)
-        total = float(found["total"].cumsum().iloc[-1])
-    chosen = draw_rows(sums, found, {"": size}, seed)
-    weight = total / (size * chosen["weight"].to_numpy())
-    return picks(chosen["id"]).assign(weight=weight, copies=chosen["copies"].to_numpy())
+        sums = with_running_weight(rows, share + F.lit((1.0 if total == 0 else mixing) / count), seed)
+        totals = block_totals(sums)
+        total = float(totals["total"].cumsum().iloc[-1])
+    drawn = draw_rows(sums, totals, {"": size}, seed)
+    weight = total / (size * drawn["weight"].to_numpy())
+    return picks(drawn["id"]).assign(weight=weight, copies=drawn["copies"].to_numpy())

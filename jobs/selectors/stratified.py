@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pyspark.sql import functions as F
-
+from ...udfs.constraints import AtLeast
 from ...udfs.errors import InputError, RecipeError, nearest
-from ..ranking.sort_keys import draw, number, stratum
+from ..ranking.sort_keys import cluster_of, draw, group_tag, numeric_column
 from ..ranking.top import top_by_quota
-from .selector import Ask, Selector, picks
+from .needs import Group, Need, Number
+from .selector import Pool, Selector, picks
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
 
-QUOTAS = ("equal", "proportional")
 #: Strata that an error lists.
 LISTED = 20
 
@@ -34,52 +32,42 @@ class Stratified(Selector):
     Parameters
     ----------
     column : str
-        The stratum: a source column, a score's label or label.field.
-    quota : str or mapping, default "proportional"
+        The stratum: a source column, a score or score.field; of a k-means score, the cluster.
+    quota : "proportional", "equal" or mapping, default "proportional"
         "proportional": shares as in the rows. "equal": as many of each as there are, up to the same number. A mapping
         {value: rows}: at most so many of each and none of the unlisted; a budget below their sum shrinks all alike.
     by : str, optional
-        Score or numeric source column that orders the rows of a stratum, highest first; without it they are drawn.
+        Score, score.field or numeric source column that orders the rows of a stratum, highest first; without it they
+        are drawn.
 
     Raises
     ------
     RecipeError
-        If the quota is none of these.
+        If a mapping asks for no row.
 
     Examples
     --------
     >>> Stratified(column="module", quota={"os": 10, "re": 5}, by="alignment").needs
-    ('module', 'alignment')
+    (Group(name='module'), Number(name='alignment'))
     """
 
     kind: ClassVar[str] = "stratified"
 
     column: str
-    quota: str | Mapping[str, int] = "proportional"
+    quota: Literal["proportional", "equal"] | Mapping[Any, Annotated[int, AtLeast(0)]] = "proportional"
     by: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.quota, Mapping):
-            bad = [v for v in self.quota.values() if isinstance(v, bool) or not isinstance(v, int) or v < 0]
-            if bad or not any(self.quota.values()):
-                fact = f"holds {bad[0]!r}" if bad else "asks for no row"
-                raise RecipeError(f"stratified: quota {fact}; map each value of {self.column!r} to a number of rows")
-        elif self.quota not in QUOTAS:
-            raise RecipeError(f"stratified: quota is {self.quota!r}; {nearest(str(self.quota), QUOTAS)}, or a mapping")
+        super().__post_init__()
+        if isinstance(self.quota, Mapping) and not any(self.quota.values()):
+            raise RecipeError(f"stratified: quota asks for no row; map some value of {self.column!r} to rows above 0")
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The column and the score."""
-        return (self.column, self.by) if self.by else (self.column,)
+        return (Group(self.column), Number(self.by)) if self.by else (Group(self.column),)
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,  # noqa: ARG002
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is the score, null for draws.
 
         Raises
@@ -87,21 +75,22 @@ class Stratified(Selector):
         InputError
             If a listed value has no eligible row.
         """
-        key = -number(rows, self.by) if self.by else draw(seed)
-        chosen = top_by_quota(rows, key, F.col(self.column), self._plan, budget, seed)
-        return picks(chosen["id"], -chosen["key"] if self.by else None)
+        key = -numeric_column(pool.rows, self.by) if self.by else draw(pool.seed)
+        stratum = cluster_of(pool.rows, self.column)
+        best = top_by_quota(pool.rows, key, stratum, self._plan, pool.budget, pool.seed)
+        return picks(best["id"], -best["key"] if self.by else None)
 
     def _plan(self, groups: pd.DataFrame) -> pd.DataFrame:
         if not isinstance(self.quota, Mapping):
             weight = groups["size"].astype(float) if self.quota == "proportional" else 1.0
             return groups.assign(weight=weight, capacity=groups["size"])
-        rows = {stratum(value): count for value, count in self.quota.items()}
+        rows = {group_tag(value): count for value, count in self.quota.items()}
         absent = sorted(set(rows) - set(groups["group"]))
         if absent:
-            there = [g[1:] for g in groups.nlargest(LISTED, "size")["group"]]
+            largest = [g[1:] for g in groups.nlargest(LISTED, "size")["group"]]
             raise InputError(
                 f"stratified: no eligible row has {self.column} = {absent[0][1:] or None!r}; "
-                f"{nearest(absent[0][1:], there)}; correct the quota or leave the value out"
+                f"{nearest(absent[0][1:], largest)}; correct the quota or leave the value out"
             )
         share = groups["group"].map(rows).fillna(0).astype("int64")
         return groups.assign(weight=share.astype(float), capacity=share.clip(upper=groups["size"]))

@@ -6,19 +6,18 @@ Left out: budgets in tokens; the select job walks down any ranking.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ...udfs.errors import RecipeError, nearest
-from ..ranking.sort_keys import number
+from ..ranking.sort_keys import numeric_column
 from ..ranking.top import top
-from .selector import Ask, Selector, picks
+from .needs import Need, Number
+from .selector import Pool, Selector, picks
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
 
 #: Sign that makes the best score the smallest key.
-ORDERS = {"desc": -1.0, "asc": 1.0}
+SIGNS = {"desc": -1.0, "asc": 1.0}
 
 
 @dataclass(frozen=True)
@@ -28,43 +27,28 @@ class TopK(Selector):
     Parameters
     ----------
     by : str
-        Label of a score (or label.field) or numeric source column, compared as float64; null and NaN are not selected.
-    order : str, default "desc"
+        Score, score.field or numeric source column, compared as float64; null and NaN are not selected.
+    order : {"desc", "asc"}
         "desc": the highest first. "asc": the lowest first; `gain` is then the negated score.
-
-    Raises
-    ------
-    RecipeError
-        If `order` is neither.
 
     Examples
     --------
     >>> TopK(by="alignment").needs
-    ('alignment',)
+    (Number(name='alignment'),)
     """
 
     kind: ClassVar[str] = "top_k"
 
     by: str
-    order: str = "desc"
-
-    def __post_init__(self) -> None:
-        if self.order not in ORDERS:
-            raise RecipeError(f"top_k: order is {self.order!r}; {nearest(str(self.order), ORDERS)}")
+    order: Literal["desc", "asc"] = "desc"
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """The score."""
-        return (self.by,)
+        return (Number(self.by),)
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,  # noqa: ARG002
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides ties only."""
-        chosen = top(rows, number(rows, self.by) * ORDERS[self.order], budget, seed)
-        return picks(chosen["id"], -chosen["key"])
+        key = numeric_column(pool.rows, self.by) * SIGNS[self.order]
+        best = top(pool.rows, key, pool.budget, pool.seed)
+        return picks(best["id"], -best["key"])

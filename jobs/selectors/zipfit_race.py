@@ -2,28 +2,30 @@
 
 The row x target matrix is nearly of low rank: a pilot on all targets, a few landmark targets for every row, more for
 those near the threshold, all for those at it (udfs/kernels/racing.py; the race is ours). Each row says whether its
-score is exact or an estimate with its sd. What is computed lands in the memo of `zipfit_pairs`, by the targets it was
-computed for.
+score is exact or an estimate with its sd. Pairs are scores of `zipfit_pairs`, computed on demand and stored by the
+targets that they were computed for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from ...udfs.errors import InputError, RecipeError
+from ...udfs.constraints import Above
+from ...udfs.errors import InputError
 from ...udfs.kernels.racing import MOST_ROWS, Race, Stages, race
 from ...udfs.scores.zipfit import ZipFitScorer
 from ...udfs.scores.zipfit_pairs import ZipFitPairsScorer
 from ..ranking.sort_keys import hashed
-from ..ranking.top import pull
-from .selector import Ask, Selector, picks
+from ..ranking.top import collect_pandas
+from .needs import Fitted, Need
+from .selector import Pool, Selector, picks
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,14 @@ class ZipFitRace(Selector):
     Parameters
     ----------
     by : str
-        Label of a score of kind zipfit without chunks.
+        Score of kind zipfit without chunks.
     z : float, default 3.0
         Rows within z sd of the threshold are evaluated further.
 
-    Raises
-    ------
-    RecipeError
-        If z is not above 0.
-
     Examples
     --------
-    >>> ZipFitRace(by="alignment").asks
-    ('alignment',)
+    >>> [need.name for need in ZipFitRace(by="alignment").on_demand]
+    ['alignment']
     """
 
     kind: ClassVar[str] = "zipfit_race"
@@ -59,76 +56,68 @@ class ZipFitRace(Selector):
     )
 
     by: str
-    z: float = 3.0
-
-    def __post_init__(self) -> None:
-        if not self.z > 0:
-            raise RecipeError(f"zipfit_race: z is {self.z!r}; a number above 0 is needed, 3 is usual")
+    z: Annotated[float, Above(0)] = 3.0
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """Nothing is computed beforehand."""
         return ()
 
     @property
-    def nested(self) -> bool:
+    def prefix_stable(self) -> bool:
         """A smaller budget has another threshold."""
         return False
 
     @property
-    def asks(self) -> tuple[str, ...]:
-        """The alignment."""
-        return (self.by,)
+    def on_demand(self) -> tuple[Need, ...]:
+        """The alignment, of which only pairs are computed."""
+        return (Fitted(self.by, kind="zipfit", without=("chunk_bytes",)),)
 
-    def select(
-        self,
-        rows: DataFrame,
-        budget: int,
-        seed: int,
-        selected: pd.DataFrame | None = None,  # noqa: ARG002
-        ask: Ask | None = None,
-    ) -> pd.DataFrame:
+    def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides which rows are pilots, and ties.
 
         Raises
         ------
         InputError
-            If the label is no zipfit score, or cuts rows into chunks.
+            If the score is of another kind, or cuts rows into chunks.
         """
-        assert ask is not None
-        scorer = ask.fitted(self.by)
+        scorer = pool.fitted[self.by]
         if not isinstance(scorer, ZipFitScorer) or scorer.chunk_bytes:
             raise InputError(
-                f"zipfit_race: {self.by!r} is {scorer.kind}; a score of kind zipfit, not chunked, is needed"
+                f"zipfit_race: {self.by!r} is {scorer.kind}; a score of kind zipfit without chunks is needed"
             )
-        known = pull(rows.select("id", hashed(seed).alias("h")).limit(MOST_ROWS + 1))
-        ids = known.sort_values(["h", "id"])["id"].reset_index(drop=True)
-        place = pd.Index(ids)
-
-        def features(targets: list[int], some: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-            wanted = place if some is None else place[some]
-            scored = ask(ZipFitPairsScorer.of_targets(scorer, targets), None if some is None else wanted.tolist())
-            found = scored.dropna(subset="value")
-            made = np.full((len(wanted), 2 + len(targets)), np.nan)
-            if len(found):
-                made[wanted.get_indexer(found["id"])] = np.vstack(found["value"].to_list())
-            return made
-
-        made = race(len(ids), len(scorer.targets), budget, features, Stages(z=self.z))
-        _tell(made, ask)
-        chosen = picks(ids.iloc[made.order], pd.Series(made.score))
-        return chosen.assign(score_exact=made.exact, score_sd=made.sd)
+        rows = collect_pandas(pool.rows.select("id", hashed(pool.seed).alias("h")).limit(MOST_ROWS + 1))
+        ids = rows.sort_values(["h", "id"])["id"].reset_index(drop=True)
+        result = race(len(ids), len(scorer.targets), pool.budget, _pairs(pool, scorer, ids), Stages(z=self.z))
+        _note_costs(result, pool.note)
+        best = picks(ids.iloc[result.order], pd.Series(result.score))
+        return best.assign(score_exact=result.exact, score_sd=result.sd)
 
 
-def _tell(made: Race, ask: Ask) -> None:
-    spent, audit = sum(made.pairs.values()), made.audit
-    saved = f"{made.pairs_all / max(spent, 1):.1f} times fewer"
-    ask.note(f"{spent:,} of {made.pairs_all:,} pairs were compressed, {saved}")
-    if len(made.order):
-        exact = f"{int(made.exact.sum()):,} of {len(made.exact):,} scores are exact"
-        ask.note(f"{exact}; the others are estimates with sd up to {made.sd.max():.2g}")
+def _pairs(pool: Pool, scorer: ZipFitScorer, ids: pd.Series[str]) -> Callable[[list[int], Any], Any]:
+    """Return the function by which a race asks for pairs: targets, rows (None: all) -> (rows, 2 + targets) float64."""
+    position = pd.Index(ids)
+
+    def pairs(targets: list[int], rows: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+        wanted = position if rows is None else position[rows]
+        scored = pool.values(ZipFitPairsScorer.of_targets(scorer, targets), None if rows is None else wanted.tolist())
+        defined = scored.dropna(subset="value")
+        values = np.full((len(wanted), 2 + len(targets)), np.nan)
+        if len(defined):
+            values[wanted.get_indexer(pd.Index(defined["id"]))] = np.vstack(defined["value"].to_list())
+        return values
+
+    return pairs
+
+
+def _note_costs(result: Race, note: Callable[[str], None]) -> None:
+    spent, audit = sum(result.pairs.values()), result.audit
+    note(f"{spent:,} of {result.pairs_all:,} pairs were compressed, {result.pairs_all / max(spent, 1):.1f} times fewer")
+    if len(result.order):
+        exact = f"{int(result.exact.sum()):,} of {len(result.exact):,} scores are exact"
+        note(f"{exact}; the others are estimates with sd up to {result.sd.max():.2g}")
     if audit.rows:
-        ask.note(
+        note(
             f"audit of {audit.rows} estimated rows: error {audit.mean_error:.2g} on average, {audit.max_error:.2g} at "
             f"most; {audit.crossed:.1%} lay on the other side of the threshold, some {audit.expected_wrong:.0f} rows"
         )

@@ -24,6 +24,7 @@ from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
 from tests.bench.lines import Line, line, table
+from tests.selectors.pool import pool_of
 
 ROWS, BUDGET, GROUPS, SEED = 1_000_000, 50_000, 20, 7
 
@@ -78,18 +79,18 @@ def measure(rows: DataFrame) -> dict[str, float]:
         # A frame of its own each time: a finished plan keeps its exchanges, and a second toPandas() reads only these.
         return rows.orderBy(F.desc("score"), hashed(SEED), "id").limit(BUDGET).select("id", "score").toPandas()
 
-    chosen = TopK("score").select(rows, BUDGET, SEED)  # also the warm-up
+    chosen = TopK("score").select(pool_of(rows, BUDGET, SEED))  # also the warm-up
     found = {
-        "top_k": seconds(lambda: TopK("score").select(rows, BUDGET, SEED)),
+        "top_k": seconds(lambda: TopK("score").select(pool_of(rows, BUDGET, SEED))),
         "top_k naive": seconds(naive_top),
-        "random": seconds(lambda: Random().select(rows, BUDGET, SEED)),
-        "length_matched": seconds(lambda: LengthMatched("length").select(rows, BUDGET, SEED, chosen)),
+        "random": seconds(lambda: Random().select(pool_of(rows, BUDGET, SEED))),
+        "length_matched": seconds(lambda: LengthMatched("length").select(pool_of(rows, BUDGET, SEED, chosen))),
         "length_matched naive": seconds(lambda: naive_length_matched(rows, chosen)),
     }
     for column in ("balanced", "giant"):
         for quota in ("equal", "proportional"):
             stratified = Stratified(column, quota=quota, by="score")
-            found[f"stratified {column} {quota}"] = seconds(lambda s=stratified: s.select(rows, BUDGET, SEED))
+            found[f"stratified {column} {quota}"] = seconds(lambda s=stratified: s.select(pool_of(rows, BUDGET, SEED)))
         found[f"stratified {column} naive"] = seconds(lambda c=column: naive_quota(rows, c))
     return found
 

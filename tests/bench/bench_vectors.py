@@ -33,6 +33,7 @@ from lakesift.udfs.scores.embedding import Embedding
 from tests.bench.bench_racing import pool
 from tests.bench.bench_ranking import seconds
 from tests.bench.lines import Line, line, table, windows
+from tests.selectors.pool import pool_of
 from tests.texts import human_eval
 
 EMBEDDED, RACED, SHARE = (20_000, 80_000), (20_000, 40_000, 60_000), 0.05
@@ -127,7 +128,9 @@ def giant(spark: SparkSession, folder: str) -> Line:
     rows.select(F.col("id").cast("string"), even.alias("even"), uneven, quality).write.parquet(f"{folder}/cells")
     with compiled(spark, 2_000_000):
         cells = spark.read.parquet(f"{folder}/cells")
-        walls = [seconds(lambda c=c: KMQ(c, quality="quality").select(cells, 50_000, 7)) for c in ("giant", "even")]
+        walls = [
+            seconds(lambda c=c: KMQ(c, quality="quality").select(pool_of(cells, 50_000, 7))) for c in ("giant", "even")
+        ]
     return line("kmq, 60 % of 2 000 000 rows in one cluster / balanced, s", *walls, 1 / 1.5)
 
 

@@ -288,21 +288,37 @@ def test_documents_that_are_not_there(world: World, table: str, said: str) -> No
     assert said in refused(world, documents={"table": table})
 
 
+def asked_where(sql: str) -> dict[str, Any]:
+    """A score with a condition of its own, beside a vector and another score."""
+    scores = {"n": "length_tokens", "vector": {"kind": "embedding"}, "tokens": {"kind": "length_tokens", "where": sql}}
+    return {"scores": scores, "select": {"kind": "top_k", "by": "tokens"}, "where": ""}
+
+
+VECTOR: dict[str, Any] = {
+    "scores": {"vector": {"kind": "embedding", "encoder": "hashed_ngrams"}, "tokens": "length_tokens"},
+    "select": {"kind": "k_center"},
+}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"where": "tokens"}, "where: 'tokens' is bigint; a condition (boolean) is needed"),
         ({"where": "tokns > 1"}, "where: 'tokns > 1' does not fit its table, whose columns are id, module, text"),
         ({"where": "count(*) > 1"}, "where: 'count(*) > 1' does not fit"),
+        ({"where": "size(vector) > 1", **VECTOR}, "where: 'size(vector) > 1' does not fit"),
+        (asked_where("text"), "scores.tokens: where: 'text' is string; a condition (boolean) is needed"),
+        (asked_where("modul = 1"), "scores.tokens: where: 'modul = 1' does not fit"),
+        (asked_where("n > 1 AND module = 'm1' AND size(vector) > 1"), "scores.tokens: where: 'n > 1 AND module"),
         ({"documents": {"table": "docs", "text": "txet"}}, "documents.text: 'txet' does not fit its table, whose"),
         ({"documents": {"table": "docs", "text": "explode(array(text))"}}, "documents.text: 'explode(array(text))'"),
         ({"documents": {"table": "docs", "id": "max(id)"}}, "documents.id: 'max(id)' does not fit"),
         ({"keep": ["modul"]}, "keep: modul: '`modul`' does not fit"),
         ({"keep": {"m": "modul"}}, "keep: m: 'modul' does not fit"),
-        ({"report": {"shares": ["modul"]}}, "shares names 'modul'; columns are id, module, text"),
-        ({"select": {"kind": "top_k", "by": "module"}}, "column 'module' is string, and rows are ranked by numbers"),
-        ({"select": {"kind": "top_k", "by": "alignmnt"}}, "select: '`alignmnt`' does not fit"),
-        ({"budget": {"tokens": 9, "count": "ratio"}}, "budget: count is 'ratio', which is double; a label that counts"),
+        ({"report": {"shares": ["modul"]}}, "report: shares names 'modul', which is no column of docs; did you mean"),
+        ({"select": {"kind": "top_k", "by": "module"}}, "select: top_k: by names 'module', which is string; a number"),
+        ({"select": {"kind": "top_k", "by": "alignmnt"}}, "by names 'alignmnt', which is no score and no column of"),
+        ({"budget": {"tokens": 9, "length": "ratio"}}, "budget: length is 'ratio', which is double; a score"),
     ],
 )  # fmt: skip
 def test_expressions_that_do_not_fit(world: World, changes: dict[str, Any], said: str) -> None:

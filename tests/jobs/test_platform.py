@@ -19,7 +19,7 @@ import pytest
 from lakesift.jobs import cli
 from lakesift.jobs.lake import delta_jars, session
 from lakesift.jobs.lake.tables import Lake
-from lakesift.jobs.ranking.vectors import collect_arrow, pull
+from lakesift.jobs.ranking.vectors import collect_arrow, collect_flat
 from lakesift.udfs.errors import LakeSiftError, PlatformError, RecipeError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_vectors_are_collected_without_to_arrow(spark: SparkSession) -> None:
         frame = spark.createDataFrame(data, columns)
         older = cast("DataFrame", Spark35(frame))
         assert collect_arrow(older).equals(collect_arrow(frame))
-        known, flat = pull(older)
+        known, flat = collect_flat(older)
         assert known.astype(object).values.tolist() == [list(row[:2]) for row in data]
         assert flat.tolist() == np.float32([x for row in data for x in row[2]]).tolist()
 

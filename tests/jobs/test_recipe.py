@@ -57,8 +57,12 @@ WRONG = [
     ("scores.alignment", {"target": "wanted"}, ["scores.alignment", "kind"]),
     ("scores.alignment.levle", 1, ["'levle'", "did you mean 'level'?"]),
     ("scores.alignment.level", 0, ["level", "0", "1"]),
-    ("scores.alignment.level", "six", ["'six'", "int"]),
-    ("scores.alignment.level", True, ["True", "int"]),
+    ("scores.alignment.level", "six", ["scores.alignment (zipfit): level is 'six'", "a whole number is needed"]),
+    ("scores.alignment.level", True, ["level is True", "a whole number is needed"]),
+    ("scores.alignment.chunk_bytes", -1, ["chunk_bytes is -1", "a whole number from 0 is needed"]),
+    ("scores.alignment.target", ..., ["scores.alignment (zipfit) needs target"]),
+    ("scores.alignment.target", "", ["target is ''", "the name of a target is needed"]),
+    ("scores.alignment.target", "wantd", ["no target 'wantd'", "did you mean 'wanted'?"]),
     ("scores.alignment.codec", "brotly", ["'brotly'", "gzip"]),
     ("scores.alignment.of", "prompt", ["'prompt'", "add prompt"]),
     ("scores.alignment.of", "txet", ["'txet'", "did you mean 'text'?"]),
@@ -66,7 +70,15 @@ WRONG = [
     ("scores.Gain", {"kind": "length_bytes"}, ["'Gain'", "gain"]),
     ("scores", {"two words": {"kind": "length_bytes"}}, ["'two words'", "letters, digits and _"]),
     ("scores", ["zipfit"], ["['zipfit']", "block of name"]),
-    ("where", ["tokens"], ["['tokens']", "str"]),
+    ("scores.Tokens", {"kind": "length_bytes"}, ["'Tokens'", "'tokens'", "differ in case only", "rename the score"]),
+    (
+        "scores",
+        {"length_bytes": {"kind": "compression_ratio"}},
+        ["is of kind compression_ratio", "rename it"],
+    ),
+    ("scores.tokens.where", 3, ["scores.tokens: where is 3", "text is needed"]),
+    ("scores.tokens.where", "tokens > 3", ["scores.tokens", "'tokens > 3'", "names the score itself"]),
+    ("where", ["tokens"], ["['tokens']", "text is needed"]),
     ("select.kind", "topk", ["'topk'", "did you mean 'top_k'?"]),
     ("select", {"kind": "top_k"}, ["needs by"]),
     ("select.order", "up", ["'up'", "asc"]),
@@ -78,23 +90,33 @@ WRONG = [
     ("budget.rows", 1.5, ["rows is 1.5", "a whole number from 1"]),
     ("budget.rows", True, ["rows is True", "a whole number from 1"]),
     ("budget", {"fraction": 1.2}, ["fraction is 1.2", "above 0 and at most 1"]),
-    ("budget", {"tokens": 10}, ["tokens and count go together"]),
-    ("budget", {"rows": 10, "count": "tokens"}, ["tokens and count go together"]),
-    ("budget", {"tokens": 10, "count": "token"}, ["'token'", "did you mean 'tokens'?"]),
+    ("budget", {"fraction": float("nan")}, ["fraction is nan", "above 0 and at most 1"]),
+    ("budget", {"tokens": 10}, ["tokens and length go together"]),
+    ("budget", {"tokens": 10, "count": "tokens"}, ["'count'", "allowed: fraction, length"]),
+    ("budget", {"rows": 10, "length": "tokens"}, ["tokens and length go together"]),
+    ("budget", {"tokens": 10, "length": "token"}, ["'token'", "did you mean 'tokens'?"]),
+    ("budget", {"tokens": 10, "length": "alignment"}, ["'alignment', which is double", "allowed: tokens"]),
+    ("budget", {"tokens": 10, "length": "tokens", "truncate_last": "no"}, ["'no'", "true or false is needed"]),
     ("budget.row", 5, ["'row'", "did you mean 'rows'?"]),
     ("budget.rows", None, ["rows is None", "a whole number from 1"]),
     ("controls", "random", ["'random'", "[random, length_matched]"]),
     ("controls", ["randum"], ["'randum'", "did you mean 'random'?"]),
+    ("controls", [["random"]], ["['random']", "allowed: "]),
     ("controls", [{"kind": "random", "bye": "tokens"}], ["'bye'", "did you mean 'by'?"]),
     ("keep", "module", ["'module'", "a list of source columns"]),
-    ("seed", "x", ["seed is 'x'", "int"]),
+    ("seed", "x", ["seed is 'x'", "a whole number"]),
+    ("seed", 2**63, ["seed is 9223372036854775808", "a whole number from"]),
+    ("keep_versions", 0, ["keep_versions is 0", "a whole number from 1"]),
     ("report", {"share": ["kind"]}, ["'share'", "did you mean 'shares'?"]),
+    ("report", {"shares": "kind"}, ["report: shares is 'kind'", "a list (each text)"]),
+    ("documents.from", {"files": [7]}, ["documents.from: files is [7]", "a list (each text)"]),
+    ("documents.from", {"sample": ["python_stdlib"]}, ["no sample ['python_stdlib']"]),
 ]
 
 
 def test_the_good_recipe_is_good() -> None:
     recipe = parse(GOOD)
-    assert (recipe.length_label(), recipe.hidden, list(recipe.controls)) == ("tokens", (), ["random", "length_matched"])
+    assert (recipe.length_name(), list(recipe.controls)) == ("tokens", ["random", "length_matched"])
 
 
 @pytest.mark.parametrize(("path", "value", "held"), WRONG, ids=lambda v: str(v)[:40])
@@ -113,13 +135,14 @@ def test_scores_that_read_each_other_are_a_circle() -> None:
 
 
 def test_scores_come_after_those_they_read() -> None:
-    raw = changed("scores", {"b": {"kind": "length_bytes", "of": "a"}, "a": {"kind": "compression_ratio"}})
-    assert order(parse({**raw, "targets": {}})) == ["a", "b"]
+    raw = changed("scores", {"b": {"kind": "kmeans", "of": "a"}, "a": {"kind": "embedding"}})
+    assert order(parse({**raw, "select": {"kind": "random"}})) == ["a", "length_bytes", "b"]
 
 
 def test_a_length_is_added_where_none_is_named() -> None:
     recipe = parse(changed("scores.tokens", ...))
-    assert (recipe.hidden, recipe.length_label()) == (("length_bytes",), "length_bytes")
+    assert (list(recipe.scores), recipe.length_name()) == (["alignment", "length_bytes"], "length_bytes")
+    assert recipe.controls["length_matched"].needs[0].name == "length_bytes"
 
 
 def test_identity_changes_with_what_decides_the_result_and_with_nothing_else() -> None:
@@ -180,5 +203,9 @@ def test_shipped_recipes_parse_and_are_listed() -> None:
 def test_lists_show_kinds_parameters_and_what_is_needed() -> None:
     scores = next(line for line in catalog("scores").splitlines() if line.startswith("zipfit "))
     assert all(part in scores for part in ("a target", "double", "target (needed)", "level=", "larger is closer"))
+    kmeans = next(line for line in catalog("scores").splitlines() if line.startswith("kmeans "))
+    assert all(
+        part in kmeans for part in ("k=100 (from 1, or auto)", "(each from 2)", "centres='means' (means, points)")
+    )
     top_k = next(line for line in catalog("selectors").splitlines() if line.startswith("top_k "))
-    assert all(part in top_k for part in ("by (needed)", "order='desc'", "The rows with the best score"))
+    assert all(part in top_k for part in ("by (needed)", "order='desc' (desc, asc)", "The rows with the best score"))

@@ -56,6 +56,7 @@ class DigitSum(Scorer):
 
     kind = "digit_sum"
     comment = "sum of the vector, at least 0; null where the vector is"
+    takes = "vector"
 
     of: str = "digits"
 

@@ -142,11 +142,14 @@ def test_counts_are_exact_and_pickle_within_the_bound() -> None:
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({}, "names no target; .* add target: NAME"),
-        ({"target": "t", "buckets": 1}, "buckets 1 is no number of buckets; allowed: 2 to 1000000"),
-        ({"target": "t", "buckets": 1_000_001}, "buckets 1000001"),
-        ({"target": "t", "buckets": True}, "buckets True"),
-        ({"target": "t", "buckets": 100.0}, r"buckets 100\.0"),
+        ({}, "dsir: target is ''; the name of a target is needed"),
+        (
+            {"target": "t", "buckets": 1},
+            "buckets is 1; a whole number from 2 to 1,000,000 is needed; the default is 10000",
+        ),
+        ({"target": "t", "buckets": 1_000_001}, "buckets is 1000001"),
+        ({"target": "t", "buckets": True}, "buckets is True"),
+        ({"target": "t", "buckets": 100.0}, r"buckets is 100\.0"),
     ],
 )
 def test_wrong_parameters(parameters: dict[str, Any], sentence: str) -> None:

@@ -166,16 +166,16 @@ def test_column_takes_the_vectors_that_are_there() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"encoder": "wordlama"}, "no encoder 'wordlama'; did you mean 'wordllama'"),
+        ({"encoder": "wordlama"}, "encoder is 'wordlama'; did you mean 'wordllama'"),
         ({"encoder": "column"}, "encoder column reads vectors, got of: text"),
         ({"encoder": "column", "of": "vec"}, "needs the number of elements of its vectors, got dimensions 0"),
-        ({"encoder": "column", "of": "vec", "dimensions": -1}, "elements of its vectors, got dimensions -1"),
+        ({"encoder": "column", "of": "vec", "dimensions": -1}, "dimensions is -1; a whole number from 0 is needed"),
         ({"dimensions": 257}, "dimensions 257 is no width of encoder wordllama; allowed: 1 to 256"),
-        ({"dimensions": 8.0}, "dimensions 8.0 is no width"),
+        ({"dimensions": 8.0}, "dimensions is 8.0; a whole number from 0"),
         ({"encoder": "minilm", "dimensions": 256}, "allowed: 384"),
         ({"encoder": "hashed_ngrams", "dimensions": 65_537}, "allowed: 1 to 65536"),
         ({"encoder": "hashed_ngrams", "model": "abc"}, "reads no model files, got model 'abc'"),
-        ({"normalise": "no"}, "normalise 'no' is neither true nor false"),
+        ({"normalise": "no"}, "normalise is 'no'; true or false is needed"),
     ],
 )
 def test_a_wrong_parameter_is_told(given: dict[str, Any], said: str) -> None:

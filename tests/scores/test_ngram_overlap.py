@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({}, "names no target; .* add target: NAME"),
-        ({"target": "t", "n": 0}, "n 0 is no number of words; allowed: 1 to 100"),
-        ({"target": "t", "n": True}, "n True is no number of words"),
-        ({"target": "t", "n": 101}, "n 101"),
+        ({}, "ngram_overlap: target is ''; the name of a target is needed"),
+        ({"target": "t", "n": 0}, "n is 0; a whole number from 1 to 100 is needed; the default is 13"),
+        ({"target": "t", "n": True}, "n is True; a whole number from 1"),
+        ({"target": "t", "n": 101}, "n is 101"),
     ],
 )
 def test_wrong_parameters(parameters: dict[str, Any], sentence: str) -> None:

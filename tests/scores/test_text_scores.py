@@ -43,12 +43,12 @@ def test_entropy_options_reach_the_kernel() -> None:
 @pytest.mark.parametrize(
     ("cls", "parameters", "sentence"),
     [
-        (LengthTokens, {"unit": "word"}, "no unit 'word'; did you mean 'wordpunct'"),
-        (InformationEntropy, {"unit": "bytes"}, "no unit 'bytes'; did you mean 'byte'"),
-        (InformationEntropy, {"normalise": True}, "no normalise True; allowed: distinct, none, tokens"),
-        (InformationEntropy, {"window": 1}, "window 1 is no number of tokens; allowed: 2 or more"),
-        (InformationEntropy, {"window": 16.0}, "window 16.0 is no number of tokens"),
-        (InformationEntropy, {"whole": "yes"}, "whole 'yes' is neither true nor false"),
+        (LengthTokens, {"unit": "word"}, "length_tokens: unit is 'word'; did you mean 'wordpunct'"),
+        (InformationEntropy, {"unit": "bytes"}, "information_entropy: unit is 'bytes'; did you mean 'byte'"),
+        (InformationEntropy, {"normalise": True}, "normalise is True; allowed: distinct, none, tokens"),
+        (InformationEntropy, {"window": 1}, "window is 1; a whole number from 2 is needed; the default is 16"),
+        (InformationEntropy, {"window": 16.0}, "window is 16.0; a whole number from 2"),
+        (InformationEntropy, {"whole": "yes"}, "whole is 'yes'; true or false is needed"),
     ],
 )
 def test_wrong_parameters_are_refused(cls: type, parameters: dict[str, object], sentence: str) -> None:

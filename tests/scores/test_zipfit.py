@@ -94,16 +94,16 @@ def test_a_text_is_nearest_to_itself_and_undefined_without_utf8() -> None:
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({"target": ""}, "names no target"),
+        ({"target": ""}, "zipfit: target is ''; the name of a target is needed"),
         ({"level": 0}, "level 0 does not compress .* allowed levels: 1 to 9"),
         ({"level": 10}, "level 10 is not gzip's; allowed levels: 1 to 9"),
-        ({"level": "1"}, "level '1' is not gzip's"),
-        ({"level": True}, "level True is not gzip's"),
+        ({"level": "1"}, "level is '1'; a whole number is needed; the default is 1"),
+        ({"level": True}, "level is True; a whole number is needed"),
         ({"codec": "zstd", "level": 0}, "level 0 is not zstd's; allowed levels: 1 to 22"),
-        ({"codec": "gzipp"}, "codec 'gzipp' is unknown; did you mean 'gzip'. allowed: gzip, lz4, zstd"),
+        ({"codec": "gzipp"}, "codec is 'gzipp'; did you mean 'gzip'. allowed: gzip, lz4, zstd"),
         ({"codec": ["gzip"]}, "allowed: gzip, lz4, zstd"),
-        ({"chunk_bytes": -1}, "chunk_bytes -1 is no length"),
-        ({"chunk_how": "median"}, "chunk_how 'median' is unknown; .*allowed: max, mean"),
+        ({"chunk_bytes": -1}, "chunk_bytes is -1; a whole number from 0 is needed"),
+        ({"chunk_how": "median"}, "chunk_how is 'median'; .*allowed: max, mean"),
     ],
 )
 def test_wrong_parameters_are_refused(parameters: dict[str, Any], sentence: str) -> None:

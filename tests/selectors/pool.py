@@ -1,12 +1,17 @@
-"""A small pool with everything that makes ranking hard, and an independent reading of the hash."""
+"""A small pool with everything that makes ranking hard, what selectors get, and an independent reading of the hash."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
+
+from lakesift.jobs.selectors.selector import Pool, Values
+from lakesift.udfs.scorer import Scorer
 
 N = 600
 
@@ -62,3 +67,20 @@ def hashes(spark: SparkSession, frame: pd.DataFrame, seed: int) -> pd.Series:
 def uniform(h: np.ndarray) -> np.ndarray:
     """The twin of sort_keys.uniform."""
     return ((np.asarray(h, np.int64).view(np.uint64) >> np.uint64(11)).astype(float) + 0.5) * 2.0**-53
+
+
+def pool_of(
+    rows: DataFrame,
+    budget: int,
+    seed: int,
+    selected: pd.DataFrame | None = None,
+    values: Values | None = None,
+    fitted: Mapping[str, Scorer] | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Pool:
+    """What a selector gets; without `values` it may ask for nothing."""
+    return Pool(rows, budget, seed, fitted or {}, values or _nothing, note or (lambda _: None), selected)
+
+
+def _nothing(what: Any, ids: Any = None) -> pd.DataFrame:
+    raise AssertionError(f"values of {what} were asked for, of {ids}")

@@ -25,12 +25,12 @@ from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
 
 from .plans import offences
-from .pool import as_rows, pool
+from .pool import as_rows, pool, pool_of
 
 POOL = pool()
 SELECTED = POOL[POOL["tokens"].notna()].nlargest(200, "tokens")[["id"]]
 #: kind -> examples: a selector, its number of eligible rows (None: it drops some), whether the seed decides more than
-#: ties. Those that ask are held to their own laws.
+#: ties. Those that read on demand have laws of their own.
 DEFINED = POOL.notna()
 LISTED = {"os": 40, "json": 500, None: 3}
 CASES: dict[str, list[tuple[Selector, int | None, bool]]] = {
@@ -72,10 +72,10 @@ CASES: dict[str, list[tuple[Selector, int | None, bool]]] = {
     "semdedup": [(SemDeDup(cluster="cells", by="entropy", eps=0.001), None, False)],
     "length_matched": [(LengthMatched("tokens"), len(SELECTED), True)],
 }
-ASKING = {"sensitivity", "sensitivity_regression", "zipfit_race"}
+ON_DEMAND = {"sensitivity", "sensitivity_regression", "zipfit_race"}
 BUDGET = 90
-#: Selectors that collect something themselves.
-PULLING = ("random_draw", "length_matched", "kmeans_quota")
+#: Modules of selectors that collect something themselves.
+COLLECTING = ("random_draw", "length_matched", "kmeans_quota")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def layouts(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 def test_every_selector_has_an_example() -> None:
-    assert set(selectors()) == set(CASES) | ASKING, "give the new selector an example in CASES"
+    assert set(selectors()) == set(CASES) | ON_DEMAND, "give the new selector an example in CASES"
 
 
 @pytest.mark.parametrize("case", [c for cs in CASES.values() for c in cs], ids=lambda c: str(c[0])[:60])
@@ -95,15 +95,16 @@ def test_laws(
 ) -> None:
     selector, eligible, random = case
     collected: list[DataFrame] = []
-    for name in ("ranking.top", "ranking.quantiles", "ranking.vectors", *(f"selectors.{n}" for n in PULLING)):
+    for name in ("ranking.top", "ranking.quantiles", "ranking.vectors", *(f"selectors.{n}" for n in COLLECTING)):
         module = importlib.import_module(f"lakesift.jobs.{name}")
-        actual = module.pull
-        monkeypatch.setattr(module, "pull", lambda f, actual=actual: collected.append(f) or actual(f))
+        function = "collect_flat" if name == "ranking.vectors" else "collect_pandas"
+        actual = getattr(module, function)
+        monkeypatch.setattr(module, function, lambda f, actual=actual: collected.append(f) or actual(f))
     if selector == Stratified("module", by="alignment"):
         monkeypatch.setattr(ranking, "SPARE", -(10**9))  # groups cut on the executors
 
     def pick(partitions: int, budget: int, seed: int) -> pd.DataFrame:
-        return selector.select(layouts[partitions], budget, seed, SELECTED)
+        return selector.select(pool_of(layouts[partitions], budget, seed, SELECTED))
 
     picks = pick(7, BUDGET, 3)
     assert collected
@@ -122,10 +123,15 @@ def test_laws(
     if ranked and not isinstance(selector, Stratified | KMeansClosest):
         assert picks["gain"].dropna().is_monotonic_decreasing
     pd.testing.assert_frame_equal(pick(50, BUDGET, 3), picks)
-    if selector.nested:
+    if selector.prefix_stable:
         pd.testing.assert_frame_equal(pick(1, 31, 3), picks.head(31))
     assert len(every) == eligible
-    assert POOL.set_index("id").loc[every["id"], [n for n in selector.needs if n != "module"]].notna().all(axis=None)
+    assert (
+        POOL.set_index("id")
+        .loc[every["id"], [n.name for n in selector.needs if n.name != "module"]]
+        .notna()
+        .all(axis=None)
+    )
     other = pick(7, BUDGET, 2**62)
     if random:
         assert set(other["id"]) != set(picks["id"])

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakesift.jobs.ranking.with_replacement import draw_rows, totals, weighed
+from lakesift.jobs.ranking.with_replacement import block_totals, draw_rows, with_running_weight
 from lakesift.jobs.selectors.kmeans_quota import KMQ
 from lakesift.jobs.selectors.random_draw import Random
+from lakesift.jobs.selectors.selector import Pool
 from lakesift.jobs.selectors.sensitivity import Sensitivity
 from lakesift.udfs.errors import InputError, RecipeError
 from lakesift.udfs.kernels import sensitivity as kernel
 from tests.kernels.twins_sensitivity import running_sums
 
-from .pool import as_rows, hashes, pool
+from .pool import as_rows, hashes, pool, pool_of
 
 POOL = pool()
 #: The members nearest to the points of the pool stand for centres: their distance is 0.
@@ -28,7 +29,7 @@ CELLS = POOL["cells"].map(lambda c: c and c["cluster"])
 
 
 class Paid:
-    """An `ask` over the pool that counts whose values were read."""
+    """Values of the pool on demand; keeps whose were read, and the notes."""
 
     def __init__(self, rows: DataFrame) -> None:
         self.rows, self.ids, self.notes = rows, set(), list[str]()
@@ -39,6 +40,10 @@ class Paid:
 
     def note(self, sentence: str) -> None:
         self.notes.append(sentence)
+
+
+def paid_pool(rows: DataFrame, budget: int, seed: int) -> Pool:
+    return pool_of(rows, budget, seed, values=Paid(rows))
 
 
 @pytest.fixture(scope="module")
@@ -64,23 +69,23 @@ def test_draws_equal_the_twin(spark: SparkSession, layouts: dict[int, DataFrame]
         row = known["id"][rows[np.flatnonzero(running[rows] > at)[0]]]
         expected[row] = expected.get(row, 0) + 1
     for rows in layouts.values():
-        sums = weighed(rows, F.col("entropy"), 5)
-        made = draw_rows(sums, totals(sums), {"": 400}, 5)
+        sums = with_running_weight(rows, F.col("entropy"), 5)
+        made = draw_rows(sums, block_totals(sums), {"": 400}, 5)
         assert dict(zip(made["id"], made["copies"], strict=True)) == expected
         assert made["id"].tolist() == list(expected), "in order of the first draw"
 
 
 def test_a_fewer_draws_are_the_first_of_more(layouts: dict[int, DataFrame]) -> None:
-    sums = weighed(layouts[13], F.col("entropy"), 5)
-    found = totals(sums)
-    few, many = (draw_rows(sums, found, {"": s}, 5).set_index("id")["copies"] for s in (60, 400))
+    sums = with_running_weight(layouts[13], F.col("entropy"), 5)
+    totals = block_totals(sums)
+    few, many = (draw_rows(sums, totals, {"": s}, 5).set_index("id")["copies"] for s in (60, 400))
     assert (few <= many.reindex(few.index)).all()
     assert many.index[: len(few)].tolist() == few.index.tolist()
 
 
 def test_kmq_with_replacement(layouts: dict[int, DataFrame]) -> None:
     selector = KMQ("cells", quality="quality", replacement=True)
-    made = [selector.select(rows, 300, 3) for rows in layouts.values()]
+    made = [selector.select(pool_of(rows, 300, 3)) for rows in layouts.values()]
     pd.testing.assert_frame_equal(*made)
     assert made[0]["copies"].sum() == 300
     assert made[0]["id"].is_unique
@@ -96,8 +101,8 @@ def test_kmq_with_replacement(layouts: dict[int, DataFrame]) -> None:
 def test_copies_follow_the_weights(spark: SparkSession) -> None:
     """Chi-square with 9 degrees of freedom: above 27.9 once in a thousand."""
     rows = spark.range(10).selectExpr("CAST(id AS STRING) AS id", "CAST(id + 1 AS DOUBLE) AS weight")
-    sums = weighed(rows, F.col("weight"), 1)
-    made = draw_rows(sums, totals(sums), {"": 20_000}, 1).set_index("id")["copies"].sort_index()
+    sums = with_running_weight(rows, F.col("weight"), 1)
+    made = draw_rows(sums, block_totals(sums), {"": 20_000}, 1).set_index("id")["copies"].sort_index()
     expected = 20_000 * np.arange(1, 11) / 55
     assert ((made.to_numpy() - expected) ** 2 / expected).sum() < 27.9
 
@@ -115,7 +120,9 @@ def test_kmq_on_clusters_of_any_sizes(spark: SparkSession, sizes: list[int], one
     cells = np.repeat(np.arange(len(sizes)), sizes)
     table = pd.DataFrame({"id": np.arange(len(cells)).astype(str), "cell": cells, "quality": 1.0 + cells % 3})
     rows = spark.createDataFrame(table).repartition(3)
-    fewer, more = (KMQ("cell", quality="quality", quota=quota).select(rows, b, 5) for b in sorted((one, other)))
+    fewer, more = (
+        KMQ("cell", quality="quality", quota=quota).select(pool_of(rows, b, 5)) for b in sorted((one, other))
+    )
     assert len(more) == min(max(one, other), len(cells))
     assert more["id"].is_unique
     assert more["id"].head(len(fewer)).tolist() == fewer["id"].tolist()
@@ -132,7 +139,7 @@ def test_first_picks_of_kmq_follow_the_quality(spark: SparkSession) -> None:
     rows = spark.range(16_000).selectExpr(
         "CAST(id AS STRING) AS id", "id DIV 8 AS cell", "CAST(id % 8 + 1 AS DOUBLE) AS quality"
     )
-    made = KMQ("cell", quality="quality", quota="equal").select(rows, 2000, 1)["id"].astype(int)
+    made = KMQ("cell", quality="quality", quota="equal").select(pool_of(rows, 2000, 1))["id"].astype(int)
     assert (made // 8).is_unique
     counts, expected = np.bincount(made % 8, minlength=8), 2000 * np.arange(1, 9) / 36
     assert ((counts - expected) ** 2 / expected).sum() < 24.3
@@ -143,7 +150,7 @@ def test_sensitivity_pays_for_centres_and_probes_only(layouts: dict[int, DataFra
     made, asks = [], []
     for rows in layouts.values():
         asks.append(Paid(rows))
-        made.append(selector.select(rows, 200, 3, ask=asks[-1]))
+        made.append(selector.select(pool_of(rows, 200, 3, values=asks[-1], note=asks[-1].note)))
     pd.testing.assert_frame_equal(*made)
     assert asks[0].ids == asks[1].ids
     assert len(asks[0].ids) == 9 + 2 * 9
@@ -162,16 +169,16 @@ def test_sensitivity_is_unbiased_and_its_limits(layouts: dict[int, DataFrame]) -
     truth = known["loss"].sum()
     errors = []
     for seed in range(8):
-        made = Sensitivity("cells", "loss", probes=3).select(rows, 300, seed, ask=Paid(rows))
+        made = Sensitivity("cells", "loss", probes=3).select(paid_pool(rows, 300, seed))
         errors.append(
             (made["copies"] * made["weight"] * known["loss"].reindex(made["id"]).to_numpy()).sum() / truth - 1
         )
     assert abs(np.mean(errors)) < 0.03
     assert np.std(errors) < 0.06
-    flat = Sensitivity("cells", "loss", probes=0, lipschitz=0, mixing=0).select(rows, 100, 1, ask=Paid(rows))
+    flat = Sensitivity("cells", "loss", probes=0, lipschitz=0, mixing=0).select(paid_pool(rows, 100, 1))
     losses = known["cells"].reindex(flat["id"]).map(lambda c: c["cluster"])
     assert flat.groupby(losses.to_numpy())["weight"].nunique().max() == 1, "at L = 0 a cluster has one weight"
-    far = Sensitivity("cells", "loss", probes=0, lipschitz=float("inf"), mixing=0).select(rows, 100, 1, ask=Paid(rows))
+    far = Sensitivity("cells", "loss", probes=0, lipschitz=float("inf"), mixing=0).select(paid_pool(rows, 100, 1))
     distance = known["cells"].reindex(far["id"]).map(lambda c: c["distance_sq"]).to_numpy()
     np.testing.assert_allclose(far["weight"] * distance, (far["weight"] * distance).iloc[0])
 
@@ -180,7 +187,7 @@ def test_size_from_a_guarantee(layouts: dict[int, DataFrame]) -> None:
     rows = layouts[1]
     ask = Paid(rows)
     made = Sensitivity("cells", "loss", probes=0, lipschitz=2.0, eps=0.5, delta=0.1, mixing=0).select(
-        rows, 10**6, 1, ask=ask
+        pool_of(rows, 10**6, 1, values=ask, note=ask.note)
     )
     assert made["copies"].sum() == kernel.draws_needed(0.5, 0.1)
     assert "28 draws give eps 0.5" in ask.notes[-1]
@@ -188,13 +195,13 @@ def test_size_from_a_guarantee(layouts: dict[int, DataFrame]) -> None:
 
 def test_mixing_bounds_the_weights(layouts: dict[int, DataFrame]) -> None:
     rows, n = layouts[1], int(POOL["cells"].notna().sum())
-    made = Sensitivity("cells", "loss", probes=2, mixing=0.5).select(rows, 100, 1, ask=Paid(rows))
+    made = Sensitivity("cells", "loss", probes=2, mixing=0.5).select(paid_pool(rows, 100, 1))
     assert made["weight"].max() <= n / (100 * 0.5) * (1 + 1e-9)
 
 
 def test_no_loss_anywhere_is_uniform(layouts: dict[int, DataFrame]) -> None:
     rows = layouts[1].withColumn("loss", F.lit(0.0))
-    made = Sensitivity("cells", "loss", probes=2).select(rows, 100, 1, ask=Paid(rows))
+    made = Sensitivity("cells", "loss", probes=2).select(paid_pool(rows, 100, 1))
     assert made["weight"].nunique() == 1
 
 
@@ -202,7 +209,7 @@ def test_no_loss_anywhere_is_uniform(layouts: dict[int, DataFrame]) -> None:
 def test_losses_that_cannot_be(layouts: dict[int, DataFrame], bad: float | None) -> None:
     rows = layouts[1].withColumn("loss", F.lit(bad).cast("double"))
     with pytest.raises(InputError, match=r"the loss 'loss' of id .* is .*a number from 0 is needed"):
-        Sensitivity("cells", "loss").select(rows, 10, 1, ask=Paid(rows))
+        Sensitivity("cells", "loss").select(paid_pool(rows, 10, 1))
 
 
 def test_parameters_that_cannot_be() -> None:
@@ -218,14 +225,14 @@ def test_parameters_that_cannot_be() -> None:
 def test_qualities_that_cannot_be(layouts: dict[int, DataFrame], sql: str, said: str) -> None:
     rows = layouts[1].withColumn("quality", F.expr(sql))
     with pytest.raises(InputError, match=said):
-        KMQ("cells", quality="quality").select(rows, 10, 1)
+        KMQ("cells", quality="quality").select(pool_of(rows, 10, 1))
     with pytest.raises(InputError, match="weight"):
-        Random("quality").select(rows, 10, 1)
-    KMQ("cells", quality="quality", weights="softmax").select(rows, 10, 1)
+        Random("quality").select(pool_of(rows, 10, 1))
+    KMQ("cells", quality="quality", weights="softmax").select(pool_of(rows, 10, 1))
 
 
 def test_one_giant_cluster_and_fewer_draws_than_clusters(layouts: dict[int, DataFrame]) -> None:
     rows = layouts[13]
-    assert len(KMQ("cells", quality="nll").select(rows, 4, 1)) == 4
+    assert len(KMQ("cells", quality="nll").select(pool_of(rows, 4, 1))) == 4
     one = rows.withColumn("cell", F.lit(1))
-    assert len(KMQ("cell", quality="nll").select(one, 50, 1)) == 50
+    assert len(KMQ("cell", quality="nll").select(pool_of(one, 50, 1))) == 50

@@ -23,7 +23,7 @@ from lakesift.udfs.errors import BoundError, InputError, RecipeError
 from lakesift.udfs.kernels.quantiles import quantiles as in_memory
 
 from .plans import offences
-from .pool import as_rows, hashes, pool, uniform
+from .pool import as_rows, hashes, pool, pool_of, uniform
 
 SEED = 9
 POOL = pool()
@@ -104,10 +104,10 @@ def test_quantiles_and_ranks(rows: DataFrame) -> None:
 
 
 def test_top_k_and_random(rows: DataFrame, h: pd.Series) -> None:
-    same(TopK("alignment").select(rows, 80, SEED), in_order(POOL["id"], -column("alignment"), h), 80)
-    same(Random().select(rows, 80, SEED), in_order(POOL["id"], drawn(h), h), 80)
+    same(TopK("alignment").select(pool_of(rows, 80, SEED)), in_order(POOL["id"], -column("alignment"), h), 80)
+    same(Random().select(pool_of(rows, 80, SEED)), in_order(POOL["id"], drawn(h), h), 80)
     # weight 0 is half of the rows: the 400 picks reach into them
-    same(Random("quality").select(rows, 400, SEED), in_order(POOL["id"], drawn(h, column("quality")), h), 400)
+    same(Random("quality").select(pool_of(rows, 400, SEED)), in_order(POOL["id"], drawn(h, column("quality")), h), 400)
 
 
 def test_interval(rows: DataFrame, h: pd.Series, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,11 +116,15 @@ def test_interval(rows: DataFrame, h: pd.Series, monkeypatch: pytest.MonkeyPatch
     low, high = (np.sort(tokens[both])[max(1, math.ceil(both.sum() * x)) - 1] for x in (0.25, 0.75))
     inside = both & (tokens >= low) & (tokens <= high) & (entropy <= 0.8)
     bounds = {"tokens": ["q0.25", "q0.75"], "entropy": [None, 0.8]}
-    same(Interval(bounds).select(rows, 50, SEED), in_order(POOL["id"], np.where(inside, drawn(h), np.nan), h), 50)
+    same(
+        Interval(bounds).select(pool_of(rows, 50, SEED)),
+        in_order(POOL["id"], np.where(inside, drawn(h), np.nan), h),
+        50,
+    )
 
     ends = {"tokens": (tokens, low, high), "entropy": (entropy, entropy[both].min(), 0.8)}
     distances = [np.abs(v - (a + b) / 2) / ((b - a) / 2) for v, a, b in ends.values()]
-    found = Interval(bounds, within="middle").select(rows, 50, SEED)
+    found = Interval(bounds, within="middle").select(pool_of(rows, 50, SEED))
     far = pd.Series(np.maximum(*distances), POOL["id"])
     np.testing.assert_allclose(-found["gain"], np.sort(far[inside])[:50], rtol=1e-12)
     np.testing.assert_allclose(far[found["id"]], -found["gain"], rtol=1e-12)
@@ -129,11 +133,11 @@ def test_interval(rows: DataFrame, h: pd.Series, monkeypatch: pytest.MonkeyPatch
     low, high = (np.sort(mean)[math.ceil(both.sum() * x) - 1] for x in (0.3, 0.6))
     kept = mean[(mean >= low - 1e-12) & (mean <= high + 1e-12)].index
     collected: list[DataFrame] = []
-    actual = ranking.pull
+    actual = ranking.collect_pandas
     for module in (ranking, q):
-        monkeypatch.setattr(module, "pull", lambda f: collected.append(f) or actual(f))
+        monkeypatch.setattr(module, "collect_pandas", lambda f: collected.append(f) or actual(f))
     pair = ["q0.3", "q0.6"]
-    every = Interval({"tokens": pair, "entropy": pair}, combine="mean_rank").select(rows, 10_000, SEED)
+    every = Interval({"tokens": pair, "entropy": pair}, combine="mean_rank").select(pool_of(rows, 10_000, SEED))
     assert set(every["id"]) == set(kept)
     assert [o for frame in collected for o in offences(frame)] == []
 
@@ -154,7 +158,7 @@ def test_stratified(
     ordered["i"] = ordered.groupby("tag").cumcount() + 1
     size = ordered["tag"].map(ordered["tag"].value_counts()) if cut else 1.0
     ordered["turn"] = (ordered["i"] - ordered["tag"].map(offset)) / size
-    found = Stratified("module", quota=quota, by=by).select(rows, 110, SEED)
+    found = Stratified("module", quota=quota, by=by).select(pool_of(rows, 110, SEED))
     same(found, ordered.sort_values(["turn", "tag"]), 110)
 
 
@@ -164,32 +168,34 @@ def test_length_matched(rows: DataFrame, h: pd.Series) -> None:
     ends = sorted({some[math.ceil(len(some) * j / 20) - 1] for j in range(1, 20)})
     bins = pd.Series(np.where(np.isnan(tokens), -1, np.searchsorted(ends, tokens)), POOL["id"])
     chosen = POOL.nlargest(120, "tokens")[["id"]]
-    picks = LengthMatched("tokens").select(rows, len(chosen), SEED, chosen)
+    picks = LengthMatched("tokens").select(pool_of(rows, len(chosen), SEED, chosen))
     wanted = bins[chosen["id"]].value_counts()
     ordered = in_order(POOL["id"], drawn(h), h)
     expected = {i for b, n in wanted.items() for i in ordered["id"][bins[ordered["id"]].to_numpy() == b].head(n)}
     assert len(picks) == 120
     assert set(picks["id"]) == expected
     with pytest.raises(InputError, match="1 rows were selected and 0"):
-        LengthMatched("tokens").select(rows, 1, SEED, pd.DataFrame({"id": ["nobody"]}))
+        LengthMatched("tokens").select(pool_of(rows, 1, SEED, pd.DataFrame({"id": ["nobody"]})))
 
 
 def test_input_errors(rows: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"'module' is string"):
-        TopK("module").select(rows, 5, SEED)
+        TopK("module").select(pool_of(rows, 5, SEED))
     with pytest.raises(InputError, match=r"weight -1e\+308"):
-        Random("alignment").select(rows, 5, SEED)
+        Random("alignment").select(pool_of(rows, 5, SEED))
     with pytest.raises(InputError, match="0 in every row"):
-        Random("zero").select(rows.select("id", F.lit(0).alias("zero")), 5, SEED)
+        Random("zero").select(pool_of(rows.select("id", F.lit(0).alias("zero")), 5, SEED))
     with pytest.raises(InputError, match="module = 'oss'; did you mean 'os'"):
-        Stratified("module", quota={"oss": 3}).select(rows, 5, SEED)
+        Stratified("module", quota={"oss": 3}).select(pool_of(rows, 5, SEED))
     monkeypatch.setattr(ranking, "GROUPS", 3)
     with pytest.raises(BoundError, match="more than 3 values"):
-        Stratified("module").select(rows, 5, SEED)
+        Stratified("module").select(pool_of(rows, 5, SEED))
     monkeypatch.setattr(ranking, "DRIVER_ROWS", 99)
     with pytest.raises(BoundError, match="would hold 100 rows, more than the 99"):
-        Random().select(rows, 100, SEED)
-    assert len(Random().select(rows, 0, SEED)) == len(Random().select(rows.where("false"), 5, SEED)) == 0
+        Random().select(pool_of(rows, 100, SEED))
+    assert (
+        len(Random().select(pool_of(rows, 0, SEED))) == len(Random().select(pool_of(rows.where("false"), 5, SEED))) == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,7 +203,7 @@ def test_input_errors(rows: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (lambda: TopK("a", order="dsc"), "did you mean 'desc'"),
         (lambda: Stratified("a", quota="equals"), "did you mean 'equal'"),
-        (lambda: Stratified("a", quota={"x": 1.5}), "holds 1.5"),
+        (lambda: Stratified("a", quota={"x": 1.5}), r"quota is \{'x': 1.5\}; .* \(each a whole number from 0\)"),
         (lambda: Stratified("a", quota={"x": 0}), "asks for no row"),
         (lambda: Interval({}), r"bounds is \{\}"),
         (lambda: Interval({"a": [1]}), r"are \[1\]"),

@@ -59,7 +59,7 @@ def check_dimensions(name: str, dimensions: int) -> None:
     lakesift.udfs.errors.RecipeError: dimensions 128 is no width of encoder minilm; allowed: 384; leave it out
     """
     allowed = ENCODERS[name].widths
-    if type(dimensions) is not int or (dimensions and dimensions not in allowed):
+    if dimensions and dimensions not in allowed:
         span = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else f"{allowed[0]}"
         raise RecipeError(f"dimensions {dimensions!r} is no width of encoder {name}; allowed: {span}; leave it out")
 

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, RecipeError
+from ..constraints import Between, Needed
+from ..errors import InputError
 from ..kernels.ngram_buckets import ngram_buckets
 from ..scorer import Fold, Kernel, OnDocuments, Scorer
 
@@ -124,16 +125,8 @@ class Dsir(OnDocuments):
     comment = _COMMENT
     makes = DsirScorer
 
-    target: str = ""
-    buckets: int = 10_000
-
-    def __post_init__(self) -> None:
-        if not self.target:
-            raise RecipeError("dsir names no target; allowed is a name under `targets:`; add target: NAME to the score")
-        if type(self.buckets) is not int or not 2 <= self.buckets <= _MOST_BUCKETS:
-            raise RecipeError(
-                f"buckets {self.buckets!r} is no number of buckets; allowed: 2 to {_MOST_BUCKETS}; 10000 is usual"
-            )
+    target: Annotated[str, Needed("the name of a target")] = ""
+    buckets: Annotated[int, Between(2, _MOST_BUCKETS)] = 10_000
 
     @property
     def fits_on(self) -> tuple[str, ...]:

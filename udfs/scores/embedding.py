@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from ..errors import RecipeError, ScoreError, nearest
+from ..constraints import AtLeast
+from ..errors import RecipeError, ScoreError
 from ..kernels import vectors
 from ..models import encoders, files
-from ..scorer import DOCUMENT_INPUTS, Kernel, Scorer
-
-_NAMES = (*encoders.ENCODERS, "column")
+from ..scorer import DOCUMENT_INPUTS, Kernel, Scorer, Takes
 
 
 @dataclass(frozen=True)
@@ -61,15 +60,12 @@ class Embedding(Scorer):
     comment = "vector of the text, of length 1 unless normalise: false; no direction; null for empty text or not UTF-8"
 
     encoder: Literal["wordllama", "minilm", "hashed_ngrams", "column"] = "wordllama"
-    dimensions: int = 0
+    dimensions: Annotated[int, AtLeast(0)] = 0
     normalise: bool = True
     model: str = ""
 
     def __post_init__(self) -> None:
-        if self.encoder not in _NAMES:
-            raise RecipeError(f"embedding has no encoder {self.encoder!r}; {nearest(str(self.encoder), _NAMES)}")
-        if type(self.normalise) is not bool:
-            raise RecipeError(f"normalise {self.normalise!r} is neither true nor false; set one of them")
+        super().__post_init__()
         if self.encoder == "column":
             self._check_column()
         else:
@@ -85,7 +81,7 @@ class Embedding(Scorer):
                 f"encoder column reads vectors, got of: {self.of}, which is text; "
                 "allowed is a source column of arrays; set of: COLUMN, or another encoder"
             )
-        if type(self.dimensions) is not int or self.dimensions < 1:
+        if not self.dimensions:
             raise RecipeError(
                 f"encoder column needs the number of elements of its vectors, got dimensions {self.dimensions!r}; "
                 "set dimensions: to a whole number from 1; vectors of another length will be undefined"
@@ -115,6 +111,11 @@ class Embedding(Scorer):
     def model_held(self) -> Hashable:
         """The encoder, whose files a worker loads once."""
         return None if self.encoder == "column" else (self.encoder, self.dimensions)
+
+    @property
+    def takes(self) -> Takes:
+        """Vectors with encoder column, else text."""
+        return "vector" if self.encoder == "column" else "text"
 
     def kernel(self) -> Kernel:
         """Return texts (n,), or vectors (n, d) with encoder column -> float32 (n, d); rows of NaN are undefined."""

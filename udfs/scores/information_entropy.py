@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
-from ..errors import RecipeError, nearest
+from ..constraints import AtLeast
 from ..kernels import entropy
 from ..scorer import Kernel, Scorer
 
@@ -49,21 +49,9 @@ class InformationEntropy(Scorer):
     )
 
     unit: Literal["word", "character", "byte"] = "word"
-    window: int = 16
+    window: Annotated[int, AtLeast(2)] = 16
     whole: bool = False
     normalise: Literal["none", "tokens", "distinct"] = "none"
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("unit", entropy.UNITS), ("normalise", entropy.NORMALISATIONS)):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise RecipeError(f"information_entropy has no {name} {value!r}; {nearest(str(value), allowed)}")
-        if type(self.window) is not int or self.window < 2:
-            raise RecipeError(f"window {self.window!r} is no number of tokens; allowed: 2 or more; 16 is usual")
-        if type(self.whole) is not bool:
-            raise RecipeError(
-                f"whole {self.whole!r} is neither true nor false; allowed: true, false; leave it out for windows"
-            )
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> float64 (n,)."""

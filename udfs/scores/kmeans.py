@@ -14,15 +14,15 @@ in a pass over the table (they stay, with size 0).
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BoundError, RecipeError, ScoreError
+from ..constraints import AtLeast, Needed
+from ..errors import BoundError, ScoreError
 from ..kernels import silhouette
 from ..kernels.exact_sums import Grid
 from ..kernels.kmeans import Descent, descend, lloyd
@@ -45,6 +45,7 @@ SHOWN_NUMBERS = 200_000
 #: Parameters that do not belong to the settings of a fit.
 NO_SETTINGS = ("of", "fit_where", "refit")
 Ints = NDArray[np.int64]
+Clusters = Annotated[int, AtLeast(2)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,7 @@ class KMeansScorer(Scorer):
     fitted: ClassVar[bool] = True
     value = _VALUE
     comment = _COMMENT
+    takes = "vector"
 
     of: str = "vector"
     spherical: bool = False
@@ -190,30 +192,18 @@ class KMeans(OnDocuments):
     value = _VALUE
     comment = _COMMENT
     makes = KMeansScorer
+    takes = "vector"
 
     of: str = "vector"
-    k: int | str = 100
-    grid: tuple[int, ...] = (16, 32, 64, 128, 256)
-    fit_rows: int | str = 200
-    iterations: int = 25
-    passes: int = 3
-    tol: float = 1e-4
+    k: Annotated[int, AtLeast(1)] | Literal["auto"] = 100
+    grid: Annotated[tuple[Clusters, ...], Needed("a list of whole numbers from 2")] = (16, 32, 64, 128, 256)
+    fit_rows: Annotated[int, AtLeast(1)] | Literal["all"] = 200
+    iterations: Annotated[int, AtLeast(1)] = 25
+    passes: Annotated[int, AtLeast(1)] = 3
+    tol: Annotated[float, AtLeast(0)] = 1e-4
     spherical: bool = False
     centres: Literal["means", "points"] = "means"
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, word in (("k", "auto"), ("fit_rows", "all"), ("iterations", ""), ("passes", "")):
-            value = getattr(self, name)
-            if (type(value) is not int or value < 1) and not (word and value == word):
-                also = f" or {word}" if word else ""
-                raise RecipeError(f"{name} {value!r} is not allowed; a whole number from 1{also} is; change {name}")
-        if not self.grid or any(type(k) is not int or k < 2 for k in self.grid):
-            raise RecipeError(f"grid {self.grid!r} is not allowed; it lists numbers of clusters from 2; change grid")
-        if not 0 <= self.tol < math.inf:
-            raise RecipeError(f"tol {self.tol!r} is not allowed; a share from 0 is; 1e-4 is usual")
-        if self.centres not in ("means", "points"):
-            raise RecipeError(f"centres {self.centres!r} is unknown; allowed: means, points; change centres")
 
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> KMeansScorer:
         """Sample, choose the start, descend in memory, then over the table."""

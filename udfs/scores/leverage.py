@@ -102,6 +102,7 @@ class LeverageScorer(Scorer):
     kind = "leverage"
     fitted: ClassVar[bool] = True
     comment = _COMMENT
+    takes = "vector"
 
     of: str = "vector"
     factor: Floats = field(default_factory=lambda: np.zeros((0, 0)))
@@ -150,6 +151,7 @@ class Leverage(OnDocuments):
     kind = "leverage"
     comment = _COMMENT
     makes = LeverageScorer
+    takes = "vector"
 
     of: str = "vector"
 

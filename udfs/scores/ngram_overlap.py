@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from ..errors import BoundError, InputError, RecipeError
+from ..constraints import Between, Needed
+from ..errors import BoundError, InputError
 from ..kernels import word_ngrams
 from ..scorer import Estimator, Fold, Kernel, Scorer
 
@@ -113,16 +114,8 @@ class NgramOverlap(Estimator):
     comment = _COMMENT
     makes = NgramOverlapScorer
 
-    target: str = ""
-    n: int = 13
-
-    def __post_init__(self) -> None:
-        if not self.target:
-            raise RecipeError(
-                "ngram_overlap names no target; allowed is a name under `targets:`; add target: NAME to the score"
-            )
-        if type(self.n) is not int or not 1 <= self.n <= 100:
-            raise RecipeError(f"n {self.n!r} is no number of words; allowed: 1 to 100; 13 is usual")
+    target: Annotated[str, Needed("the name of a target")] = ""
+    n: Annotated[int, Between(1, 100)] = 13
 
     @property
     def fits_on(self) -> tuple[str, ...]:

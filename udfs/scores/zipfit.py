@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from ..errors import BoundError, InputError, RecipeError, nearest
+from ..constraints import AtLeast, Needed
+from ..errors import BoundError, InputError
 from ..kernels import codecs, compression
 from ..kernels.tokens import byte_count, utf8
 from ..scorer import Estimator, Fold, Kernel, Scorer
@@ -129,26 +130,15 @@ class ZipFit(Estimator):
     comment = _COMMENT
     makes = ZipFitScorer
 
-    target: str = ""
+    target: Annotated[str, Needed("the name of a target")] = ""
     codec: Literal["gzip", "zstd", "lz4"] = "gzip"
     level: int = 1
-    chunk_bytes: int = 0
+    chunk_bytes: Annotated[int, AtLeast(0)] = 0
     chunk_how: Literal["mean", "max"] = "mean"
 
     def __post_init__(self) -> None:
-        if not self.target:
-            raise RecipeError(
-                "zipfit names no target; allowed is a name under `targets:`; add target: NAME to the score"
-            )
+        super().__post_init__()
         codecs.check_codec(self.codec, self.level)
-        if type(self.chunk_bytes) is not int or self.chunk_bytes < 0:
-            raise RecipeError(
-                f"chunk_bytes {self.chunk_bytes!r} is no length; allowed: 0 (never cut) or a number of bytes"
-            )
-        if self.chunk_how not in ("mean", "max"):
-            raise RecipeError(
-                f"chunk_how {self.chunk_how!r} is unknown; {nearest(str(self.chunk_how), ('mean', 'max'))}"
-            )
 
     @property
     def fits_on(self) -> tuple[str, ...]:

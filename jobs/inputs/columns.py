@@ -1,0 +1,151 @@
+"""Checks everything that a recipe names or writes as SQL against its documents: existence and type, before any job.
+
+Spark's analyser decides. All expressions of a kind are analysed in one query; only when that fails are they analysed
+one by one, to name the one that does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...udfs.errors import LISTED, RecipeError, nearest
+from ..lake.spark_errors import analysis_message
+from ..ranking.sort_keys import quoted
+from ..recipe.uses import Use, uses
+from .documents import ROW_HASH, Documents, joined_columns
+from .hashing import quoted_name
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql import types as T
+
+#: Characters of a type that a message shows.
+TYPE_CHARS = 80
+
+
+def expression_types(frame: DataFrame, expressions: Mapping[str, str]) -> dict[str, T.DataType]:
+    """Return the type of each SQL expression, both by its place in the recipe; raises RecipeError, runs nothing."""
+    from pyspark.sql import functions as F
+
+    def types(part: Mapping[str, str]) -> dict[str, T.DataType]:
+        # In a filter, too: an aggregate, a window or explode() is not a value of one row, and is refused there.
+        values = [F.expr(sql).alias(f"c{i}") for i, sql in enumerate(part.values())]
+        bracketed = [F.expr(f"({sql})").alias(f"c{i}") for i, sql in enumerate(part.values())]
+        schema = frame.where(F.struct(*bracketed).isNotNull()).select(*values).schema
+        return {where: field.dataType for where, field in zip(part, schema, strict=True)}
+
+    if not expressions:
+        return {}
+    try:
+        return types(expressions)
+    except Exception as error:
+        if analysis_message(error) is None or len(expressions) == 1:
+            raise _refused(error, frame, expressions) from error
+    return {k: v for where, sql in expressions.items() for k, v in expression_types(frame, {where: sql}).items()}
+
+
+def _refused(error: Exception, frame: DataFrame, expressions: Mapping[str, str]) -> Exception:
+    """Return the error to raise for one expression that does not fit: a sentence where Spark has a reason."""
+    reason = analysis_message(error)
+    if reason is None:
+        return error
+    ((where, sql),) = expressions.items()
+    more = f" and {len(frame.columns) - LISTED} more" if len(frame.columns) > LISTED else ""
+    columns = f"{', '.join(frame.columns[:LISTED])}{more}"
+    return RecipeError(f"{where}: {sql!r} does not fit its table, whose columns are {columns}: {reason}")
+
+
+def check_conditions(frame: DataFrame, conditions: Mapping[str, str]) -> None:
+    """Check SQL conditions, by their place in the recipe, against a frame; raises RecipeError, runs nothing."""
+    for where, data_type in expression_types(frame, conditions).items():
+        if data_type.simpleString() != "boolean":
+            raise RecipeError(f"{where}: {conditions[where]!r} is {_shown(data_type)}; a condition (boolean) is needed")
+
+
+def check_where(documents: Documents) -> None:
+    """Check `where:` and the conditions of single scores; raises RecipeError.
+
+    They may name source columns and all scores but vectors, which no table of scores holds; the condition of a score
+    may not name that score.
+    """
+    recipe = documents.recipe
+    scalars = {name for name, score in recipe.scores.items() if not score.value.startswith("array")}
+    if recipe.where:
+        check_conditions(_pool(documents, scalars), {"where": recipe.where})
+    for name, sql in recipe.score_where.items():
+        check_conditions(_pool(documents, scalars - {name}), {f"scores.{name}: where": sql})
+
+
+def check_columns(documents: Documents) -> None:
+    """Check that every column that the recipe names exists and has a type that fits; raises RecipeError."""
+    named = uses(documents.recipe)
+    for source in (True, False):
+        frame = documents.frame.limit(0) if source else _pool(documents, documents.recipe.scores)
+        part = [use for use in named if use.source == source]
+        types = _column_types(frame, {_sql(use) for use in part})
+        for use in part:
+            _check_use(documents, use, types[_sql(use)], frame)
+
+
+def _pool(documents: Documents, scores: Collection[str]) -> DataFrame:
+    """Return an empty frame of source columns and of some scores, with their types."""
+    from pyspark.sql import functions as F
+
+    columns = documents.frame.limit(0).select(*joined_columns(documents)).drop(ROW_HASH)
+    nothing = F.lit(None)
+    types = {name: score.value for name, score in documents.recipe.scores.items() if name in scores}
+    return columns.select("*", *(nothing.cast(value).alias(name) for name, value in types.items()))
+
+
+def _sql(use: Use) -> str:
+    name = use.need.name
+    return quoted_name(name) if use.source else quoted(name)
+
+
+def _column_types(frame: DataFrame, names: Collection[str]) -> dict[str, T.DataType | None]:
+    """Return the types of columns and fields, all found in one analysis if all exist; None for one that does not."""
+    if not names:
+        return {}
+    try:
+        schema = frame.selectExpr(*names).schema
+    except Exception as error:
+        if analysis_message(error) is None:
+            raise
+        if len(names) == 1:
+            return dict.fromkeys(names)
+        return {k: v for name in names for k, v in _column_types(frame, [name]).items()}
+    return {name: field.dataType for name, field in zip(names, schema, strict=True)}
+
+
+def _check_use(documents: Documents, use: Use, data_type: T.DataType | None, frame: DataFrame) -> None:
+    need, scores = use.need, documents.recipe.scores
+    root, _, field = need.name.partition(".")
+    if not use.source and root not in scores and root.lower() in map(str.lower, scores):
+        data_type = None  # scores are told apart by case
+    if data_type is None:
+        raise RecipeError(f"{use.where} names {need.name!r}, {_missing(documents, use, root, field, frame)}")
+    if not need.accepts(data_type):
+        raise RecipeError(f"{use.where} names {need.name!r}, which is {_shown(data_type)}; {need.words}")
+    if not use.source and need.name.lower() == "id":
+        raise RecipeError(f"{use.where} names 'id', which differs in every row; name a score or source column")
+
+
+def _missing(documents: Documents, use: Use, root: str, field: str, frame: DataFrame) -> str:
+    """Return what is wrong with a name that is not found, and which names would fit."""
+    types = {f.name: f.dataType for f in frame.schema}
+    inside: Any = getattr(types.get(root), "fields", ())
+    if field and inside and not use.source:
+        fitting = [f.name for f in inside if use.need.accepts(f.dataType)]
+        return f"and {root!r} has no field {field!r}; {nearest(field, fitting)}"
+    fitting = [name for name, data_type in types.items() if use.need.accepts(data_type) and "." not in name]
+    if not use.source:
+        fields = ((name, f) for name, data_type in types.items() for f in getattr(data_type, "fields", ()))
+        fitting += [f"{name}.{f.name}" for name, f in fields if use.need.accepts(f.dataType)]
+    what = "which is no column" if use.source else "which is no score and no column"
+    return f"{what} of {documents.recipe.documents.table}; {nearest(use.need.name, set(fitting) - {'id'})}"
+
+
+def _shown(data_type: T.DataType) -> str:
+    shown = data_type.simpleString()
+    return shown if len(shown) <= TYPE_CHARS else f"{shown[:TYPE_CHARS]}..."

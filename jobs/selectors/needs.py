@@ -1,0 +1,146 @@
+"""What a selector reads, as data: each need names a score, score.field or source column, and says which types fit.
+
+A recipe is checked by these before a run: `Selector.needs` must be computed for every row, `Selector.on_demand` only
+for the rows that it asks about. What is left out: values (a negative weight is found when rows are selected).
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyspark.sql import types as T
+
+if TYPE_CHECKING:
+    from .selector import Selector
+
+#: Fields of the struct that a k-means score is.
+CLUSTER, DISTANCE = "cluster", "distance_sq"
+
+
+@dataclass(frozen=True)
+class Need(ABC):
+    """A score, score.field or source column by name; `words` end the message about one that does not fit."""
+
+    name: str
+
+    words: ClassVar[str]
+
+    @abstractmethod
+    def accepts(self, data_type: T.DataType) -> bool:
+        """Return whether a column of this type fits."""
+
+
+class Number(Need):
+    """Something to rank or weigh by: any numeric type, decimals too.
+
+    Examples
+    --------
+    >>> Number("quality").accepts(T.DecimalType(9, 2)), Number("quality").accepts(T.StringType())
+    (True, False)
+    """
+
+    words = "a number is needed: name a score, score.field or numeric column"
+
+    def accepts(self, data_type: T.DataType) -> bool:
+        """Return whether the type is numeric."""
+        return isinstance(data_type, T.NumericType)
+
+
+class Group(Need):
+    """Something whose equal values make a group; of a k-means score its field `cluster`."""
+
+    words = "a value that makes groups is needed: name a score or column of strings, numbers, booleans or dates"
+
+    def accepts(self, data_type: T.DataType) -> bool:
+        """Return whether values of the type can be compared, or the type is that of a k-means score."""
+        plain = (T.StringType, T.CharType, T.VarcharType, T.NumericType, T.BooleanType)
+        times = (T.DateType, T.TimestampType, T.TimestampNTZType)
+        return isinstance(data_type, (*plain, *times)) or _is_clustering(data_type)
+
+
+class Cluster(Need):
+    """A k-means score: a struct of `cluster` and `distance_sq`."""
+
+    words = "clusters with distances are needed: name a score of kind kmeans"
+
+    def accepts(self, data_type: T.DataType) -> bool:
+        """Return whether the type is that of a k-means score."""
+        return _is_clustering(data_type)
+
+
+class Vector(Need):
+    """An array of numbers per row."""
+
+    words = "a vector is needed: name a score of kind embedding, or a column of arrays of numbers"
+
+    def accepts(self, data_type: T.DataType) -> bool:
+        """Return whether the type is an array of numbers."""
+        return isinstance(data_type, T.ArrayType) and isinstance(data_type.elementType, T.NumericType)
+
+
+class Text(Need):
+    """A string; what scorers read unless they say otherwise."""
+
+    words = "text is needed: name a column of strings, or a document input"
+
+    def accepts(self, data_type: T.DataType) -> bool:
+        """Return whether the type is string."""
+        return isinstance(data_type, T.StringType | T.CharType | T.VarcharType)
+
+
+class Anything(Need):
+    """A column of any type."""
+
+    words = "a column is needed"
+
+    def accepts(self, data_type: T.DataType) -> bool:
+        """Return True for every type."""
+        return isinstance(data_type, T.DataType)
+
+
+@dataclass(frozen=True)
+class Fitted(Anything):
+    """A score of one kind whose fitted scorer the selector works with.
+
+    Parameters
+    ----------
+    kind : str
+        The kind of the score.
+    without : tuple of str
+        Parameters of the score that must be 0 or empty.
+    """
+
+    kind: str = ""
+    without: tuple[str, ...] = ()
+
+
+def _is_clustering(data_type: T.DataType) -> bool:
+    types = {field.name: field.dataType for field in getattr(data_type, "fields", ())}
+    return all(isinstance(types.get(name), T.NumericType) for name in (CLUSTER, DISTANCE))
+
+
+def field_of(selector: Selector, need: Need) -> str:
+    """Return the field of a selector that a need comes from: the one without whose value the need is gone."""
+    for field in fields(selector):
+        other = renamed(getattr(selector, field.name), need.name, f"{need.name}?")
+        if need not in needs_with(selector, field.name, other):
+            return field.name
+    return selector.kind
+
+
+def needs_with(selector: Selector, name: str, value: Any) -> tuple[Need, ...]:
+    """Return what a selector would read if one of its fields had another value, allowed or not."""
+    twin = copy.copy(selector)
+    object.__setattr__(twin, name, value)
+    return (*twin.needs, *twin.on_demand)
+
+
+def renamed(value: Any, name: str, other: str) -> Any:
+    """Return a field's value with a name replaced: itself, or a key of a mapping."""
+    if isinstance(value, Mapping):
+        return {other if key == name else key: item for key, item in value.items()}
+    return other if value == name else value
