@@ -10,7 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..udfs.scorer import Estimator, FittedScore, Fold, OnDocuments, Scorer, digest, fingerprint, parameters
+from ..udfs.digests import digest
+from ..udfs.scorer import DocumentEstimator, Estimator, FittedScore, Fold, Scorer, fingerprint, parameters
 from ..udfs.spark import fold
 from .inputs.documents import ROW_HASH, hash_name
 from .inputs.hashing import quoted_name
@@ -31,7 +32,7 @@ log = logging.getLogger("lakesift")
 
 def learns_from_documents(score: Scorer | Estimator) -> bool:
     """Tell whether a score is fitted on the documents, beside targets."""
-    return isinstance(score, OnDocuments)
+    return isinstance(score, DocumentEstimator)
 
 
 def fit_on_targets(run: Run) -> dict[str, Scorer]:
@@ -50,7 +51,7 @@ def fit_on_targets(run: Run) -> dict[str, Scorer]:
 def stored_model(run: Run, name: str, fitted: Mapping[str, FittedScore], refit: bool) -> Model | None:
     """Return the model that a score which learns from documents takes from `models`; None if it must be fitted."""
     score = run.recipe.scores[name]
-    assert isinstance(score, OnDocuments)
+    assert isinstance(score, DocumentEstimator)
     if refit or score.refit == "always":
         return None
     return recall(run.lake, fit_key(run, name, fitted), score, {n: f.fingerprint for n, f in fitted.items()})
@@ -59,7 +60,7 @@ def stored_model(run: Run, name: str, fitted: Mapping[str, FittedScore], refit: 
 def fit_on_documents(run: Run, name: str, fitted: Mapping[str, FittedScore]) -> Scorer:
     """Fit a score on the documents, and on scores that are computed; remember the model."""
     score = run.recipe.scores[name]
-    assert isinstance(score, OnDocuments)
+    assert isinstance(score, DocumentEstimator)
     log.info("  %s: fitting on %s", name, ", ".join(score.fits_on))
     with run.manifest.step(f"fit {name}", "models") as step:
         scorer = score.fit(_folds(run, score, fitted))
@@ -113,7 +114,7 @@ def fit_key(run: Run, name: str, fitted: Mapping[str, FittedScore]) -> str:
 
 def _folds(run: Run, score: Estimator, fitted: Mapping[str, FittedScore]) -> Any:
     """Return `fold(f, table)` for an estimator: on the driver where its vectors fit there, else on Spark."""
-    parents = [fitted[i] for i in score.inputs if i in fitted] if isinstance(score, OnDocuments) else []
+    parents = [fitted[i] for i in score.inputs if i in fitted] if isinstance(score, DocumentEstimator) else []
     widths = [p.scorer.width for p in parents]
     local = None
     all_vectors = bool(parents) and len(parents) == len(score.inputs) and all(widths)
@@ -133,7 +134,7 @@ def _rows(run: Run, score: Estimator, fitted: Mapping[str, FittedScore], names: 
     """Return the columns that a fold reads, one row per document that the model may learn from."""
     from pyspark.sql import functions as F
 
-    documents, where = run.documents, score.fit_where if isinstance(score, OnDocuments) else ""
+    documents, where = run.documents, score.fit_where if isinstance(score, DocumentEstimator) else ""
     columns = [F.xxhash64("id").alias("h") if n == "h" else F.col(quoted_name(n)) for n in names]
     if any(i in fitted for i in score.inputs):
         parts = [values(run, fitted[n]).withColumnRenamed("value", n) for n in names if n in fitted]

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..udfs.digests import digest
 from ..udfs.errors import InputError
-from ..udfs.scorer import FittedScore, digest
+from ..udfs.scorer import FittedScore
 from .inputs.conditions import satisfying
 from .inputs.documents import ROW_HASH
 from .inputs.hashing import quoted_name

@@ -16,7 +16,13 @@ def _modules() -> list[str]:
     for root in ("lakesift.udfs", "lakesift.jobs"):
         package = importlib.import_module(root)
         names += [root, *(m.name for m in pkgutil.walk_packages(package.__path__, f"{root}."))]
-    return names
+    # jobs/api is the package lakesift itself.
+    return [
+        *(n for n in names if not n.startswith("lakesift.jobs.api")),
+        "lakesift",
+        "lakesift.entry",
+        "lakesift.results",
+    ]
 
 
 def _twins() -> list[str]:

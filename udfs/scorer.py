@@ -7,16 +7,13 @@ order and neighbours, no mutation of inputs, picklable; the kernel never sees nu
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-import numpy as np
-
 from .constraints import check_fields
+from .digests import digest
 
 State = TypeVar("State")
 Kernel = Callable[..., Any]
@@ -121,7 +118,7 @@ class Estimator(ABC):
     value: ClassVar[str] = "double"
     comment: ClassVar[str] = ""
     #: What `fit` returns; what a model is restored as.
-    makes: ClassVar[type[Scorer]]
+    model_class: ClassVar[type[Scorer]]
 
     of: str = "text"
 
@@ -152,7 +149,7 @@ class Estimator(ABC):
 
 
 @dataclass(frozen=True)
-class OnDocuments(Estimator):
+class DocumentEstimator(Estimator):
     """An estimator that learns from the documents: fitted once for (parameters, fit table), reused on later runs.
 
     Parameters
@@ -212,38 +209,6 @@ class Fold(ABC, Generic[State]):
     @abstractmethod
     def merge(self, a: State, b: State) -> State:
         """Return the union of two states."""
-
-
-def _canonical(value: Any) -> Any:
-    """Return a JSON-able twin of a parameter in which equal content is equal text."""
-    if isinstance(value, np.ndarray):
-        body = np.ascontiguousarray(value)
-        return ["array", str(body.dtype), list(body.shape), hashlib.sha256(body.tobytes()).hexdigest()]
-    if isinstance(value, bytes):
-        return ["bytes", hashlib.sha256(value).hexdigest()]
-    if isinstance(value, Mapping):
-        return {str(k): _canonical(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(v) for v in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    raise TypeError(f"a parameter of type {type(value).__name__} has no canonical form")
-
-
-def digest(value: Any) -> str:
-    """Return 16 hex digits of SHA-256 over the canonical JSON of parameters, arrays and nested mappings.
-
-    Examples
-    --------
-    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
-    True
-    >>> digest([1]) == digest([1.0])
-    False
-    """
-    text = json.dumps(_canonical(value), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def parameters(scorer: Scorer | Estimator) -> dict[str, Any]:

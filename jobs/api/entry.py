@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .jobs.commands.diff import Diff
 from .jobs.commands.export import Export
 from .jobs.commands.plan import Plan
-from .jobs.commands.report import Report
+from .jobs.commands.report_result import Report
 from .jobs.commands.sql import QueryResult
 from .jobs.lake import tables
 from .jobs.lake.session import session
@@ -180,7 +180,7 @@ def score(kind: str, **parameters: Any) -> Callable[..., Column]:
     RecipeError
         If there is no such score, a parameter is wrong, or it must be fitted, which a run does.
     """
-    scorer = build({"kind": kind, **parameters}, "score", scorers(), "score")
+    scorer: Any = build({"kind": kind, **parameters}, "score", scorers(), "score")
     if not isinstance(scorer, Scorer):
         raise RecipeError(f"{kind} is fitted on tables first; put it under scores: of a recipe and run that")
     return column(scorer)

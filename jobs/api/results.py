@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .jobs.commands.report import Report, report
+from .jobs.commands.report import report
+from .jobs.commands.report_result import Report
 from .jobs.lake.manifest import Manifest
 from .jobs.lake.text_table import Rows
 from .jobs.recipe import Recipe

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...udfs.constraints import allowed, hints_of, is_needed
 from ...udfs.discovery import scorers
-from ...udfs.scorer import Estimator, OnDocuments
+from ...udfs.scorer import DocumentEstimator, Estimator
 from ..lake.text_table import Rows, rows_of
 from ..recipe import shipped
 from ..selectors import selectors
@@ -35,7 +35,7 @@ def catalog(what: str) -> Rows:
 def _fitted_on(cls: type) -> str:
     if not issubclass(cls, Estimator):
         return "nothing"
-    learnt = ["documents"] if issubclass(cls, OnDocuments) else []
+    learnt = ["documents"] if issubclass(cls, DocumentEstimator) else []
     return ", ".join(learnt + (["a target"] if "target" in {f.name for f in fields(cls)} else []))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ...udfs.scorer import Estimator, OnDocuments, fingerprint
+from ...udfs.scorer import DocumentEstimator, Estimator, fingerprint
 from ..hashes import hashes_stand
 from ..inputs.documents import Documents
 from ..lake.schemas import MEMOS
@@ -89,7 +89,7 @@ def _fingerprints(lake: Lake, recipe: Recipe) -> dict[str, str]:
     for name in order(recipe):
         score = recipe.scores[name]
         if isinstance(score, Estimator):
-            again = isinstance(score, OnDocuments) and score.refit == "always"
+            again = isinstance(score, DocumentEstimator) and score.refit == "always"
             known |= {name: body["fingerprints"][name]} if same and not again else {}
         elif all(i in known for i in score.inputs if i in recipe.scores):
             known[name] = fingerprint(score, known)

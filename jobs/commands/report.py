@@ -7,13 +7,9 @@ than the stated samples are sampled by id hash, never by order.
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ...udfs.errors import InputError
 from ...udfs.kernels.ngram_model import held_out_bits_per_byte
@@ -25,10 +21,10 @@ from ..inputs.opening import open_documents, open_targets, target_texts
 from ..inputs.run import Run, one_row_per_id
 from ..lake.manifest import Manifest
 from ..lake.tables import Lake
-from ..lake.text_table import text_table
 from ..lake.tuning import collect_small, compiled
 from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
+from .report_result import QUANTILES, Report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,40 +34,6 @@ if TYPE_CHECKING:
 SCORE_ROWS, TEXT_ROWS = 50_000, 5_000
 #: Bytes that a model is fitted on at most; characters of one text that are read.
 FIT_BYTES, TEXT_CHARS = 2_000_000, 20_000
-#: Distinct values of a shares column that are shown.
-VALUES = 12
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-
-@dataclass(frozen=True)
-class Report:
-    """A selection beside its pool and controls; `sets` names these, every mapping below has their names as keys.
-
-    `shares` is by column and value; `quantiles` (of QUANTILES) and `rows` by set; `correlation_with_length` is
-    Spearman's, in a sample of the pool; `held_out_bits_per_byte` is by target. Undefined numbers are None.
-    """
-
-    recipe: str
-    run_id: str | None
-    selection_version: int | None
-    counts: dict[str, Any]
-    sets: tuple[str, ...]
-    shares: dict[str, dict[str, dict[str, float]]]
-    rows: dict[str, int]
-    quantiles: dict[str, dict[str, list[float | None]]]
-    correlation_with_length: dict[str, float | None]
-    length: str
-    pool_sample: int
-    held_out_bits_per_byte: dict[str, dict[str, Any]]
-
-    def __str__(self) -> str:
-        """Return the report as text."""
-        return _text(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), allow_nan=False, default=_plain))
-        return plain
 
 
 def report(lake: Lake, recipe: Recipe) -> Report:
@@ -112,10 +74,6 @@ def _opened(lake: Lake, recipe: Recipe) -> Run:
     documents = open_documents(lake, recipe)
     manifest = Manifest(recipe.name, recipe.digest())
     return Run(lake, recipe, documents, last_hashes(lake, documents), manifest, open_targets(lake, documents))
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def _number(value: float) -> float | None:
@@ -230,31 +188,3 @@ def _evidence(run: Run, target: str, texts: dict[str, list[str]]) -> dict[str, A
         "held_out_rows": len(held_out),
         "bits": {s: _number(held_out_bits_per_byte(part, held_out, size)) for s, part in texts.items()} if size else {},
     }
-
-
-def _text(report: Report) -> str:
-    counts, sets = report.counts, report.sets
-    parts = [
-        f"report of {report.recipe}, selection version {report.selection_version}, run {report.run_id}",
-        f"{counts.get('documents', 0):,} documents, {counts.get('ineligible', 0):,} ineligible, "
-        f"{counts.get('unranked', 0):,} without the score, {counts.get('selected', 0):,} selected; "
-        "one draw of each control",
-    ]
-    for column, shares in report.shares.items():
-        values = sorted({v for s in shares.values() for v in s}, key=lambda v: (-shares["selection"].get(v, 0), v))
-        rows = [(v, *(f"{shares.get(s, {}).get(v, 0):.3f}" for s in sets)) for v in values[:VALUES]]
-        more = f" (first {VALUES} of {len(values)})" if len(values) > VALUES else ""
-        parts += ["", f"share of rows by {column}{more}", text_table((column, *sets), rows)]
-    for name, by_set in report.quantiles.items():
-        lines = [(s, report.rows.get(s), *by_set.get(s, ())) for s in sets]
-        parts += ["", f"{name}: quantiles", text_table(("set", "rows", *(f"{q:g}" for q in QUANTILES)), lines)]
-    parts += ["", f"rank correlation (Spearman) with {report.length} in the pool, {report.pool_sample:,} rows"]
-    parts.append(text_table(("score", "correlation"), list(report.correlation_with_length.items())))
-    for target, found in report.held_out_bits_per_byte.items():
-        parts += [
-            "",
-            f"held-out bits per byte on {found['held_out_rows']:,} held-out rows of {target}, byte 5-gram model fitted "
-            f"on {found['bytes']:,} bytes of each set (lower = closer)",
-            text_table(("set", "bits per byte"), [(s, found["bits"].get(s)) for s in sets]),
-        ]
-    return "\n".join(parts)

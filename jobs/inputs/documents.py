@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ...udfs.scorer import DOCUMENT_INPUTS, digest
+from ...udfs.digests import digest
+from ...udfs.scorer import DOCUMENT_INPUTS
 from ..lake.commits import TableState
 from ..recipe import Recipe
 from .hashing import encode_all, hash_sql, quoted_name
@@ -66,12 +67,9 @@ class Documents:
         hashed = {n for names in self.recipe.input_sets() for n in names}
         others = [self._plain(n) for n in DOCUMENT_INPUTS if n not in hashed and getattr(self.recipe.documents, n)]
         others += [*self.keep.values(), *(quoted_name(c) for c in self.named)]
-        known = {
-            quoted_name(n) if n not in DOCUMENT_INPUTS else quoted_name(getattr(self.recipe.documents, n))
-            for n in hashed
-        }
-        texts = {f.name for f in self.frame.schema if f.dataType.simpleString() == "string"}
-        known &= {quoted_name(n) for n in texts} | {quoted_name(n) for n in self.recipe.source_columns()}
+        texts = {quoted_name(f.name) for f in self.frame.schema if f.dataType.simpleString() == "string"}
+        known = {quoted_name(getattr(self.recipe.documents, n)) for n in hashed & set(DOCUMENT_INPUTS)} & texts
+        known |= {quoted_name(n) for n in hashed - set(DOCUMENT_INPUTS)}
         extra = [sql for sql in dict.fromkeys(others) if sql not in known]
         return hash_sql([*encode_all(self.frame, [self.id]), *self.hashes.values(), *encode_all(self.frame, extra)])
 
@@ -82,11 +80,9 @@ class Documents:
 
     def _plain(self, name: str) -> str:
         """Return SQL of a document input before it is checked to be UTF-8, or of a source column."""
-        return (
-            f"CAST(({getattr(self.recipe.documents, name)}) AS STRING)"
-            if name in DOCUMENT_INPUTS
-            else quoted_name(name)
-        )
+        if name not in DOCUMENT_INPUTS:
+            return quoted_name(name)
+        return f"CAST(({getattr(self.recipe.documents, name)}) AS STRING)"
 
 
 def hash_name(names: tuple[str, ...]) -> str:
@@ -95,7 +91,7 @@ def hash_name(names: tuple[str, ...]) -> str:
     Examples
     --------
     >>> hash_name(("text",)), hash_name(("text", "my vector"))
-    ('hash_text', 'hash_text_my_vector_7af43f35')
+    ('hash_text', 'hash_text_my_vector_0eef9b70')
     """
     words = ["hash", *(re.sub(r"\W", "_", n) for n in names)]
     if not set(names) <= set(DOCUMENT_INPUTS):  # a source column may be called anything

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import InputError, RecipeError
-from ...udfs.scorer import DOCUMENT_INPUTS, OnDocuments
+from ...udfs.scorer import DOCUMENT_INPUTS, DocumentEstimator
 from ..lake.commits import TableState
 from ..lake.schemas import RESERVED_TYPES
 from ..lake.tables import Lake
@@ -125,7 +125,7 @@ def _checked(recipe: Recipe, frame: DataFrame, state: TableState) -> Documents:
             raise InputError(f"table {table} has two columns {column!r} that differ in case only; rename one")
     texts = {f"documents.{key}": getattr(recipe.documents, key) for key in ("id", *DOCUMENT_INPUTS)}
     expression_types(frame, {where: sql for where, sql in texts.items() if sql})
-    fitted = {k: s.fit_where for k, s in recipe.scores.items() if isinstance(s, OnDocuments) and s.fit_where}
+    fitted = {k: s.fit_where for k, s in recipe.scores.items() if isinstance(s, DocumentEstimator) and s.fit_where}
     check_conditions(frame, {f"scores.{name}: fit_where": sql for name, sql in fitted.items()})
     keep = _kept(recipe, frame)
     _check_kept(recipe, frame, keep)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ...udfs.scorer import digest
+from ...udfs.digests import digest
 from .commits import Commit, TableState
 from .digests import files_digest
 from .history import commits

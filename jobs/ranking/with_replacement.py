@@ -15,9 +15,9 @@ import pandas as pd
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from ...udfs.digests import digest
 from ...udfs.errors import BoundError, InputError
 from ...udfs.kernels.sensitivity import draws, locate
-from ...udfs.scorer import digest
 from .sort_keys import hashed
 from .top import DRIVER_ROWS, collect_pandas
 

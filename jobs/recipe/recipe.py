@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from ...udfs.digests import digest
 from ...udfs.errors import RecipeError
-from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, digest, parameters
+from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, parameters
 from ..selectors.budget import Budget
 from ..selectors.selector import Selector
 from ..sources.source import Source

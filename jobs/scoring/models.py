@@ -108,9 +108,9 @@ def _row(model: Model, sequence: int) -> tuple[Any, ...]:
 
 def _restored(row: Any, estimator: Estimator) -> Scorer:
     body = json.loads(row["params"]) | {k: _value(v) for k, v in (row["state"] or {}).items()}
-    types = {f.name: str(f.type) for f in fields(estimator.makes)}
+    types = {f.name: str(f.type) for f in fields(estimator.model_class)}
     body = {k: tuple(v) if isinstance(v, list) and types[k].startswith("tuple") else v for k, v in body.items()}
-    return estimator.makes(**body)
+    return estimator.model_class(**body)
 
 
 def _npy(value: Any) -> bytes:

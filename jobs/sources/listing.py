@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...udfs.digests import digest
 from ...udfs.errors import InputError
-from ...udfs.scorer import digest
 from ...udfs.uris import is_uri
 from .samples import SAMPLES
 from .source import Source

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..digests import digest
 from ..errors import PlatformError, RecipeError, ScoreError, nearest
-from ..scorer import digest
 
 
 @dataclass(frozen=True)

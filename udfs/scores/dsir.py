@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ..constraints import Between, Needed
 from ..errors import InputError
 from ..kernels.ngram_buckets import ngram_buckets
-from ..scorer import Fold, Kernel, OnDocuments, Scorer
+from ..scorer import DocumentEstimator, Fold, Kernel, Scorer
 
 _COMMENT = (
     "log importance weight of the row's words and pairs of words, target against documents, natural logarithm, any "
@@ -90,7 +90,7 @@ class DsirScorer(Scorer):
 
 
 @dataclass(frozen=True)
-class Dsir(OnDocuments):
+class Dsir(DocumentEstimator):
     """Counts hashed n-grams of the target and of the documents; the fitted scorer sums the log ratios of a row.
 
     Parameters
@@ -123,7 +123,7 @@ class Dsir(OnDocuments):
 
     kind = "dsir"
     comment = _COMMENT
-    makes = DsirScorer
+    model_class = DsirScorer
 
     target: Annotated[str, Needed("the name of a target")] = ""
     buckets: Annotated[int, Between(2, _MOST_BUCKETS)] = 10_000

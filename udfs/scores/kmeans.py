@@ -28,7 +28,7 @@ from ..kernels.exact_sums import Grid
 from ..kernels.kmeans import Descent, descend, lloyd
 from ..kernels.kmeans_start import plus_plus
 from ..kernels.nearest_centroid import Centroids, Floats, Nearest
-from ..scorer import Fold, Kernel, OnDocuments, Scorer, parameters
+from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, parameters
 from ._kmeans_fit import SUMS_BYTES, NearestMembers, Pass, defined, draw_sample, feasible, reporter, table_tally
 
 _VALUE = "struct<cluster:int,distance_sq:double>"
@@ -138,7 +138,7 @@ class KMeansScorer(Scorer):
 
 
 @dataclass(frozen=True)
-class KMeans(OnDocuments):
+class KMeans(DocumentEstimator):
     """Fits k-means on the vectors of the documents.
 
     Parameters
@@ -191,7 +191,7 @@ class KMeans(OnDocuments):
     kind = "kmeans"
     value = _VALUE
     comment = _COMMENT
-    makes = KMeansScorer
+    model_class = KMeansScorer
     takes = "vector"
 
     of: str = "vector"

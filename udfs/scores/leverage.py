@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BoundError, InputError, ScoreError
-from ..scorer import Fold, Kernel, OnDocuments, Scorer
+from ..scorer import DocumentEstimator, Fold, Kernel, Scorer
 
 Floats = NDArray[np.float64]
 #: Rows of a table, their largest absolute value, and the width of the vectors (-1: no rows yet).
@@ -130,7 +130,7 @@ def _row_sums(values: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Leverage(OnDocuments):
+class Leverage(DocumentEstimator):
     """Fits the Gram matrix of the vectors in two passes; vectors have at most 600 values.
 
     Raises
@@ -150,7 +150,7 @@ class Leverage(OnDocuments):
 
     kind = "leverage"
     comment = _COMMENT
-    makes = LeverageScorer
+    model_class = LeverageScorer
     takes = "vector"
 
     of: str = "vector"

@@ -112,7 +112,7 @@ class NgramOverlap(Estimator):
 
     kind = "ngram_overlap"
     comment = _COMMENT
-    makes = NgramOverlapScorer
+    model_class = NgramOverlapScorer
 
     target: Annotated[str, Needed("the name of a target")] = ""
     n: Annotated[int, Between(1, 100)] = 13

@@ -128,7 +128,7 @@ class ZipFit(Estimator):
 
     kind = "zipfit"
     comment = _COMMENT
-    makes = ZipFitScorer
+    model_class = ZipFitScorer
 
     target: Annotated[str, Needed("the name of a target")] = ""
     codec: Literal["gzip", "zstd", "lz4"] = "gzip"
