@@ -81,21 +81,22 @@ def check_columns(documents: Documents) -> None:
     """Check that every column that the recipe names exists and has a type that fits; raises RecipeError."""
     named = uses(documents.recipe)
     for source in (True, False):
-        frame = documents.frame.limit(0) if source else _pool(documents, documents.recipe.scores)
         part = [use for use in named if use.source == source]
+        if not part:
+            continue
+        frame = documents.frame if source else _pool(documents, documents.recipe.scores)
         types = _column_types(frame, {_sql(use) for use in part})
         for use in part:
             _check_use(documents, use, types[_sql(use)], frame)
 
 
 def _pool(documents: Documents, scores: Collection[str]) -> DataFrame:
-    """Return an empty frame of source columns and of some scores, with their types."""
+    """Return source columns beside nulls of the types of some scores: to analyse, not to read."""
     from pyspark.sql import functions as F
 
-    columns = documents.frame.limit(0).select(*joined_columns(documents)).drop(ROW_HASH)
-    nothing = F.lit(None)
     types = {name: score.value for name, score in documents.recipe.scores.items() if name in scores}
-    return columns.select("*", *(nothing.cast(value).alias(name) for name, value in types.items()))
+    nulls = (F.lit(None).cast(value).alias(name) for name, value in types.items())
+    return documents.frame.select(*joined_columns(documents), *nulls).drop(ROW_HASH)
 
 
 def _sql(use: Use) -> str:
@@ -105,8 +106,6 @@ def _sql(use: Use) -> str:
 
 def _column_types(frame: DataFrame, names: Collection[str]) -> dict[str, T.DataType | None]:
     """Return the types of columns and fields, all found in one analysis if all exist; None for one that does not."""
-    if not names:
-        return {}
     try:
         schema = frame.selectExpr(*names).schema
     except Exception as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ...udfs.errors import RecipeError, nearest
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer
-from ..selectors.needs import Fitted, field_of
+from ..selectors.needs import Fitted
 from .recipe import Recipe, mentions, order
+from .uses import where_of
 
 #: What a scorer takes, in a message: the fact is "... reads 'tokens', which is bigint; <this>".
 TAKEN = {
@@ -99,7 +100,7 @@ def _check_fitted(recipe: Recipe) -> None:
         for need in (*selector.needs, *selector.on_demand):
             if not isinstance(need, Fitted):
                 continue
-            where, score = f"{place}: {selector.kind}: {field_of(selector, need)}", recipe.scores.get(need.name)
+            where, score = where_of(place, selector, need), recipe.scores.get(need.name)
             if score is None or score.kind != need.kind:
                 fact = "which is no score" if score is None else f"which is of kind {score.kind}"
                 fitting = [name for name, s in recipe.scores.items() if s.kind == need.kind]

@@ -1,6 +1,6 @@
 """The columns that a recipe names, each with its place in the recipe and what the column must be.
 
-One loop over these checks a recipe against its documents before a run (inputs/opening.py). SQL expressions are not
+One loop over these checks a recipe against its documents before a run (inputs/columns.py). SQL expressions are not
 among them: the analyser reads these itself.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from ..selectors.needs import Anything, Fitted, Group, Need, Text, Vector, field_of
+from ..selectors.selector import Selector
 from .recipe import Recipe
 
 #: What a source column must be that a scorer reads, by what the scorer takes.
@@ -31,13 +32,18 @@ def uses(recipe: Recipe) -> list[Use]:
 
 
 def _of_selectors(recipe: Recipe) -> list[Use]:
-    named = []
-    for place, selector in recipe.selectors().items():
-        kind = "" if place.endswith(f": {selector.kind}") else f": {selector.kind}"
-        for need in chain(selector.needs, selector.on_demand):
-            if not isinstance(need, Fitted):  # its kind was checked with the recipe
-                named.append(Use(f"{place}{kind}: {field_of(selector, need)}", need))
-    return named
+    return [
+        Use(where_of(place, selector, need), need)
+        for place, selector in recipe.selectors().items()
+        for need in chain(selector.needs, selector.on_demand)
+        if not isinstance(need, Fitted)  # its kind was checked with the recipe
+    ]
+
+
+def where_of(place: str, selector: Selector, need: Need) -> str:
+    """Return the place of a name in a selector or control: "select: kmq: quality", "controls: random: by"."""
+    kind = "" if place.endswith(f": {selector.kind}") else f": {selector.kind}"
+    return f"{place}{kind}: {field_of(selector, need)}"
 
 
 def _of_scores(recipe: Recipe) -> list[Use]:

@@ -98,8 +98,9 @@ class FacilityLocation(Selector):
     @property
     def needs(self) -> tuple[Need, ...]:
         """The vectors, the quality, the cells."""
-        quality = (Number(self.quality),) if self.quality else ()
-        return (Vector(self.vector), *quality, *((Cluster(self.cluster),) if self.cluster else ()))
+        quality = () if self.quality is None else (Number(self.quality),)
+        cells = () if self.cluster is None else (Cluster(self.cluster),)
+        return (Vector(self.vector), *quality, *cells)
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides ties."""

@@ -86,7 +86,7 @@ class SemDeDup(Selector):
     @property
     def needs(self) -> tuple[Need, ...]:
         """The clusters, the vectors and the score."""
-        score = (Number(self.by),) if self.by else ()
+        score = () if self.by is None else (Number(self.by),)
         return (Cluster(self.cluster), Vector(self.vector), *score)
 
     def select(self, pool: Pool) -> pd.DataFrame:

@@ -46,7 +46,7 @@ class Random(Selector):
     @property
     def needs(self) -> tuple[Need, ...]:
         """The weight, if there is one."""
-        return (Number(self.by),) if self.by else ()
+        return () if self.by is None else (Number(self.by),)
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is null.
@@ -56,7 +56,7 @@ class Random(Selector):
         InputError
             If a weight is negative or all weights are 0.
         """
-        weight = numeric_column(pool.rows, self.by) if self.by else None
+        weight = None if self.by is None else numeric_column(pool.rows, self.by)
         if weight is not None:
             ends = pool.rows.agg(F.min(weight).alias("least"), F.max(weight).alias("most"))
             least, most = collect_pandas(ends).iloc[0]

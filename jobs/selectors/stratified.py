@@ -65,7 +65,7 @@ class Stratified(Selector):
     @property
     def needs(self) -> tuple[Need, ...]:
         """The column and the score."""
-        return (Group(self.column), Number(self.by)) if self.by else (Group(self.column),)
+        return (Group(self.column), *(() if self.by is None else (Number(self.by),)))
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is the score, null for draws.

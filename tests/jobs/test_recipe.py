@@ -194,18 +194,18 @@ def test_recipes_come_from_names_paths_and_uris(tmp_path: Path) -> None:
 
 
 def test_shipped_recipes_parse_and_are_listed() -> None:
-    listed = catalog("recipes")
+    listed = str(catalog("recipes"))
     for name in shipped():
         assert load(name).name == name
         assert any(line.split()[0] == name and len(line.split()) > 5 for line in listed.splitlines())
 
 
 def test_lists_show_kinds_parameters_and_what_is_needed() -> None:
-    scores = next(line for line in catalog("scores").splitlines() if line.startswith("zipfit "))
+    scores = next(line for line in str(catalog("scores")).splitlines() if line.startswith("zipfit "))
     assert all(part in scores for part in ("a target", "double", "target (needed)", "level=", "larger is closer"))
-    kmeans = next(line for line in catalog("scores").splitlines() if line.startswith("kmeans "))
+    kmeans = next(line for line in str(catalog("scores")).splitlines() if line.startswith("kmeans "))
     assert all(
         part in kmeans for part in ("k=100 (from 1, or auto)", "(each from 2)", "centres='means' (means, points)")
     )
-    top_k = next(line for line in catalog("selectors").splitlines() if line.startswith("top_k "))
+    top_k = next(line for line in str(catalog("selectors")).splitlines() if line.startswith("top_k "))
     assert all(part in top_k for part in ("by (needed)", "order='desc' (desc, asc)", "The rows with the best score"))
