@@ -75,8 +75,8 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
                 "seed": recipe.seed,
                 "scores": scores_version,
             }
-            write = partial(_write_selection, run, table, _with_scores(run, fitted, scores), picks, metadata)
-            version, written = retry_on_conflict("select", write)
+            attempt = partial(_write_selection, run, table, _with_scores(run, fitted, scores), picks, metadata)
+            version, written = retry_on_conflict("select", attempt)
             step.wrote(version) if written else step.unchanged(version)
         last = lake.last_write(table.name)
         counts = dict(last.metadata.get("counts", {})) if last else {}

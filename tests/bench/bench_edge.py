@@ -20,8 +20,8 @@ from lakesift.udfs.kernels.malloc import keep_freed_memory
 from lakesift.udfs.scorer import Scorer
 from lakesift.udfs.scores.compression_ratio import CompressionRatio
 from lakesift.udfs.scores.information_entropy import InformationEntropy
-from lakesift.udfs.spark import apply
 from tests.bench.lines import Line, line, table, tree_cpu, windows
+from tests.spark.scoring import scored
 
 SMALL, LARGE, REPEATS = 20_000, 100_000, 4
 #: At most 15 % above the bare loop.
@@ -74,7 +74,7 @@ def main() -> list[Line]:
         for scorer in SCORERS:
 
             def through_spark(size: int, scorer: Scorer = scorer) -> None:
-                apply(frames[size], scorer).write.format("noop").mode("overwrite").save()
+                scored(frames[size], scorer).write.format("noop").mode("overwrite").save()
 
             def loop(size: int, scorer: Scorer = scorer) -> None:
                 scorer.kernel()(texts[:size])

@@ -5,18 +5,19 @@ Wrong recipes are in test_recipe.py, bad files in test_ingest.py, what the machi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakesift.jobs.cli import sentence
-from lakesift.jobs.fit import Fitting
-from lakesift.jobs.inputs.opening import open_documents, open_target
+from lakesift.jobs.cli import user_message
+from lakesift.jobs.fit import fit_on_targets
+from lakesift.jobs.inputs.opening import open_documents, open_target, open_targets
+from lakesift.jobs.inputs.run import Hashes, Run, Summary
 from lakesift.jobs.lake.manifest import Manifest, Step
 from lakesift.jobs.run import run
-from lakesift.jobs.scoring.memos import Memos
 from lakesift.udfs import discovery
 from lakesift.udfs.errors import InputError, LakeSiftError
 from tests.jobs.conftest import World, pool, recipe
@@ -85,7 +86,7 @@ def test_every_row_is_accounted_for(world: World, dirty: Manifest) -> None:
     made = steps(dirty)
     given = dirty.inputs["documents"]
     assert (given["rows"], given["null_ids"], given["duplicates"], given["conflicts"]) == (68, 2, 2, 0)
-    assert (made["keys"].rows, made["keys"].rejected) == (68, 2)
+    assert (made["hashes"].rows, made["hashes"].rejected) == (68, 2)
     rejected = sorted(world.rows("rejected_dirty"), key=repr)
     assert rejected == [
         ("doc-00003", "2 more rows with this id and the same content"),
@@ -99,12 +100,16 @@ def test_every_row_is_accounted_for(world: World, dirty: Manifest) -> None:
         assert (step.rows, step.computed, step.undefined) == (64, 64, count), label
 
 
-@pytest.mark.usefixtures("dirty")
-def test_scores_of_a_second_person_read_each_other(world: World) -> None:
+def test_scores_of_a_second_person_read_each_other(world: World, dirty: Manifest) -> None:
     rows = {r["id"]: r for r in world.sql("SELECT * FROM {scores_dirty}")}
     assert set(rows) == set(TEXTS) | UNREADABLE
     assert "vector" not in next(iter(rows.values())).asDict(), "arrays stay in their memo"
-    vectors = {r["id"]: r["value"] for r in world.sql("SELECT id, value FROM {memo_digits}")}
+    vectors = {
+        r["id"]: r["value"]
+        for r in world.sql(
+            f"SELECT id, vector AS value FROM {{memos}} WHERE fingerprint = '{dirty.fingerprints['vector']}'"
+        )
+    }
     assert set(vectors) == set(rows)
     for key in UNREADABLE:
         assert [rows[key][c] for c in ("alignment", "total", "tokens")] == [None] * 3
@@ -149,18 +154,24 @@ def test_an_id_with_two_contents_stops_the_run_or_is_decided_by_hash(world: Worl
     for table in ("twice", "again"):
         documents = {"table": table, "duplicates": "first_by_hash"}
         made = run(world.lake, recipe("small", **SMALL, documents=documents))
-        assert (made.inputs["documents"]["duplicates"], steps(made)["keys"].rejected) == (4, 4)
+        assert (made.inputs["documents"]["duplicates"], steps(made)["hashes"].rejected) == (4, 4)
         assert world.rows("rejected_small") == [
             ("doc-00003", "2 more rows with this id; the one with the smallest hash was taken"),
             ("doc-00005", "2 more rows with this id and the same content"),
         ]
         chosen.append(world.rows("selection_small"))
     assert chosen[0] == chosen[1]
-    # An independent reading: of the three rows, that with the smallest hash of (id, text, kept columns).
-    smallest = world.sql(
-        "SELECT text FROM {twice} WHERE id = 'doc-00003' ORDER BY xxhash64(id IS NULL, id, text IS NULL, text, "
-        "module IS NULL, module, text IS NULL, text) LIMIT 1"
-    )[0]["text"]
+
+    # An independent reading: of the three rows, that with the smallest hash of (id, hash of the text, module).
+    def row_hash(row: Any) -> str:
+        def written(value: str) -> bytes:
+            return f"{len(value.encode())}:{value}".encode()
+
+        text = hashlib.sha256(written(row["text"])).hexdigest()[:32]
+        return hashlib.sha256(written(row["id"]) + text.encode() + written(row["module"])).hexdigest()[:32]
+
+    rivals = world.sql("SELECT id, text, module FROM {twice} WHERE id = 'doc-00003'")
+    smallest = min(rivals, key=row_hash)["text"]
     picked = {r["id"]: r["text"] for r in world.sql("SELECT id, text FROM {selection_small}")}
     assert picked == {d["id"]: d["text"] for d in POOL[:20]} | {"doc-00003": smallest}
 
@@ -201,11 +212,11 @@ STOPPED: dict[str, tuple[dict[str, Any], str]] = {
     "empty table": ({"documents": {"table": "empty"}}, "table empty has no row with an id"),
     "no row eligible": (
         {"documents": {"table": "few"}, "where": "tokens > 1000000"},
-        "no row of 5 can be selected: 5 are ineligible by where:, 0 lack a score; loosen where:",
+        "no row of 5 can be selected (5 ineligible, 0 without the score); widen where:, or look at scores_small",
     ),
     "infinity": (
         {"documents": {"table": "few"}, "scores": {"tokens": "length_tokens", "m": {"kind": "mortal", "poison": "p"}}},
-        "score 'mortal' of id 'i' is infinite; a score must be finite, or NaN for undefined",
+        "score 'm' (mortal) of id 'i' is infinite; a score must be finite, or NaN for undefined",
     ),
 }  # fmt: skip
 
@@ -219,7 +230,7 @@ def test_stopped_in_one_sentence(world: World, case: str) -> None:
     changes, said = STOPPED[case]
     with pytest.raises(Exception) as caught:
         run(world.lake, recipe("small", **{**SMALL, **changes}))
-    assert said in (sentence(caught.value) or repr(caught.value))
+    assert said in (user_message(caught.value) or repr(caught.value))
 
 
 def refused(world: World, **changes: Any) -> str:
@@ -340,6 +351,8 @@ def test_targets_that_cannot_be_fitted_on(world: World, target: dict[str, Any], 
     mine = recipe(targets={"goals": {"table": "goals", **target}})
     documents = replace(open_documents(world.lake, recipe()), recipe=mine)
     with pytest.raises(LakeSiftError) as caught:
-        Fitting(Memos(world.lake, documents, ("keys_tiny", 0)), Manifest("tiny", "")).from_targets()
+        hashes = Hashes("hashes_tiny", 0, Summary(1, 1, 0, 0, 0, "", {}))
+        targets = open_targets(world.lake, documents)
+        fit_on_targets(Run(world.lake, mine, documents, hashes, Manifest("tiny", ""), targets))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,11 @@ from lakesift.jobs.lake import commits
 from lakesift.jobs.lake.commits import Conflict
 from lakesift.jobs.lake.lock import hold
 from lakesift.jobs.lake.manifest import Manifest
-from lakesift.jobs.lake.schemas import Col, memo, scores
+from lakesift.jobs.lake.schemas import Col, memos, scores
 from lakesift.jobs.lake.tables import Lake, retry_on_conflict
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
-from lakesift.jobs.scoring import memos
+from lakesift.jobs.scoring import passes
 from lakesift.udfs.errors import ConflictError
 from tests.jobs.conftest import pool
 from tests.texts import human_eval
@@ -89,7 +90,9 @@ def other(lake: Lake) -> Lake:
 
 
 def numbers(spark: SparkSession, start: int, end: int, label: str = "a") -> DataFrame:
-    return spark.range(start, end).selectExpr("CAST(id AS STRING) AS id", "id AS content_hash", f"id AS {label}")
+    return spark.range(start, end).selectExpr(
+        "CAST(id AS STRING) AS id", "CAST(id AS STRING) AS content_hash", f"id AS {label}"
+    )
 
 
 def properties(lake: Lake, name: str) -> dict[str, str]:
@@ -162,7 +165,7 @@ def test_no_update_is_lost(lake: Lake) -> None:
 
 
 def test_two_creators_make_one_table(lake: Lake) -> None:
-    many, start = [memo(f"x{i}", "bigint", "a number") for i in range(4)], threading.Barrier(2)
+    many, start = [replace(memos(), name=f"x{i}") for i in range(4)], threading.Barrier(2)
 
     def create(_: str) -> None:
         mine = other(lake)
@@ -176,7 +179,7 @@ def test_two_creators_make_one_table(lake: Lake) -> None:
 
 
 def test_a_table_that_a_crash_left_half_made_is_made(spark: SparkSession, tmp_path: Path) -> None:
-    lake, table = Lake(spark, str(tmp_path)), memo("x", "bigint", "a number")
+    lake, table = Lake(spark, str(tmp_path)), memos()
     log = tmp_path / table.name / "_delta_log"
     log.mkdir(parents=True)
     (log / ".00000000000000000000.json.tmp").write_text("{")
@@ -187,13 +190,14 @@ def test_a_table_that_a_crash_left_half_made_is_made(spark: SparkSession, tmp_pa
 @pytest.mark.parametrize("protected", [True, False])
 def test_what_keeps_memo_rows_unique(lake: Lake, tmp_path: Path, protected: bool) -> None:
     """An append whose plan reads the live memo conflicts; one that reads a pinned version doubles rows."""
-    table = memo("x", "bigint", "a number")
+    table = memos()
     lake.create(table)
 
     def add(mine: Lake, met: bool) -> Any:
         have = mine.read(table.name, None if protected else 0).where("fingerprint = 'f'").select("id", "content_hash")
-        new = numbers(mine.spark, 0, 9, "value").join(have, ["id", "content_hash"], "left_anti")
-        rows = new.selectExpr("id", "content_hash", "'f' AS fingerprint", "value")
+        new = numbers(mine.spark, 0, 9, "number").join(have, ["id", "content_hash"], "left_anti")
+        none = "CAST(NULL AS ARRAY<DOUBLE>) AS numbers", "CAST(NULL AS ARRAY<FLOAT>) AS vector"
+        rows = new.selectExpr("id", "content_hash", "'f' AS fingerprint", "CAST(number AS DOUBLE) AS number", *none)
         return mine.append(table, meeting(rows, tmp_path / "meet") if met else rows, {})
 
     made = both(lambda _: add(other(lake), True))
@@ -302,8 +306,8 @@ def test_two_recipes_at_once_share_a_score(
     caplog.set_level(logging.INFO, "lakesift")
     fill(lake)
     if not lake.local:
-        real = memos.apply
-        monkeypatch.setattr(memos, "apply", lambda frame, scorer: meeting(real(frame, scorer), tmp_path / "meet"))
+        real = passes.apply
+        monkeypatch.setattr(passes, "apply", lambda frame, fitted: meeting(real(frame, fitted), tmp_path / "meet"))
 
     def work(name: str) -> Manifest:
         mine = other(lake)
@@ -313,12 +317,12 @@ def test_two_recipes_at_once_share_a_score(
     made = both(work)
     assert all(isinstance(m, Manifest) for m in made.values()), made
     assert results(lake) == undisturbed
-    shared = [s.computed for m in made.values() for s in m.steps if s.table == "memo_zipfit"]
+    shared = [s.computed for m in made.values() for s in m.steps if s.step in ("score alignment", "score near")]
     assert sum(shared) == ROWS
-    for table in ("memo_zipfit", "memo_length_tokens", "memo_length_bytes"):
-        rows = lake.read(table).groupBy("id", "content_hash", "fingerprint").count().collect()
-        assert len(rows) == ROWS
-        assert {r["count"] for r in rows} == {1}, table
+    rows = lake.read("memos").groupBy("id", "content_hash", "fingerprint").count().collect()
+    assert {r["count"] for r in rows} == {1}
+    fingerprints = {f for m in made.values() for f in m.fingerprints.values()}
+    assert {f: sum(r["fingerprint"] == f for r in rows) for f in fingerprints} == dict.fromkeys(fingerprints, ROWS)
     assert lake.read("models").count() == 1
     assert sorted(r["recipe"] for r in lake.read("runs").collect()) == ["left", "right"]
     said = [r.getMessage() for r in caplog.records]
@@ -345,5 +349,6 @@ def test_two_processes_in_one_folder(spark: SparkSession, spark_conf: Path, undi
     assert [process.returncode for process in running] == [0, 0], said
     assert sum("waiting for run of" in text for text in said) == 1, said
     assert results(lake) == undisturbed
-    assert lake.read("memo_zipfit").select("id", "content_hash", "fingerprint").distinct().count() == ROWS
-    assert lake.read("memo_zipfit").count() == ROWS
+    kept = lake.read("memos").groupBy("fingerprint", "id", "content_hash").count().collect()
+    assert {r["count"] for r in kept} == {1}
+    assert len(kept) == len({r["fingerprint"] for r in kept}) * ROWS

@@ -44,7 +44,7 @@ def files(lake: Path, table: str) -> bool:
 
 #: What the folder looks like at each moment.
 MOMENTS: dict[str, Callable[[Path], bool]] = {
-    "in the middle of scoring": lambda lake: 1 <= commits(lake, "memo_zipfit") < ROWS // UNIT,
+    "in the middle of scoring": lambda lake: 1 <= commits(lake, "memos") < ROWS // UNIT,
     "during the final write": lambda lake: files(lake, "selection_killed") and not commits(lake, "selection_killed"),
     "in ingest": lambda lake: files(lake, "docs") and not commits(lake, "docs"),
     "between stages": lambda lake: commits(lake, "scores_killed") > 0 and not files(lake, "selection_killed"),
@@ -66,8 +66,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(place: Path, lake: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "lakesift.jobs.cli", "run", "recipe.yaml", "--lake", lake, "--spark", "spark.conf"]
+    command = [
+        sys.executable,
+        "-m",
+        "lakesift.jobs.cli",
+        "run",
+        "recipe.yaml",
+        "--lake",
+        lake,
+        "--spark",
+        "spark.conf",
+        "--json",
+    ]
     pipe = subprocess.PIPE
+    command.append("--json")
     return subprocess.Popen(command, cwd=place, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
 
@@ -76,8 +88,8 @@ def finish(place: Path, lake: str) -> dict[str, int]:
     process = start(place, lake)
     out, err = process.communicate(timeout=400)
     assert process.returncode == 0, err[-2000:]
-    lines = [line for line in out.splitlines() if line.startswith("score ")]
-    return {line.split()[1]: int(line.split()[4].replace(",", "")) for line in lines}
+    steps = json.loads(out)["steps"]
+    return {s["step"].removeprefix("score "): s["computed"] for s in steps if s["step"].startswith("score ")}
 
 
 def rows(place: Path, lake: str, table: str) -> list[tuple[Any, ...]]:
@@ -135,13 +147,12 @@ def test_a_killed_run_goes_on(
         log = kill_at(place, lake, MOMENTS[moment])
         if 0 < before < ROWS:
             assert f" of {ROWS - before} rows" in log, "a finished unit was computed again"
-        before = len(rows(place, lake, "memo_zipfit")) if commits(place / lake, "memo_zipfit") else 0
+        before = len(rows(place, lake, "memos")) // 2 if commits(place / lake, "memos") else 0
         if moment == "in the middle of scoring":
             assert before >= UNIT // 2
     computed = finish(place, lake)
     assert computed["alignment"] == ROWS - before, "a finished unit was computed again"
     for table, want in undisturbed.items():
         assert rows(place, lake, table) == want, table
-    for memo in ("memo_zipfit", "memo_length_tokens"):
-        keys = [dict(r)["id"] for r in rows(place, lake, memo)]
-        assert len(keys) == len(set(keys)) == ROWS, memo
+    keys = [(dict(r)["fingerprint"], dict(r)["id"]) for r in rows(place, lake, "memos")]
+    assert len(keys) == len(set(keys)) == 2 * ROWS

@@ -33,8 +33,8 @@ def computed(world: World, rows: int, files: int, batch: int) -> dict[str, list[
     docs = pool(rows)
     random.Random(files * batch).shuffle(docs)
     world.put("docs", docs, files=files)
-    for table in world.root.glob("memo_*"):
-        world.sql(f"DELETE FROM {{{table.name}}}")
+    if (world.root / "memos").exists():
+        world.sql("DELETE FROM {memos}")
     world.spark.conf.set(BATCH, str(batch))
     try:
         made = run(world.lake, recipe())

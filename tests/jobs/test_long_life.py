@@ -70,10 +70,10 @@ def test_a_lake_lives_long(spark: SparkSession, tmp_path: Path) -> None:
         made = increment(world, number)
         assert computed(made) == {STEP}, number
         keep(made)
-    assert live_files(world, "memo_compression_ratio") > INCREMENTS
+    assert live_files(world, "memos") > INCREMENTS
 
     said = maintain(world.lake)
-    for table in ("memo_compression_ratio", "memo_length_bytes", "selection_lived", "scores_lived", "runs"):
+    for table in ("memos", "selection_lived", "scores_lived", "runs"):
         assert live_files(world, table) <= 4, said
     after = run(world.lake, LIVED)
     assert computed(after) <= {0}

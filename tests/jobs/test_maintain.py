@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakesift.jobs.commands.maintain import maintain
-from lakesift.jobs.lake.history import COLUMNS, commit_of
 from lakesift.jobs.lake.schemas import LOG_DAYS, RETENTION, scores
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
-from lakesift.jobs.scoring.memos import memo_table
 from lakesift.udfs.errors import InputError
 from lakesift.udfs.scorer import fingerprint
 
@@ -41,7 +39,7 @@ def test_maintain_compacts_drops_vacuums_and_changes_no_result(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake, recipe = Lake(spark, str(tmp_path / "lake")), parse(RAW)
-    memo = memo_table(recipe.scores["bytes"])
+    memo = memos()
     live = fingerprint(recipe.scores["bytes"])  # type: ignore[arg-type]
     texts = spark.range(40).selectExpr("concat('d', id) AS id", "repeat('a', CAST(id AS INT)) AS text")
     texts.write.format("delta").save(lake.path("docs"))
@@ -50,24 +48,25 @@ def test_maintain_compacts_drops_vacuums_and_changes_no_result(
     spark.sql(f"INSERT INTO {lake.ref('docs')} VALUES ('new', repeat('a', 100))")
     run(lake, recipe)
     # What an old scorer left, and what a run that was cut short has just made.
-    for name, note in (("dead", {}), ("fresh", {"fingerprint": "fresh"})):
-        row = f"SELECT 'x' AS id, 1L AS content_hash, '{name}' AS fingerprint, 2L AS value"
-        lake.append(memo, spark.sql(row), note)
+    for name in ("dead", "fresh"):
+        none = "CAST(NULL AS ARRAY<DOUBLE>) AS numbers, CAST(NULL AS ARRAY<FLOAT>) AS vector"
+        row = f"SELECT 'x' AS id, 'h' AS content_hash, '{name}' AS fingerprint, 2D AS number, {none}"
+        lake.append(memo, spark.sql(row), {"fingerprints": [name] if name == "fresh" else []})
     orphan = tmp_path / "lake" / memo.name / f"fingerprint={live}" / "part-orphan.parquet"
     orphan.write_bytes(b"left by a crash")
     os.utime(orphan, (time.time() - 30 * 86_400,) * 2)
     versions = {name: lake.version(name) for name in lake.tables()}
 
-    dry = maintain(lake, dry_run=True)
+    dry = str(maintain(lake, dry_run=True))
     assert row_of(dry, memo.name)[2:] == ["1", "drop", "rows,", "compact,", "remove", "1", "files"]
     assert row_of(dry, "selection_kept")[2:] == ["0", "nothing"]
     assert {name: lake.version(name) for name in lake.tables()} == versions
     assert orphan.exists()
     with monkeypatch.context() as later:
         later.setattr("lakesift.jobs.commands.maintain.RECENT_DAYS", 0)
-        assert row_of(maintain(lake, dry_run=True), memo.name)[2] == "2", "recent memos stay, old ones do not"
+        assert row_of(str(maintain(lake, dry_run=True)), memo.name)[2] == "2", "recent memos stay, old ones do not"
 
-    done = row_of(maintain(lake), memo.name)
+    done = row_of(str(maintain(lake)), memo.name)
     assert int(done[1]) > 8
     assert done[2:] == ["2", "1"], "one file for the live fingerprint, one for the fresh; one row dropped"
     assert not orphan.exists()

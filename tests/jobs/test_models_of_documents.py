@@ -72,16 +72,18 @@ def test_the_first_run_fits_and_scores_all(world: World, first: Manifest) -> Non
 def test_what_was_learnt_is_a_table(world: World, first: Manifest) -> None:
     row = world.sql("SELECT * FROM {models} WHERE kind = 'kmeans'")[0]
     assert row["fit_key"]
-    model = recall(world.lake, row["fit_key"], mine().scores["cells"])
+    model = recall(world.lake, row["fit_key"], mine().scores["cells"], first.fingerprints)
     assert model is not None
     assert model.fingerprint == first.fingerprints["cells"] == row["fingerprint"]
     assert model.scorer.centroids.shape == (6, 32)
-    curve = world.sql(
-        "SELECT step.rows AS n, step.value AS v FROM {models} LATERAL VIEW posexplode(curve) AS i, step "
-        "WHERE kind = 'kmeans' ORDER BY i"
+    shape = (
+        "curve ARRAY<STRUCT<rows: BIGINT, value: DOUBLE>>, "
+        "clusters ARRAY<STRUCT<cluster: INT, rows: BIGINT, centre: ARRAY<FLOAT>>>"
     )
+    shown = f"(SELECT from_json(summary, '{shape}') AS s FROM {{models}} WHERE kind = 'kmeans')"
+    curve = world.sql(f"SELECT step.value AS v FROM {shown} LATERAL VIEW posexplode(s.curve) AS i, step ORDER BY i")
     np.testing.assert_array_equal([r["v"] for r in curve], model.scorer.inertia)
-    parts = world.sql("SELECT part.* FROM {models} LATERAL VIEW explode(centroids) AS part WHERE kind = 'kmeans'")
+    parts = world.sql(f"SELECT part.* FROM {shown} LATERAL VIEW explode(s.clusters) AS part")
     assert sum(p["rows"] for p in parts) == 199
     np.testing.assert_array_equal(np.array([p["centre"] for p in parts], np.float32), model.scorer.centroids)
 
@@ -121,15 +123,15 @@ def test_an_increment_reuses_the_models_and_says_how_much_is_newer(world: World,
     assert run(world.lake, mine()).noop
 
 
-@pytest.mark.usefixtures("first")
-def test_a_score_that_is_asked_for_is_computed_where_it_is(world: World) -> None:
+def test_a_score_that_is_asked_for_is_computed_where_it_is(world: World, first: Manifest) -> None:
     ours = mine("asked", select={"kind": "sensitivity", "cluster": "cells", "loss": "ratio", "probes": 2})
-    assert "computed for rows that select asks for" in plan(world.lake, ours)
-    before = world.sql("SELECT count(*) AS n FROM {memo_compression_ratio}")[0]["n"]
-    world.sql("DELETE FROM {memo_compression_ratio}")
+    assert "computed for rows that select asks for" in str(plan(world.lake, ours))
+    rows_of_ratio = f"FROM {{memos}} WHERE fingerprint = '{first.fingerprints['ratio']}'"
+    before = world.sql(f"SELECT count(*) AS n {rows_of_ratio}")[0]["n"]
+    world.sql(f"DELETE {rows_of_ratio}")
     made = run(world.lake, ours)
-    asked = [s for s in made.steps if s.step == "ask ratio"]
-    paid = world.sql("SELECT count(*) AS n FROM {memo_compression_ratio}")[0]["n"]
+    asked = [s for s in made.steps if s.step == "on demand: ratio"]
+    paid = world.sql(f"SELECT count(*) AS n {rows_of_ratio}")[0]["n"]
     assert paid == sum(s.computed or 0 for s in asked)
     assert 6 < paid <= 6 * 3 < before
     assert "ratio" not in world.lake.read("scores_asked").columns
@@ -139,8 +141,8 @@ def test_a_score_that_is_asked_for_is_computed_where_it_is(world: World) -> None
     assert [n for n in made.notes if "paid for the loss of 6 centres" in n]
     assert run(world.lake, ours).noop
     fewer = run(world.lake, replace(ours, budget=Budget(rows=20)))
-    assert [(s.computed, s.outcome) for s in fewer.steps if s.step == "ask ratio"] == [
-        (0, f"unchanged, version {world.lake.version('memo_compression_ratio')}")
+    assert [(s.computed, s.outcome) for s in fewer.steps if s.step == "on demand: ratio"] == [
+        (0, f"unchanged, version {world.lake.version('memos')}")
     ] * 2, "what was paid for is read"
 
 
@@ -161,10 +163,10 @@ def test_a_race_equals_the_whole_where_it_is_exact(world: World) -> None:
 def test_vectors_of_the_users_own(world: World) -> None:
     rows = [{"id": f"v{i}", "text": f"t{i}", "v": [float(i % 3), 1.0, i / 50]} for i in range(50)]
     rows[3]["v"], rows[4]["v"], rows[5]["v"], rows[6]["v"] = [1.0], [0.0, 0.0, 0.0], [float("nan"), 1.0, 1.0], None
-    world.put("vectors", rows)
+    world.put("arrays", rows)
     ours = mine(
         "own",
-        documents={"table": "vectors"},
+        documents={"table": "arrays"},
         targets={},
         scores={
             "vector": {"kind": "embedding", "encoder": "column", "of": "v", "dimensions": 3},

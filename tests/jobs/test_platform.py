@@ -360,4 +360,4 @@ lakesift.udfs.errors.ScoreError: score 'mortal' of id 'doc-7' is infinite; a sco
     ],
 )
 def test_the_sentence_inside_an_error(error: Exception, said: str | None) -> None:
-    assert cli.sentence(error) == said
+    assert cli.user_message(error) == said

@@ -1,4 +1,4 @@
-"""One lake lives through first run, nothing new, increments, edits, damage: each test goes on from the last."""
+"""The life of a lake: first run, nothing new, increments, edits, damage. One saga: each test goes on from the last."""
 
 from __future__ import annotations
 
@@ -59,6 +59,9 @@ def test_every_row_is_accounted_for(first: Manifest) -> None:
         step = made[f"score {name}"]
         assert (step.rows, step.computed, step.undefined) == (300, 300, 0)
     assert made["controls"].computed == 80
+    assert made["compute"].computed == 900, "one pass over the documents"
+    assert made["compute"].seconds is not None
+    assert all(made[f"score {n}"].kernel is not None for n in ("alignment", "tokens", "ratio"))
     assert all("wrote version" in s.outcome for s in first.steps)
 
 
@@ -144,8 +147,8 @@ def test_a_then_b_then_a(world: World) -> None:
 
 
 DAMAGE = {
-    "keys_tiny": "DELETE FROM {keys_tiny} WHERE id < 'doc-00100'",
-    "memo_zipfit": "DELETE FROM {memo_zipfit} WHERE id < 'doc-00050'",
+    "hashes_tiny": "DELETE FROM {hashes_tiny} WHERE id < 'doc-00100'",
+    "memos": "DELETE FROM {memos} WHERE id < 'doc-00050'",
     "scores_tiny": "RESTORE TABLE {scores_tiny} TO VERSION AS OF 1",
     "selection_tiny": "DELETE FROM {selection_tiny} WHERE rank < 10",
     "controls_tiny": "RESTORE TABLE {controls_tiny} TO VERSION AS OF 1",
@@ -156,7 +159,7 @@ DAMAGE = {
 
 def mine(world: World, table: str, fingerprints: set[str]) -> list[tuple[Any, ...]]:
     """Rows of a table; of a memo, those of this recipe (others belong to recipes that heal them when they run)."""
-    return [r for r in world.rows(table) if not table.startswith("memo_") or fingerprints & set(r)]
+    return [r for r in world.rows(table) if table != "memos" or fingerprints & {c for c in r if isinstance(c, str)}]
 
 
 def test_damage_to_any_derived_table_heals(world: World) -> None:
@@ -168,9 +171,7 @@ def test_damage_to_any_derived_table_heals(world: World) -> None:
     run(world.lake, recipe())
     for name, rows in undisturbed.items():
         assert mine(world, name, ours) == rows, name
-    assert (
-        world.sql("SELECT count(*) AS n FROM {memo_zipfit} GROUP BY id, content_hash, fingerprint HAVING n > 1") == []
-    )
+    assert world.sql("SELECT count(*) AS n FROM {memos} GROUP BY id, content_hash, fingerprint HAVING n > 1") == []
     assert run(world.lake, recipe()).noop
 
 
@@ -191,11 +192,11 @@ def test_token_budget_is_the_longest_prefix_that_fits(world: World) -> None:
         "SELECT id, tokens FROM {scores_tiny} WHERE tokens >= 20 ORDER BY alignment DESC, xxhash64(id, 42L), id"
     )
     budget = sum(r["tokens"] for r in ranked[:25]) + 5
-    run(world.lake, recipe("tokens", budget={"tokens": budget, "count": "tokens"}, controls=[]))
+    run(world.lake, recipe("tokens", budget={"tokens": budget, "length": "tokens"}, controls=[]))
     assert [r["id"] for r in world.sql("SELECT id FROM {selection_tokens} ORDER BY rank")] == [
         r["id"] for r in ranked[:25]
     ]
-    run(world.lake, recipe("tokens", budget={"tokens": budget, "count": "tokens", "truncate_last": True}, controls=[]))
+    run(world.lake, recipe("tokens", budget={"tokens": budget, "length": "tokens", "truncate_last": True}, controls=[]))
     used = [r["tokens_used"] for r in world.sql("SELECT tokens_used FROM {selection_tokens} ORDER BY rank")]
     assert (len(used), sum(used), used[-1]) == (26, budget, 5)
 

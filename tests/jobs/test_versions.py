@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakesift.jobs.commands.history import diff, export, history, query
+from lakesift.jobs.commands.diff import diff
+from lakesift.jobs.commands.export import export
+from lakesift.jobs.commands.history import history
 from lakesift.jobs.commands.plan import plan, warnings
-from lakesift.jobs.commands.sql import SHOWN_ROWS
+from lakesift.jobs.commands.sql import SHOWN_ROWS, query
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import Recipe, parse
 from lakesift.jobs.run import run
@@ -50,7 +52,7 @@ def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Made:
         "concat('d', id) AS id", "repeat('wört ', CAST(id + 2 AS INT)) AS text", "'os' AS module",
         "named_struct('year', id, 'tags', array(id, NULL)) AS meta",
     ).coalesce(1).write.format("delta").save(lake.path("docs"))  # fmt: skip
-    before, ddl, tables = plan(lake, recipe), plan(lake, recipe, ddl=True), lake.tables()
+    planned, tables = plan(lake, recipe), lake.tables()
     run(lake, recipe)
     spark.sql(f"DELETE FROM {docs} WHERE id = 'd17'")
     spark.sql(
@@ -59,7 +61,7 @@ def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Made:
     )
     spark.sql(f"INSERT INTO {docs} SELECT 'new', repeat('wört ', 40), 'os', NULL")
     run(lake, recipe)
-    return Made(lake, recipe, before, ddl, tables, plan(lake, recipe))
+    return Made(lake, recipe, str(planned), planned.ddl, tables, str(plan(lake, recipe)))
 
 
 def lines(text: str) -> list[list[str]]:
@@ -79,13 +81,14 @@ def test_plan_says_what_would_happen_and_makes_nothing(made: Made) -> None:
 
 
 def test_plan_of_what_stands_edited_and_not_there_yet(made: Made) -> None:
-    assert "stands: a run would do nothing" in made.after
-    other = lines(plan(made.lake, parse({**RAW, "budget": {"rows": 6}})))
-    assert [w[-1] for w in other if w[:1] in (["keys"], ["score"], ["publish"])] == ["unchanged"] * 3
+    assert "is up to date: a run would do nothing" in made.after
+    other = lines(str(plan(made.lake, parse({**RAW, "budget": {"rows": 6}}))))
+    assert [w[-1] for w in other if w[:1] in (["hashes"], ["score"], ["publish"])] == ["unchanged"] * 3
     assert ["select", "selection_longest", "written"] in other
     absent = parse({**RAW, "name": "fresh", "documents": {"table": "corpus", "from": {"sample": "human_eval"}}})
-    assert "sample human_eval" in plan(made.lake, absent)
-    ddl = plan(made.lake, absent, ddl=True)
+    planned = plan(made.lake, absent)
+    assert "sample human_eval" in str(planned)
+    ddl = planned.ddl
     assert "corpus_rejected" in ddl
     assert "plan again after ingest" in ddl
     with pytest.raises(InputError, match="there is no table nowhere"):
@@ -100,17 +103,17 @@ def test_an_object_store_is_for_one_driver(made: Made) -> None:
 
 
 def test_history_says_what_changed(made: Made) -> None:
-    rows = lines(history(made.lake, made.recipe))[2:]
+    rows = lines(str(history(made.lake, made.recipe.name)))[2:]
     assert [(r[0], r[4]) for r in rows[:2]] == [("2", "5"), ("1", "5")]
     assert rows[0][-5:] == ["documents:", "version", "0", "to", "3"]
     assert rows[0][3] != rows[1][3], "another run id"
     assert " ".join(rows[1]).endswith("WRITE first run")
     with pytest.raises(InputError, match=r"no selection_other in .*; make it: lakesift run other"):
-        history(made.lake, parse({**RAW, "name": "other"}))
+        history(made.lake, "other")
 
 
 def test_diff_names_the_score_that_moved_each_row(made: Made) -> None:
-    told = diff(made.lake, made.recipe, [])
+    told = str(diff(made.lake, made.recipe, []))
     assert "version 1 to 2: 3 rows went, 3 came, 2 stayed, 2 of these at another rank" in told
     rows = {w[0]: " ".join(w[1:]) for w in lines(told) if w and w[0][0] in "dn"}
     assert rows == {
@@ -121,7 +124,7 @@ def test_diff_names_the_score_that_moved_each_row(made: Made) -> None:
         "d14": "4 16 16 others made room",
         "d13": "5 15 15 others made room",
     }
-    back = {w[0]: " ".join(w[1:]) for w in lines(diff(made.lake, made.recipe, [2, 1])) if w}
+    back = {w[0]: " ".join(w[1:]) for w in lines(str(diff(made.lake, made.recipe, [2, 1]))) if w}
     assert (back["d18"], back["d14"]) == ("2 20 20 eligible now", "4 16 16 others rank better")
 
 
@@ -131,7 +134,7 @@ def test_diff_of_two_budgets(spark: SparkSession, tmp_path: Path) -> None:
     docs.selectExpr("*", "'os' AS module").write.format("delta").save(lake.path("docs"))
     for recipe in recipes:
         run(lake, recipe)
-    said = [" ".join(lines(diff(lake, recipes[1], versions))[-1]) for versions in ([1, 2], [2, 1])]
+    said = [" ".join(lines(str(diff(lake, recipes[1], versions)))[-1]) for versions in ([1, 2], [2, 1])]
     assert said == ["d2 3 4 4 the selection is larger", "d2 3 4 4 the selection is smaller"]
 
 
@@ -143,7 +146,7 @@ def test_diff_of_wrong_versions(made: Made) -> None:
 
 def test_export_to_one_file_keeps_order_types_and_what_is_there(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "a folder" / "chosen.jsonl"
-    said = export(made.lake, made.recipe, "jsonl", str(out))
+    said = str(export(made.lake, made.recipe.name, "jsonl", str(out)))
     assert said == f"wrote 5 rows of selection_longest, version 2, to {out}"
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [(r["id"], r["rank"]) for r in rows] == [("new", 1), ("d16", 2), ("d15", 3), ("d14", 4), ("d13", 5)]
@@ -152,15 +155,15 @@ def test_export_to_one_file_keeps_order_types_and_what_is_there(made: Made, tmp_
     assert rows[0]["text"] == "wört " * 40
     assert [p.name for p in out.parent.iterdir()] == ["chosen.jsonl"], "no parts are left"
     content = out.read_bytes()
-    with pytest.raises(InputError, match="is there already; nothing is overwritten"):
-        export(made.lake, made.recipe, "jsonl", str(out))
+    with pytest.raises(InputError, match="exists already; nothing is overwritten"):
+        export(made.lake, made.recipe.name, "jsonl", str(out))
     assert out.read_bytes() == content
 
 
 def test_export_of_an_old_version_to_a_folder(made: Made, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
-    export(made.lake, made.recipe, "parquet", str(tmp_path / "old"), 1)
+    export(made.lake, made.recipe.name, "parquet", str(tmp_path / "old"), 1)
     assert pq.read_table(tmp_path / "old")["id"].to_pylist() == ["d19", "d18", "d17", "d16", "d15"]
     for to, out, version, said in (
         ("parquet", "x.jsonl", None, "make them agree"),
@@ -169,7 +172,7 @@ def test_export_of_an_old_version_to_a_folder(made: Made, tmp_path: Path) -> Non
         ("jsonl", "x", 0, "version 0 of selection_longest has no rows"),
     ):
         with pytest.raises(InputError, match=said):
-            export(made.lake, made.recipe, to, out, version)
+            export(made.lake, made.recipe.name, to, out, version)
 
 
 def test_query_joins_tables_by_name_with_scorers_as_functions(made: Made) -> None:
@@ -177,13 +180,13 @@ def test_query_joins_tables_by_name_with_scorers_as_functions(made: Made) -> Non
         "select d.*, s.tokens, length_bytes(d.text) as bytes, d.id from docs d join scores_longest s using (id) "
         "where s.tokens >= 17 order by tokens desc"
     )
-    head, _, first, *_, count = query(made.lake, sql).splitlines()
+    head, _, first, *_, count = str(query(made.lake, sql)).splitlines()
     assert head.split() == ["id", "text", "module", "meta", "tokens", "bytes", "id"]
     assert first.startswith("new  " + ("wört " * 16)[:79] + "…")
     assert first.split()[-4:] == ["NULL", "40", "240", "new"]
     assert count == "(4 rows)"
-    assert "there are more" in query(made.lake, f"select id from range({SHOWN_ROWS + 1})")
-    assert "there are more" not in query(made.lake, f"select id from range({SHOWN_ROWS})")
+    assert "there are more" in str(query(made.lake, f"select id from range({SHOWN_ROWS + 1})"))
+    assert "there are more" not in str(query(made.lake, f"select id from range({SHOWN_ROWS})"))
 
 
 @pytest.mark.parametrize(

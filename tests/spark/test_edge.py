@@ -20,7 +20,7 @@ from lakesift.udfs.discovery import scorers
 from lakesift.udfs.errors import BoundError
 from lakesift.udfs.scorer import Fold
 from lakesift.udfs.scores.zipfit import ZipFit
-from lakesift.udfs.spark import apply, column, fold, register_all
+from lakesift.udfs.spark import column, fold, register_all
 from tests.odd_scores.shapes import Digits, Ends, Mortal
 from tests.scores.conftest import fit_locally, made
 from tests.texts import functions, human_eval
@@ -47,7 +47,7 @@ BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
 @pytest.fixture(scope="module")
 def frame(spark: SparkSession) -> DataFrame:
     rows = [(f"d{i}", i, t, v) for i, (t, v) in enumerate(zip(TEXTS, VECTORS, strict=True))]
-    return spark.createDataFrame(rows, "id string, content_hash bigint, text string, vector array<double>")
+    return spark.createDataFrame(rows, "id string, content_hash string, text string, vector array<double>")
 
 
 def plain(scorer: Any) -> list[Any]:
@@ -88,10 +88,10 @@ def test_same_values_everywhere(spark: SparkSession, frame: DataFrame, kind: str
     assert None in want
     one = frame.coalesce(1)
     spark.conf.set(BATCH, "3")
-    small = through(apply(one, scorer)), through(one.select("id", column(scorer)(*scorer.inputs).alias("value")))
+    small = through(scored(one, scorer)), through(one.select("id", column(scorer)(*scorer.inputs).alias("value")))
     spark.conf.unset(BATCH)
     spread = frame.repartition(4, "id")
-    large = through(apply(spread, scorer)), through(spread.select("id", column(scorer)(*scorer.inputs).alias("value")))
+    large = through(scored(spread, scorer)), through(spread.select("id", column(scorer)(*scorer.inputs).alias("value")))
     for got in (*small, *large):
         assert got == want
 
@@ -108,12 +108,12 @@ def test_zipfit_equals_its_package_through_spark(spark: SparkSession) -> None:
     texts = [*functions(45), "", "a", "é" * 300, "数学の問題を解く。" * 20, source[:100_000]]
     targets = [*human_eval(32), "", "x"]
     frame = spark.createDataFrame(
-        [(f"d{i}", i, t) for i, t in enumerate(texts)], "id string, content_hash bigint, text string"
+        [(f"d{i}", f"h{i}", t) for i, t in enumerate(texts)], "id string, content_hash string, text string"
     )
     pairs = 0
     for level in (1, 6, 9):
         scorer = fit_locally(ZipFit(target="t", level=level), {"t": {"text": targets}})
-        got = {r["id"]: r["value"] for r in apply(frame.repartition(3), scorer).collect()}
+        got = {r["id"]: r["value"] for r in scored(frame.repartition(3), scorer).collect()}
         theirs = reference("", "", k=1, compression_algorithm="gzip", compress_level=level)
         sizes = [theirs.compress(t) for t in targets]
         for i, text in enumerate(texts):
@@ -138,12 +138,12 @@ def test_scorers_are_sql_functions(spark: SparkSession, frame: DataFrame) -> Non
 
 
 def test_infinity_names_id_and_score(frame: DataFrame) -> None:
-    with pytest.raises(Exception, match=r"score 'mortal' of id 'd44' is infinite; a score must be finite"):
-        apply(frame, Mortal(poison="aaaa ")).collect()
+    with pytest.raises(Exception, match=r"score 'mortal' \(mortal\) of id 'd44' is infinite; a score must be finite"):
+        scored(frame, Mortal(poison="aaaa ")).collect()
 
 
 def test_a_killed_worker_costs_nothing(frame: DataFrame, tmp_path: Path) -> None:
-    got = through(apply(frame.repartition(2), Mortal(marker=str(tmp_path / "killed"))))
+    got = through(scored(frame.repartition(2), Mortal(marker=str(tmp_path / "killed"))))
     assert (tmp_path / "killed").exists()
     assert got == [None if t is None else float(len(t)) for t in TEXTS]
 
@@ -151,7 +151,7 @@ def test_a_killed_worker_costs_nothing(frame: DataFrame, tmp_path: Path) -> None
 def test_a_worker_with_another_library_fails_with_a_sentence(frame: DataFrame) -> None:
     other = made(scorers()["compression_ratio"], library="zlib 9.9.9")
     with pytest.raises(Exception, match=r"9\.9\.9"):
-        apply(frame, other).collect()
+        scored(frame, other).collect()
 
 
 def test_ragged_vectors_are_refused() -> None:

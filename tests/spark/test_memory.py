@@ -50,22 +50,22 @@ def peak_kib(rows: int, folder: str) -> int:
     from pyspark.sql import functions as F
 
     from lakesift.jobs.lake.session import read_conf, session
-    from lakesift.udfs.spark import apply
+    from tests.spark.scoring import scored
 
     conf = Path(folder) / "two.conf"
     settings = {**read_conf("local"), "spark.master": "local[2,4]"}
     conf.write_text("\n".join(f"{k} {v}" for k, v in settings.items()), encoding="utf-8")
     spark = session(str(conf))
     table = str(Path(folder) / "docs")
-    made = [(f"d{i}", i, text) for i, text in enumerate(windows(430, rows))]
-    spark.createDataFrame(made, "id string, content_hash bigint, text string").repartition(2).write.format(
+    made = [(f"d{i}", f"h{i}", text) for i, text in enumerate(windows(430, rows))]
+    spark.createDataFrame(made, "id string, content_hash string, text string").repartition(2).write.format(
         "delta"
     ).save(table)
     fitted = fit_locally(ZipFit(target=TARGET, level=1), {TARGET: {"text": human_eval(TARGETS)}})
-    scored = apply(
+    values = scored(
         spark.read.format("delta").load(table), Peak(**{f.name: getattr(fitted, f.name) for f in fields(fitted)})
     )
-    found = scored.agg(F.max("value").alias("peak"), F.count("value").alias("rows")).collect()[0]
+    found = values.agg(F.max("value").alias("peak"), F.count("value").alias("rows")).collect()[0]
     assert found["rows"] == rows
     spark.stop()
     return int(found["peak"])

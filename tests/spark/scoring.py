@@ -1,0 +1,20 @@
+"""Scores frames through Spark as a run does, one value a row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakesift.udfs.encoding import value_sql
+from lakesift.udfs.scorer import FittedScore, Scorer, fingerprint
+from lakesift.udfs.spark import apply
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def scored(frame: DataFrame, scorer: Scorer) -> DataFrame:
+    """Return (id, value) of a frame that has the scorer's inputs and `content_hash`; no row has a value yet."""
+    score = FittedScore(scorer.kind, scorer, fingerprint(scorer), "content_hash")
+    return apply(frame.selectExpr("*", "1L AS missing"), [score]).selectExpr(
+        "id", f"{value_sql(scorer.value)} AS value"
+    )
