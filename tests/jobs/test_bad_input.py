@@ -350,9 +350,13 @@ TARGETS: list[tuple[dict[str, Any], str]] = [
 def test_targets_that_cannot_be_fitted_on(world: World, target: dict[str, Any], said: str) -> None:
     mine = recipe(targets={"goals": {"table": "goals", **target}})
     documents = replace(open_documents(world.lake, recipe()), recipe=mine)
-    with pytest.raises(LakeSiftError) as caught:
-        hashes = Hashes("hashes_tiny", 0, Summary(1, 1, 0, 0, 0, "", {}))
+    hashes = Hashes("hashes_tiny", 0, Summary(1, 1, 0, 0, 0, "", {}))
+
+    def fit() -> None:
         targets = open_targets(world.lake, documents)
         fit_on_targets(Run(world.lake, mine, documents, hashes, Manifest("tiny", ""), targets))
+
+    with pytest.raises(LakeSiftError) as caught:
+        fit()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

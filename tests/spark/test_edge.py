@@ -23,6 +23,7 @@ from lakesift.udfs.scores.zipfit import ZipFit
 from lakesift.udfs.spark import column, fold, register_all
 from tests.odd_scores.shapes import Digits, Ends, Mortal
 from tests.scores.conftest import fit_locally, made
+from tests.spark.scoring import scored
 from tests.texts import functions, human_eval
 
 if TYPE_CHECKING:
