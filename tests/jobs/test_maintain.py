@@ -12,7 +12,7 @@ import pytest
 
 from lakesift.jobs.commands.maintain import maintain
 from lakesift.jobs.lake.history import COLUMNS, commit_of
-from lakesift.jobs.lake.schemas import RETENTION, memos, scores
+from lakesift.jobs.lake.schemas import LOG_DAYS, RETENTION, memos, scores
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run

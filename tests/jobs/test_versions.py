@@ -22,6 +22,7 @@ from lakesift.udfs.errors import InputError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+HUMAN_EVAL = {"table": "corpus", "id": "task_id", "text": "prompt", "from": {"sample": "human_eval"}}
 RAW: dict[str, Any] = {
     "name": "longest",
     "documents": {"table": "docs"},
@@ -85,7 +86,7 @@ def test_plan_of_what_stands_edited_and_not_there_yet(made: Made) -> None:
     other = lines(str(plan(made.lake, parse({**RAW, "budget": {"rows": 6}}))))
     assert [w[-1] for w in other if w[:1] in (["hashes"], ["score"], ["publish"])] == ["unchanged"] * 3
     assert ["select", "selection_longest", "written"] in other
-    absent = parse({**RAW, "name": "fresh", "documents": {"table": "corpus", "from": {"sample": "human_eval"}}})
+    absent = parse({**RAW, "name": "fresh", "documents": HUMAN_EVAL, "where": ""})
     planned = plan(made.lake, absent)
     assert "sample human_eval" in str(planned)
     ddl = planned.ddl
