@@ -7,7 +7,7 @@ from typing import Any
 
 
 def text_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table with a rule under the head; columns of numbers alone stand to the right, None is empty.
+    """Return a table with a rule under the head; columns of numbers are right-aligned, None is empty.
 
     Examples
     --------
@@ -26,8 +26,8 @@ def text_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
         cells = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(line, widths, number, strict=True))
         return "  ".join(cells).rstrip()
 
-    laid = [lay(line) for line in lines]
-    return "\n".join([laid[0], "-" * max(map(len, laid)), *laid[1:]])
+    texts = [lay(line) for line in lines]
+    return "\n".join([texts[0], "-" * max(map(len, texts)), *texts[1:]])
 
 
 def _is_number(value: Any) -> bool:

@@ -39,7 +39,7 @@ BAD_LINES = {
     b'{"id": "\xff"}': "not UTF-8",
     b'{"id": "\xed\xa0\x80"}': "not UTF-8",
     b'{"id": "\\ud83d"}': "an escape is half of a surrogate pair",
-    b'{"id": 1, "id": 2}': "not JSON: the key 'id' stands twice",
+    b'{"id": 1, "id": 2}': "not JSON: the key 'id' occurs twice",
     b'{"id": ' + b"[" * 5000 + b"]" * 5000 + b"}": "nested deeper than 64",
     b'{"id": ' + b"[" * 70 + b"]" * 70 + b"}": "nested deeper than 64",
 }
