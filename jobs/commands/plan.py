@@ -17,7 +17,7 @@ from ...udfs.errors import InputError
 from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
 from ..inputs.opening import open_documents, open_target
-from ..lake.schemas import Table, rejected_lines
+from ..lake.schemas import WRITER, Table, rejected_lines
 from ..lake.tables import Lake
 from ..lake.text_table import text_table
 from ..recipe import Recipe
@@ -149,7 +149,10 @@ def _ddl(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     made = [f"{t.ddl(lake.ref(t.name))};" for t in tables]
     for name in ingested(recipe):
         if lake.version(name) is None:
-            made.append(f"-- {lake.ref(name)}: its columns are those of its files and are not known before ingest")
+            made.append(
+                f"-- {lake.ref(name)}: its columns are those of its files and are not known before ingest; who creates "
+                f"it beforehand adds TBLPROPERTIES ('{WRITER}' = 'lakesift')"
+            )
     if documents is None:
         selection = lake.ref(f"selection_{recipe.name}")
         table = recipe.documents.table

@@ -302,6 +302,45 @@ def test_parquet(place: Place) -> None:
     assert "at has no time zone and is taken as UTC" in notes[0]
 
 
+def test_a_conflict_repeats_the_decision_and_not_its_effects(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from lakesift.jobs import ingest
+    from lakesift.jobs.lake import commits
+    from lakesift.jobs.lake.tables import Lake
+
+    at = pa.array([datetime.datetime(2024, 2, 29)], pa.timestamp("us"))
+    pq.write_table(pa.table({"id": ["a"], "at": at}), place.folder / "noted.parquet")
+    reads: list[Any] = []
+    writes: list[str] = []
+    read, overwrite = ingest.read, Lake.overwrite
+
+    def counted(*args: Any) -> Any:
+        reads.append(args)
+        return read(*args)
+
+    def contested(self: Lake, table: Any, frame: Any, metadata: dict[str, Any], base: int) -> Any:
+        done = overwrite(self, table, frame, metadata, base)
+        writes.append(table.name)
+        if len(writes) == 1:  # the other writer's rows are the same: the second decision finds nothing to do
+            raise commits.Conflict(table.name)
+        return done
+
+    monkeypatch.setattr(ingest, "read", counted)
+    monkeypatch.setattr(Lake, "overwrite", contested)
+    monkeypatch.setattr(commits.time, "sleep", lambda _: None)
+    source, notes = Source((str(place.folder / "noted.parquet"),), "parquet"), list[str]()
+    step = place.ingest("noted", source, notes=notes)
+    assert (len(reads), writes, notes) == (1, ["noted"], [])
+    assert (step.rows, step.computed, step.rejected, step.outcome) == (1, None, 0, "unchanged, version 1")
+
+    place.lake.spark.sql(f"DELETE FROM {place.lake.ref('noted')}")
+    monkeypatch.setattr(Lake, "overwrite", overwrite)
+    step = place.ingest("noted", source, notes=notes)
+    assert (step.computed, step.outcome, len(notes)) == (1, "wrote version 3", 1)
+
+
 def test_folders_named_column_equals_value_become_columns(place: Place) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
