@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Ingested:
-    """The outcome for one table: `lines` were found, of which `rows` stand in it at `version`."""
+    """The outcome for one table: of so many `lines` of the source, `rows` are in it at `version`."""
 
     version: int
     written: bool

@@ -18,7 +18,7 @@ from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
 from ..inputs.opening import check_sample, open_documents, open_target
 from ..inputs.tables import tables_of
-from ..lake.schemas import Table, rejected_lines
+from ..lake.schemas import WRITER, Table, rejected_lines
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
@@ -179,7 +179,11 @@ def _ddl(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     statements = [f"{t.ddl(lake.ref(t.name))};" for t in tables]
     for name in ingested(recipe):
         if lake.version(name) is None:
-            statements.append(f"-- {lake.ref(name)}: its columns are those of its files, not known before ingest")
+            mark = f"TBLPROPERTIES ('{WRITER}' = 'lakesift')"
+            statements.append(
+                f"-- {lake.ref(name)}: its columns are those of its files and are not known before ingest; who creates "
+                f"it beforehand adds {mark}"
+            )
     if documents is None:
         selection = lake.ref(f"selection_{recipe.name}")
         table = recipe.documents.table

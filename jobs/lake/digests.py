@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def digest_sql(*hashes: str) -> str:
     """Return an aggregate that digests rows by SQL of their hashes (no nulls), as text "rows:sum:sum".
 
-    The sums do not overflow below 10^18 rows, ANSI mode or not. The salt stands first, as a seed: behind the hashes it
+    The sums do not overflow below 10^18 rows, ANSI mode or not. The salt comes first, as a seed: behind the hashes it
     would make the second sum a function of the first.
 
     Examples

@@ -1,6 +1,6 @@
-"""One writer at a time in a folder lake: flock on a file in it, one open a run, so that threads exclude each other too.
+"""Lets one writer at a time into a folder lake, by flock on a file in it; each run opens the file, so threads wait too.
 
-The lock dies with its process. After SIGKILL the JVM may still finish a commit: whoever comes next reads again.
+The lock ends with its process. After SIGKILL the JVM may still finish a commit: the next writer reads again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def ensure_folder(folder: Path) -> Path:
 
 @contextmanager
 def hold(folder: Path, who: str) -> Iterator[None]:
-    """Wait for the lock, saying for whom; readers never need it."""
+    """Wait for the lock and say who has it; readers never need it."""
     import fcntl  # not on Windows, where Spark writes no Delta folders either
 
     with open(folder / ".lakesift.lock", "a+", encoding="utf-8") as file:
@@ -58,10 +58,10 @@ def hold(folder: Path, who: str) -> Iterator[None]:
 
 
 def _holder(file: TextIO) -> str:
-    """Return who holds the lock; that is written a moment after it was taken."""
+    """Return who holds the lock, which the holder writes a moment after taking it."""
     for _ in range(20):
         file.seek(0)
-        if said := file.read().strip():
-            return said
+        if holder := file.read().strip():
+            return holder
         time.sleep(0.05)
     return "another run"

@@ -1,4 +1,4 @@
-"""Why Spark or Delta refused a table or a query, in one line instead of a page."""
+"""Turns exceptions of Spark and Delta into one-line messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOT_DELTA = re.compile(
 
 
 def analysis_message(error: BaseException) -> str | None:
-    """Return in one line why Spark refused to analyse a query; None for an error of any other kind."""
+    """Return one line that says why Spark refused to analyse a query; None for an error of any other kind."""
     if "DELTA_PARSING_ILLEGAL_TABLE_NAME" in str(error):  # Spark 4.1 has no message for it
         return "the name has too many parts."
     if not type(error).__name__.endswith(("AnalysisException", "ParseException")):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ...udfs.uris import is_uri
 from .commits import Commit, Conflict, TableState, is_conflict, retry_on_conflict
 from .creation import create, newest_of_ours
-from .history import history
+from .history import commits, history
 from .lock import ensure_folder, hold
 from .schemas import Table, cast_to
 from .state import data_versions, state
@@ -71,8 +71,8 @@ class Lake:
         return history(self, name, limit)
 
     def last_write(self, name: str) -> Commit | None:
-        """Return the newest commit that changed data, or None."""
-        return self.state(name).last_write
+        """Return the newest commit that changed data, None if the log holds none."""
+        return next((c for c in commits(self, name) if c.changes_data), None)
 
     def version(self, name: str) -> int | None:
         """Return the present version, None if there is no such table."""

@@ -39,7 +39,7 @@ def rows_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Rows:
 
 
 def text_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table with a rule under the head; columns of numbers alone stand to the right, None is empty.
+    """Return a table with a rule under the head; columns of numbers are right-aligned, None is empty.
 
     Examples
     --------
@@ -58,8 +58,8 @@ def text_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
         cells = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(line, widths, number, strict=True))
         return "  ".join(cells).rstrip()
 
-    laid = [lay(line) for line in lines]
-    return "\n".join([laid[0], "-" * max(map(len, laid)), *laid[1:]])
+    texts = [lay(line) for line in lines]
+    return "\n".join([texts[0], "-" * max(map(len, texts)), *texts[1:]])
 
 
 def _is_number(value: Any) -> bool:

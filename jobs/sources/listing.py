@@ -1,7 +1,7 @@
 """Lists the files of a source, and digests them so that a change shows.
 
 Local files are identified by path, size and SHA-256; files behind a URI (s3://, dbfs:/, ...) by path, length and
-modification time, for which nothing is read. A folder stands for the files below it that look like the format and
+modification time, for which nothing is read. A folder means the files below it that look like the format and
 whose names (and folders) do not start with "." or "_". Left out: watching for files that change while they are read.
 """
 

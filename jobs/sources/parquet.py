@@ -28,7 +28,7 @@ def parquet_rows(
     Raises
     ------
     InputError
-        If a file is not Parquet, files disagree on a type, or a column's name or type cannot stand in the table.
+        If a file is not Parquet, files disagree on a type, or no table can have a column of that name or type.
     """
     from pyspark.sql import functions as F
 

@@ -56,7 +56,7 @@ def read(spark: SparkSession, source: Source) -> SourceRows:
     Raises
     ------
     InputError
-        If there is no file or no line, a file is broken, or a column cannot stand in a table.
+        If there is no file or no line, a file is broken, or no table can have a column of that name.
     """
     if source.sample:
         return _sample(spark, source.sample)
@@ -94,7 +94,7 @@ def _raw(spark: SparkSession, form: str, source_files: list[File]) -> DataFrame:
 
     paths = [globbed(f.path) for f in source_files]
     if form == "jsonl":
-        # A text column keeps bytes as they are, UTF-8 or not. \n alone ends a line: \r may stand inside JSON.
+        # A text column keeps bytes as they are, UTF-8 or not. \n alone ends a line: \r may occur inside JSON.
         text = spark.read.option("lineSep", "\n").text(paths)
         return text.select(F.col("value").cast("binary").alias("raw"), F.expr(READ_FROM).alias("file"))
     for file in source_files:

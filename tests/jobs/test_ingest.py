@@ -39,7 +39,7 @@ BAD_LINES = {
     b'{"id": "\xff"}': "not UTF-8",
     b'{"id": "\xed\xa0\x80"}': "not UTF-8",
     b'{"id": "\\ud83d"}': "an escape is half of a surrogate pair",
-    b'{"id": 1, "id": 2}': "not JSON: the key 'id' stands twice",
+    b'{"id": 1, "id": 2}': "not JSON: the key 'id' occurs twice",
     b'{"id": ' + b"[" * 5000 + b"]" * 5000 + b"}": "nested deeper than 64",
     b'{"id": ' + b"[" * 70 + b"]" * 70 + b"}": "nested deeper than 64",
 }
@@ -300,6 +300,45 @@ def test_parquet(place: Place) -> None:
     assert rows["a"]["nested"] == [{"t": "x"}]
     assert len(notes) == 1
     assert "at has no time zone and is taken as UTC" in notes[0]
+
+
+def test_a_conflict_repeats_the_decision_and_not_its_effects(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from lakesift.jobs import ingest
+    from lakesift.jobs.lake import commits
+    from lakesift.jobs.lake.tables import Lake
+
+    at = pa.array([datetime.datetime(2024, 2, 29)], pa.timestamp("us"))
+    pq.write_table(pa.table({"id": ["a"], "at": at}), place.folder / "noted.parquet")
+    reads: list[Any] = []
+    writes: list[str] = []
+    read, overwrite = ingest.read, Lake.overwrite
+
+    def counted(*args: Any) -> Any:
+        reads.append(args)
+        return read(*args)
+
+    def contested(self: Lake, table: Any, frame: Any, metadata: dict[str, Any], base: int) -> Any:
+        done = overwrite(self, table, frame, metadata, base)
+        writes.append(table.name)
+        if len(writes) == 1:  # the other writer's rows are the same: the second decision finds nothing to do
+            raise commits.Conflict(table.name)
+        return done
+
+    monkeypatch.setattr(ingest, "read", counted)
+    monkeypatch.setattr(Lake, "overwrite", contested)
+    monkeypatch.setattr(commits.time, "sleep", lambda _: None)
+    source, notes = Source((str(place.folder / "noted.parquet"),), "parquet"), list[str]()
+    step = place.ingest("noted", source, notes=notes)
+    assert (len(reads), writes, notes) == (1, ["noted"], [])
+    assert (step.rows, step.computed, step.rejected, step.outcome) == (1, None, 0, "unchanged, version 1")
+
+    place.lake.spark.sql(f"DELETE FROM {place.lake.ref('noted')}")
+    monkeypatch.setattr(Lake, "overwrite", overwrite)
+    step = place.ingest("noted", source, notes=notes)
+    assert (step.computed, step.outcome, len(notes)) == (1, "wrote version 3", 1)
 
 
 def test_folders_named_column_equals_value_become_columns(place: Place) -> None:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 DAY = 86_400
+#: For tests of many commits: in a folder always, in a catalog in the long run.
+folder_first = pytest.mark.parametrize(
+    "lake", ["folder", pytest.param("catalog", marks=pytest.mark.long)], indirect=True
+)
 
 
 @pytest.fixture(params=["folder", "catalog"])

@@ -14,7 +14,7 @@ from lakesift.jobs.lake.schemas import Col, Table
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import Source
 from lakesift.udfs.errors import InputError
-from tests.jobs.lake.conftest import put
+from tests.jobs.lake.conftest import folder_first, put
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -62,6 +62,7 @@ def test_a_table_that_a_user_made_in_the_place_of_ours_is_a_users(lake: Lake) ->
     refused(lake)
 
 
+@folder_first
 def test_what_a_user_does_with_the_rows_of_our_table_is_written_over(lake: Lake) -> None:
     lake.create(TABLE)
     assert lake.overwrite(TABLE, numbers(lake, 4), {"say": 1}, 0).version == 1
