@@ -89,3 +89,21 @@ class Mortal(Scorer):
             return np.array([np.inf if self.poison and self.poison in t else len(t) for t in texts], dtype=float)
 
         return kernel
+
+
+@dataclass(frozen=True)
+class Picky(Scorer):
+    """Length in characters; raises for texts that hold a backslash."""
+
+    kind = "picky"
+    comment = "characters, from 0; larger is longer"
+
+    def kernel(self) -> Kernel:
+        """Return texts (n,) -> float64 (n,)."""
+
+        def kernel(texts: Sequence[str]) -> Any:
+            if any("\\" in t for t in texts):
+                raise ValueError("no backslashes, please")
+            return np.array([len(t) for t in texts], dtype=float)
+
+        return kernel
