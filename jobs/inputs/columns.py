@@ -1,13 +1,13 @@
 """Checks everything that a recipe names or writes as SQL against its documents: existence and type, before any job.
 
-Spark's analyser decides. All expressions of a kind are analysed in one query; only when that fails are they analysed
-one by one, to name the one that does not fit.
+Spark's analyser decides. All expressions of a kind are analysed in one query; only when that fails are they halved,
+until the one that does not fit is found: a query for each of 1 500 columns took half a minute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...udfs.errors import LISTED, RecipeError, nearest
 from ..lake.spark_errors import analysis_message
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql import types as T
 
+Item = TypeVar("Item")
 #: Characters of a type that a message shows.
 TYPE_CHARS = 80
 
@@ -42,7 +43,12 @@ def expression_types(frame: DataFrame, expressions: Mapping[str, str]) -> dict[s
     except Exception as error:
         if analysis_message(error) is None or len(expressions) == 1:
             raise _refused(error, frame, expressions) from error
-    return {k: v for where, sql in expressions.items() for k, v in expression_types(frame, {where: sql}).items()}
+    first, second = (expression_types(frame, dict(half)) for half in _halves([*expressions.items()]))
+    return first | second
+
+
+def _halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
+    return items[: len(items) // 2], items[len(items) // 2 :]
 
 
 def _refused(error: Exception, frame: DataFrame, expressions: Mapping[str, str]) -> Exception:
@@ -85,7 +91,7 @@ def check_columns(documents: Documents) -> None:
         if not part:
             continue
         frame = documents.frame if source else _pool(documents, documents.recipe.scores)
-        types = _column_types(frame, {_sql(use) for use in part})
+        types = _column_types(frame, list(dict.fromkeys(map(_sql, part))))
         for use in part:
             _check_use(documents, use, types[_sql(use)], frame)
 
@@ -104,7 +110,7 @@ def _sql(use: Use) -> str:
     return quoted_name(name) if use.source else quoted(name)
 
 
-def _column_types(frame: DataFrame, names: Collection[str]) -> dict[str, T.DataType | None]:
+def _column_types(frame: DataFrame, names: Sequence[str]) -> dict[str, T.DataType | None]:
     """Return the types of columns and fields, all found in one analysis if all exist; None for one that does not."""
     try:
         schema = frame.selectExpr(*names).schema
@@ -113,7 +119,8 @@ def _column_types(frame: DataFrame, names: Collection[str]) -> dict[str, T.DataT
             raise
         if len(names) == 1:
             return dict.fromkeys(names)
-        return {k: v for name in names for k, v in _column_types(frame, [name]).items()}
+        first, second = (_column_types(frame, half) for half in _halves(names))
+        return first | second
     return {name: field.dataType for name, field in zip(names, schema, strict=True)}
 
 

@@ -38,7 +38,10 @@ def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
     fixed |= dict.fromkeys(("rank", "gain", "weight", "copies", "tokens_used"), "a fixed column of the selection")
     fixed |= {name: "a fixed column of the selection" for name, _, _ in recipe.selector.extra_columns}
     taken = fixed | {name.lower(): f"the score {name!r}" for name in recipe.scores}
-    types = expression_types(frame, {f"keep: {name}": sql for name, sql in keep.items()})
+    types = {field.name: field.dataType for field in frame.schema}
+    if recipe.keep is not None:
+        checked = expression_types(frame, {f"keep: {name}": sql for name, sql in keep.items()})
+        types = {name: checked[f"keep: {name}"] for name in keep}
     for name, sql in keep.items():
         other = "source_" + re.sub("[^a-z0-9]+", "_", name.lower())
         hint = f"leave it out with keep: [...] or rename it, keep: {{{other}: '{sql}'}}"
@@ -49,7 +52,7 @@ def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
             raise RecipeError(
                 f"the source column {name!r} has a character that Delta refuses (one of space ,;{{}}()= tab); {hint}"
             )
-        _check_type(name, sql, types[f"keep: {name}"])
+        _check_type(name, sql, types[name])
 
 
 def _check_type(name: str, sql: str, data_type: Any) -> None:
