@@ -168,15 +168,15 @@ def _first(keyed: DataFrame, groups: pd.DataFrame, sample: Sample) -> pd.DataFra
 def _limits(groups: pd.DataFrame, sample: Sample, margin: float) -> tuple[pd.DataFrame, float]:
     """Return per wanted group the (key, h) up to which its rows are collected, and how many rows that will be."""
     need, size = groups["need"].to_numpy(), groups["size"].to_numpy()
-    drawn = np.bincount(sample["code"], minlength=len(groups))
-    start = np.cumsum(drawn) - drawn
-    mean = need * drawn / size
+    sampled = np.bincount(sample["code"], minlength=len(groups))
+    start = np.cumsum(sampled) - sampled
+    mean = need * sampled / size
     at = np.ceil(mean + margin * np.sqrt(mean) + margin**2)
-    bounded = (at < drawn) & (need < size)
+    bounded = (at < sampled) & (need < size)
     where = np.where(bounded, start + at, len(sample["key"]) - 1).astype(np.int64)
     limits = pd.DataFrame({"group": groups["group"], "code": np.arange(len(groups)), "need": need})
     limits["last_key"], limits["last_h"] = sample["key"][where], sample["h"][where]
-    rows = np.where(bounded, at * size / np.maximum(drawn, 1), size)
+    rows = np.where(bounded, at * size / np.maximum(sampled, 1), size)
     return limits[need > 0], float(rows[need > 0].sum())
 
 

@@ -46,7 +46,7 @@ class Pool:
     note : callable
         Says something about the selection, in the run's notes.
     selected : pandas.DataFrame, optional
-        Controls only: the picks of the selection that they stand beside.
+        Controls only: the picks of the selection that they are compared with.
     """
 
     rows: DataFrame

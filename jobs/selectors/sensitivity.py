@@ -148,16 +148,16 @@ class Sensitivity(Selector):
 
     def _bounds(self, members: DataFrame, centres: pd.DataFrame, pool: Pool) -> Floats:
         """Return L of every cluster: given, or from the losses at probes."""
-        computed = f"paid for the loss of {len(centres):,} centres"
+        cost = f"paid for the loss of {len(centres):,} centres"
         if not self.probes:
-            pool.note(computed)
+            pool.note(cost)
             return np.full(len(centres), float(self.lipschitz))
         probes = self._probes(members, centres, pool.seed)
         loss, at_centre = self._losses(probes, pool), centres["loss"].to_numpy()
         position = np.searchsorted(centres["cell"], probes["cell"])
         r2 = float(explained(at_centre, loss, position, centres["rows"]))
         share = "" if math.isnan(r2) else f"; the clusters explain {max(r2, 0.0):.0%} of the loss's variance"
-        pool.note(f"{computed} and {len(probes):,} probes{share}")
+        pool.note(f"{cost} and {len(probes):,} probes{share}")
         if r2 < EXPLAINED:
             pool.note(f"the clusters explain less than {EXPLAINED:.0%} of {self.loss!r}: uniform draws may do better")
         if not isinstance(self.lipschitz, str):
@@ -167,7 +167,7 @@ class Sensitivity(Selector):
         return np.broadcast_to(np.asarray(bound, dtype=float), (len(centres),)).copy()
 
     def _probes(self, members: DataFrame, centres: pd.DataFrame, seed: int) -> pd.DataFrame:
-        """Return the members at which L is estimated, in order of id: of every cluster as many, drawn by hash."""
+        """Return the members at which L is estimated, in order of id: `probes` of every cluster, drawn by hash."""
         centre_ids = members.sparkSession.createDataFrame(centres[["id"]])
         others = members.join(F.broadcast(centre_ids), "id", "left_anti")
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakesift.jobs.cli import main
+from lakesift.jobs.inputs import columns
 from lakesift.jobs.inputs.columns import check_columns
 from lakesift.jobs.inputs.documents import Documents
 from lakesift.jobs.inputs.opening import open_documents
@@ -106,6 +107,36 @@ def refusal(documents: Documents, **parts: Any) -> str | None:
     except (RecipeError, InputError) as error:
         return str(error)
     return None
+
+
+def test_a_job_would_be_seen(spark: SparkSession) -> None:
+    context = spark.sparkContext
+    context.setJobGroup("seen", "seen")
+    spark.range(9).count()
+    assert len(context.statusTracker().getJobIdsForGroup("seen"))
+
+
+def test_many_columns_are_analysed_at_once(spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One query where all is right; where one of 100 expressions is wrong, it is found by halving."""
+    halved: list[int] = []
+    actual = columns._halves
+    monkeypatch.setattr(columns, "_halves", lambda items: halved.append(len(items)) or actual(items))
+    numbers = ", ".join(f"{i} AS c{i}" for i in range(100))
+    spark.sql(f"SELECT 'a' AS id, 'x' AS text, {numbers}").createOrReplaceGlobalTempView("wide")
+    keep = {f"k{i}": f"c{i} + 1" for i in range(100)}
+    bounds = {f"c{i}": [0, None] for i in range(100)}
+    wide: dict[str, Any] = {
+        "documents": {"table": "global_temp.wide"},
+        "select": {"kind": "interval", "bounds": bounds},
+    }
+    assert open_documents(lake, recipe(**wide, keep=keep)).keep == keep
+    assert len(open_documents(lake, recipe(**wide, keep=None)).keep) == 101
+    assert halved == []
+    with pytest.raises(RecipeError, match=r"keep: k77: 'c100 \+ 1' does not fit .* and 62 more: .*c100"):
+        open_documents(lake, recipe(**wide, keep={**keep, "k77": "c100 + 1"}))
+    with pytest.raises(RecipeError, match=r"bounds names 'c100', which is no score and no column of .* and \d+ more"):
+        open_documents(lake, recipe(**{**wide, "select": {"kind": "interval", "bounds": {**bounds, "c100": [0, 1]}}}))
+    assert len(halved) < 25, "of 100 each"
 
 
 # -- selectors and controls --------------------------------------------------------------------------------------------
