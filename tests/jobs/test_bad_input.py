@@ -320,7 +320,7 @@ VECTOR: dict[str, Any] = {
         ({"where": "size(vector) > 1", **VECTOR}, "where: 'size(vector) > 1' does not fit"),
         (asked_where("text"), "scores.tokens: where: 'text' is string; a condition (boolean) is needed"),
         (asked_where("modul = 1"), "scores.tokens: where: 'modul = 1' does not fit"),
-        (asked_where("n > 1 AND module = 'm1' AND size(vector) > 1"), "scores.tokens: where: 'n > 1 AND module"),
+        (asked_where("n > 1 AND size(vector) > 1"), "scores.tokens: where: 'n > 1 AND size(vector) > 1' does not fit"),
         ({"documents": {"table": "docs", "text": "txet"}}, "documents.text: 'txet' does not fit its table, whose"),
         ({"documents": {"table": "docs", "text": "explode(array(text))"}}, "documents.text: 'explode(array(text))'"),
         ({"documents": {"table": "docs", "id": "max(id)"}}, "documents.id: 'max(id)' does not fit"),
