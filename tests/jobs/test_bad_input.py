@@ -188,7 +188,7 @@ def test_parquet_is_accepted_unpinned_and_its_changes_are_seen(world: World, tmp
     changes: dict[str, Any] = {**SMALL, "where": "`a b` = 1", "documents": {"table": f"parquet.`{path}`"}}
     mine = recipe("small", **changes, keep={"a_b": "`a b`"})
     first = run(world.lake, mine)
-    assert first.notes[0] == f"parquet.`{path}` has no versions: not pinned, its digest is recorded"
+    assert first.notes[0] == f"documents: parquet.`{path}` has no versions: not pinned, its digest is recorded"
     assert {r["a_b"] for r in world.sql("SELECT a_b FROM {selection_small}")} == {1}
     before = world.versions()
     again = run(world.lake, mine)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lakesift.jobs.cli import user_message
 from lakesift.jobs.run import run
 from lakesift.udfs import discovery
 from tests.jobs.conftest import World, recipe
@@ -50,11 +52,12 @@ def test_a_refit_stays_the_newest_after_a_fast_clock(world: World) -> None:
 
 NPY = "{models} SET state = map_from_entries(transform(map_entries(state), e -> IF(e.key = 'centroids', {new}, e)))"
 TAMPERED = {
-    "another centroid": "struct('centroids', unhex(concat(substr(hex(e.value), 1, 256), '0000803F', "
+    "another centroid": "named_struct('key', 'centroids', 'value', "
+    "unhex(concat(substr(hex(e.value), 1, 256), '0000803F', "
     "substr(hex(e.value), 265))))",
-    "garbage": "struct('centroids', CAST('no array' AS BINARY))",
-    "an empty array": "struct('centroids', unhex('{empty}'))",
-    "a wrong field": "struct('centroid', e.value)",
+    "garbage": "named_struct('key', 'centroids', 'value', CAST('no array' AS BINARY))",
+    "an empty array": "named_struct('key', 'centroids', 'value', unhex('{empty}'))",
+    "a wrong field": "named_struct('key', 'centroid', 'value', e.value)",
 }
 
 
@@ -115,5 +118,6 @@ def test_a_score_that_fails_names_itself_its_id_and_value(world: World) -> None:
         scores = {"bad": {"kind": "picky"}, "tokens": "length_tokens"}
         broken = replace(mine(scores=scores, select={"kind": "random"}), name="broken")
         named = r"score 'bad' \(picky\) of id 'doc-\d{5}' fails on the value '.*ValueError: no backslashes"
-        with pytest.raises(Exception, match=named):
+        with pytest.raises(Exception, match="ScoreError") as error:
             run(world.lake, broken)
+    assert re.match(named, user_message(error.value) or "", re.DOTALL), user_message(error.value)
