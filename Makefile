@@ -28,9 +28,11 @@ wheel: $(VENV)/dev
 	rm -f dist/lakesift-*.whl
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
-# A zip for --py-files: the wheel with directory entries, without which a namespace package does not import.
-zip: wheel
-	$(BIN)/python -m tests.repack dist
+# For --py-files: the wheel without native code, under a name that Spark takes.
+zip: $(VENV)/dev
+	rm -f dist/lakesift-*-none-any.whl
+	LAKESIFT_PURE=1 $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	cp dist/lakesift-*-none-any.whl dist/lakesift.zip
 
 $(VENV)/local: $(BUILT_FROM)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

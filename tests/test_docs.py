@@ -22,6 +22,7 @@ import pytest
 import yaml
 from deltalake import write_deltalake
 
+import lakesift
 from lakesift.jobs.cli import COMMANDS, parser
 from lakesift.jobs.lake.delta_jars import DELTA
 from lakesift.jobs.lake.session import read_conf
@@ -30,57 +31,64 @@ from lakesift.jobs.recipe.parse import KEYS
 from lakesift.jobs.selectors import selectors
 from lakesift.udfs import discovery
 from lakesift.udfs.scorer import Scorer
-from tests.repack import repack
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+README = TEXTS["README.md"]
+#: Pages that a newcomer follows; the others are records.
+GUIDES = "\n\n".join(text for name, text in TEXTS.items() if name not in ("CHANGELOG.md", "decisions.md", "results.md"))
 
 
 def blocks(language: str) -> list[str]:
-    """Return the README's fenced blocks of a language, with the indentation of the fence taken off."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", README, re.M | re.S)
+    """Return the fenced blocks of a language on all guides, with the indentation of the fence taken off."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", GUIDES, re.M | re.S)
     return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in found]
 
 
 def commands() -> list[str]:
-    """Return every `lakesift ...` of the README: lines of shell blocks and code spans."""
+    """Return every `lakesift ...` of the guides: lines of shell blocks and code spans."""
     lines = [line.strip() for block in blocks("sh") for line in block.splitlines()]
-    return [c for c in [*lines, *re.findall(r"`(lakesift [^`]+)`", README)] if c.startswith("lakesift ")]
+    spans = re.findall(r"`(lakesift [^`]+)`", GUIDES)
+    return list(dict.fromkeys(c for c in [*lines, *spans] if c.startswith("lakesift ")))
 
 
-def table(first: str) -> list[str]:
-    """Return the names in the first column of the README's table whose first heading is `first`."""
-    body = re.search(rf"^\| {first} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", README, re.M)
-    assert body is not None
-    return re.findall(r"^\| `([^`]+)`", body[1], re.M)
+def table(page: str, first: str) -> list[str]:
+    """Return the names in the first column of the tables on a page whose first heading is `first`."""
+    bodies = re.findall(rf"^\| {first} \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", TEXTS[page], re.M)
+    assert bodies, (page, first)
+    return [name for body in bodies for name in re.findall(r"^\| `([^`]+)`", body, re.M)]
 
 
 @pytest.mark.parametrize("command", commands())
 def test_commands_parse(command: str) -> None:
-    args = parser().parse_args(shlex.split(command)[1:])
-    assert args.command in COMMANDS
+    words = shlex.split(command.replace("COMMAND", "list scores"))[1:]
+    if words in (["encoders"], ["list"], ["plan"], ["run"], ["maintain"]):
+        pytest.skip("named, not shown")
+    assert parser().parse_args(words).command in COMMANDS
 
 
 def test_every_command_is_in_the_table() -> None:
-    assert {row.split()[1] for row in table("command")} == set(COMMANDS)
+    assert {row.split()[1] for row in table("commands.md", "command")} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("block", [b for b in blocks("yaml") if b.startswith("name:")])
 def test_recipes_parse(block: str) -> None:
     recipe = parse(yaml.safe_load(block))
-    assert recipe.name in ("mine", "chats")
+    assert recipe.name
 
 
 def test_tables_are_complete() -> None:
-    assert set(table("score")) == {k for k, c in discovery.scorers().items() if c.__module__.startswith("lakesift.")}
-    assert set(table("selector")) == set(selectors())
-    assert set(table("key")) - {"from"} == set(KEYS)
+    assert set(table("methods.md", "score")) == {
+        k for k, c in discovery.scorers().items() if c.__module__.startswith("lakesift.")
+    }
+    assert set(table("methods.md", "selector")) == set(selectors())
+    assert set(table("recipe.md", "key")) >= set(KEYS)
     for name in shipped():
-        assert name in README
+        assert name in GUIDES
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -88,7 +96,7 @@ def test_links_and_paths_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
     named += re.findall(r"(?<![\w/.{])((?:udfs|jobs|conf|docs|docker|tests|notebooks)/[\w/.-]*[\w/])", text)
-    assert named or page.name == "CHANGELOG.md"
+    assert named or page.name in ("CHANGELOG.md", "glossary.md")
     for link in named:
         assert (page.parent / link).exists() or (ROOT / link).exists(), link
 
@@ -102,7 +110,7 @@ def test_make_targets_exist() -> None:
 
 
 def test_readme_is_short() -> None:
-    assert len(README.splitlines()) <= 280
+    assert len(README.splitlines()) <= 130
 
 
 def test_the_scorer_of_the_readme_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,8 +163,7 @@ def test_the_readers_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(code, names)
-    assert (names["selection"]["rank"].item(), names["first"]["rank"].item()) == (3, 2)
-    assert [commit["version"] for commit in names["history"]] == [2, 1, 0]
+    assert names["first"]["rank"].item() == 2
 
 
 # -- packaging and deployment files ------------------------------------------------------------------------------------
@@ -168,25 +175,41 @@ def _bare(archive: Path, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-I", "-S", "-c", line], capture_output=True, text=True, check=False)
 
 
-def test_the_zip_imports_and_the_wheel_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wheel_itself_imports_from_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `make zip` copies: no entries for folders, no installation."""
     made: dict[str, Any] = {}
     monkeypatch.setattr("setuptools.setup", made.update)
     runpy.run_path(str(ROOT / "setup.py"))
-    wheel = tmp_path / "lakesift-0.1.0-py3-none-any.whl"
+    wheel = tmp_path / "lakesift.zip"
     with zipfile.ZipFile(wheel, "w") as archive:  # as pip lays it out: files only
         for package, folder in made["package_dir"].items():
             patterns = ["*.py", *made["package_data"].get(package, [])]
             for file in (f for p in patterns for f in (ROOT / folder).glob(p)):
                 archive.write(file, f"{package.replace('.', '/')}/{file.relative_to(ROOT / folder).as_posix()}")
     check = (
-        "import lakesift.jobs.lake.text_table, lakesift.udfs.errors; from importlib import resources; "
+        "import lakesift, lakesift.jobs.lake.text_table, lakesift.udfs.errors; from importlib import resources; "
         "print(*sorted(p.name for p in (resources.files('lakesift.conf') / 'runs').iterdir()))"
     )
-    assert "No module named 'lakesift'" in _bare(wheel, check).stderr
-    good = _bare(repack(wheel, tmp_path / "lakesift.zip"), check)
+    good = _bare(wheel, check)
     assert good.stdout.split() == [f"{name}.yaml" for name in shipped()], good.stderr
-    first = (tmp_path / "lakesift.zip").read_bytes()
-    assert repack(wheel, tmp_path / "again.zip").read_bytes() == first
+
+
+def test_the_page_on_notebooks_names_the_whole_interface() -> None:
+    page = TEXTS["notebook.md"]
+    assert all(f"ls.{name}(" in page for name in lakesift.__all__)
+    named = set(re.findall(r"lake\.(\w+)\(", page))
+    assert named <= set(dir(lakesift.Lake))
+    assert named >= {"history", "diff", "export", "selection", "register", "read"}
+    for block in blocks("python"):
+        compile(block, "a page", "exec")
+
+
+def test_the_glossary_has_each_word_once() -> None:
+    words = re.findall(r"^\| ([\w ]+) \|", TEXTS["glossary.md"], re.M)[1:]
+    assert len(words) == len(set(words)) >= 15
+    assert {"pool", "target", "score", "model", "memo", "unit", "control", "lake", "recipe", "run", "version"} <= set(
+        words
+    )
 
 
 def test_the_wheel_task_names_the_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = pl.DataFrame({"recipe": ["kmq"], "finished_at": [1], "manifest": [manifest]})
     _write(tmp_path, "runs", runs)
     vectors = [[float(i // 4), i / 8, 0.0] for i in range(8)]
-    _write(tmp_path, "memo_embedding", pl.DataFrame({"id": ids, "fingerprint": ["feed"] * 8, "value": vectors}))
+    _write(tmp_path, "memos", pl.DataFrame({"id": ids, "fingerprint": ["feed"] * 8, "vector": vectors}))
     monkeypatch.setenv("LAKESIFT_LAKE", str(tmp_path))
     notebook = nbformat.read(FOLDER / "compare.ipynb", as_version=4)
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
