@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakesift.jobs.inputs.hashing import encode_all, hash_sql, rows_digest, sums_sql
+from lakesift.jobs.inputs.hashing import encode_all, hash_sql
+from lakesift.jobs.lake.digests import rows_digest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -91,8 +92,3 @@ def test_rows_that_stand_twice_do_not_cancel_out(spark: SparkSession) -> None:
     different = [["a"], ["b"], ["a", "a"], ["b", "b"], ["a", "a", "b"], ["a", "b", "b"], ["a", "a", "a"], ["a", "b"]]
     assert len({digest(rows) for rows in different}) == len(different)
     assert digest(["b", "a", "a"]) == digest(["a", "b", "a"])
-
-
-def test_sums_survive_a_million_of_the_largest_hashes(spark: SparkSession) -> None:
-    row = spark.range(1_000_000).selectExpr(f"{sums_sql('1L')} AS s").collect()[0]
-    assert len(row["s"].split(":")) == 2
