@@ -51,7 +51,6 @@ class Ingested:
     written: bool
     lines: int
     rows: int
-    notes: tuple[str, ...]
 
 
 def ingest(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
@@ -102,7 +101,9 @@ def ingest_table(lake: Lake, table: str, source: Source, id_sql: str | None, man
         else:
             step.unchanged(done.version)
         step.rows, step.rejected = done.lines, done.lines - done.rows
-        manifest.notes += [n for n in done.notes if n not in manifest.notes]
+        rejected = retry_on_conflict(f"{table}_rejected", lambda: _write_rejected(task, done.lines - done.rows))
+        if done.written or rejected:
+            manifest.notes += [n for n in task.read().notes if n not in manifest.notes]
         if done.rows == 0:
             raise InputError(
                 f"none of the {done.lines:,} lines that table {table} comes from is a row; {table}_rejected holds each "
@@ -111,17 +112,15 @@ def ingest_table(lake: Lake, table: str, source: Source, id_sql: str | None, man
 
 
 def _ingest(task: Task) -> Ingested:
-    """Write the table and its rejected lines where their newest commits carry another digest."""
+    """Write the table if its newest commit carries another digest."""
     lake, state = task.lake, task.lake.state(task.table)
-    last, version = state.last_write, state.version
-    written = last is None or version is None or last.metadata.get("source") != task.digest
-    if last is None or version is None or written:
-        last = _write(task, version)
-        version = last.version
-    rows = lake.read(task.table, last.version).count() if last.rows is None else last.rows
-    lines = int(last.metadata["lines"])
-    rejected_written = _write_rejected(task, lines - rows)
-    return Ingested(version, written, lines, rows, task.read().notes if written or rejected_written else ())
+    commit = state.last_write
+    written = commit is None or not commit.says({"source": task.digest})
+    if commit is None or written:
+        commit = _write(task, state.version)
+    version = commit.version if written else int(state.version or 0)
+    rows = lake.read(task.table, commit.version).count() if commit.rows is None else commit.rows
+    return Ingested(version, written, int(commit.metadata["lines"]), rows)
 
 
 def _write(task: Task, base: int | None) -> Commit:
@@ -142,8 +141,8 @@ def _write_rejected(task: Task, count: int) -> bool:
     """Write the lines that are no rows, unless they are written or there never were any; tells whether it wrote."""
     lake, table = task.lake, rejected_lines(task.table)
     state = lake.state(table.name)
-    last = state.last_write
-    if (last is None and count == 0) or (last is not None and last.metadata.get("source") == task.digest):
+    commit = state.last_write
+    if (commit is None and count == 0) or (commit is not None and commit.says({"source": task.digest})):
         return False
     lake.create(table)
     rejected = _split(task)[1].coalesce(1)

@@ -340,6 +340,18 @@ def test_a_conflict_repeats_the_decision_and_not_its_effects(place: Place, monke
     step = place.ingest("noted", source, notes=notes)
     assert (step.computed, step.outcome, len(notes)) == (1, "wrote version 3", 1)
 
+    def contested_rejected(self: Lake, table: Any, *rest: Any) -> Any:
+        writes.append(table.name)
+        if writes.count("half_rejected") == 1:
+            raise commits.Conflict(table.name)
+        return overwrite(self, table, *rest)
+
+    writes.clear()
+    monkeypatch.setattr(Lake, "overwrite", contested_rejected)
+    step = place.ingest("half", Source((place.write("half.jsonl", b'{"id": 1}\nnot JSON\n'),), "jsonl"))
+    assert writes == ["half", "half_rejected", "half_rejected"]
+    assert (step.rows, step.computed, step.rejected, step.outcome) == (2, 1, 1, "wrote version 1")
+
 
 def test_folders_named_column_equals_value_become_columns(place: Place) -> None:
     import pyarrow as pa

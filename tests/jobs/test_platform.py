@@ -230,26 +230,27 @@ def settings_of(spark: SparkSession) -> dict[str, str]:
     return {r["key"]: r["value"] for r in spark.sql("SET").collect()}
 
 
-def test_a_session_that_exists_is_adopted_and_changed_only_as_always(spark: SparkSession) -> None:
+def test_a_session_that_exists_is_adopted_and_changed_only_as_always(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     theirs = spark.newSession()
     for key in session.ALWAYS:
         theirs.conf.set(key, "Asia/Kolkata" if "timeZone" in key else "false")
     before = settings_of(theirs)
+    monkeypatch.setattr(type(spark), "getActiveSession", lambda: theirs)
+    assert session.session("a file that is never read") is theirs
+    assert settings_of(theirs) == {**before, **session.ALWAYS}
+    assert theirs.range(2).count() == 2, "nobody stopped it"
+
+
+def test_a_thread_without_an_active_session_starts_no_spark(spark: SparkSession) -> None:
+    before = settings_of(spark)
     found: list[SparkSession] = []
-
-    def notebook() -> None:  # a thread of its own: the active session is a thread's
-        theirs.sql("SELECT 1").collect()
-        found.append(session.session("a file that is never read"))
-
-    for work in (notebook, lambda: found.append(session.session("a file that is never read"))):
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join(60)
-    assert len(found) == 2, "a thread without an active session started Spark anew"
-    adopted = settings_of(found[0])
-    assert adopted == {**before, **session.ALWAYS}
-    assert found[1].conf.get("spark.app.name") == "lakesift"
-    assert spark.range(2).count() == 2, "nobody stopped it"
+    thread = threading.Thread(target=lambda: found.append(session.session("a file that is never read")))
+    thread.start()
+    thread.join(60)
+    assert [s is spark for s in found] == [True]
+    assert settings_of(spark) == before
 
 
 def test_the_library_never_stops_a_session() -> None:
