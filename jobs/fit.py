@@ -161,7 +161,7 @@ def _data_version(run: Run, target: str) -> str:
     opened = run.targets[target]
     if opened.state.data_version:
         return f"{opened.state.ref}:{opened.state.data_version}"
-    return rows_digest(target_texts(opened.frame, run.documents, target), "text")
+    return rows_digest(target_texts(opened.frame, run.documents, target), "coalesce(sha2(text, 256), 'N')")
 
 
 def _remember(run: Run, step: Step, models: list[Model]) -> None:

@@ -68,14 +68,13 @@ def wide(run: Run, scores: Sequence[FittedScore]) -> DataFrame:
 
     frame, columns = run.hashed, []
     for column in dict.fromkeys(s.hash_column for s in scores):
-        mine = [s for s in scores if s.hash_column == column]
+        mine = [(i, s) for i, s in enumerate(scores) if s.hash_column == column]
         aggregates = []
-        for s in mine:
-            own, sql = pivoted_sql(s.scorer.value, s.fingerprint, f"value_{scores.index(s)}")
+        for i, score in mine:
+            own, sql = pivoted_sql(score.scorer.value, score.fingerprint, f"value_{i}")
             aggregates += own
-            columns.append(F.expr(sql).alias(s.name))
-        # Documents that are gone need no place in the groups: their rows would only travel.
-        rows = memo_rows(run, mine).groupBy("id", F.col("content_hash").alias(column))
+            columns.append(F.expr(sql).alias(score.name))
+        rows = memo_rows(run, [s for _, s in mine]).groupBy("id", F.col("content_hash").alias(column))
         frame = frame.join(rows.agg(*(F.expr(a) for a in aggregates)), ["id", column], "left")
     return frame.select("*", *columns)
 
