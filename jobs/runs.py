@@ -78,7 +78,7 @@ def unchanged_since(lake: Lake, recipe: Recipe) -> Manifest | None:
     manifest = Manifest(recipe.name, body["recipe_hash"], last["run_id"], last["selection_version"], last["rows"], True)
     manifest.data_versions, manifest.counts, manifest.fingerprints = now, body["counts"], body["fingerprints"]
     for line in body["steps"]:
-        step = Step(**line)
+        step = Step(**{key: value for key, value in line.items() if key != "outcome"})
         step.computed, step.kernel, step.seconds = 0, None, None
         step.unchanged(lake.version(step.table) if step.version is None else step.version)
         manifest.steps.append(step)

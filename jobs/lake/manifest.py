@@ -92,8 +92,9 @@ class Manifest:
             step.seconds = round(time.monotonic() - start, 1)
 
     def to_json(self) -> str:
-        """Return the manifest as JSON with code, package and library versions."""
-        return json.dumps(asdict(self) | {"versions": versions()}, sort_keys=True, default=str)
+        """Return the manifest as JSON, with the outcome of each step in words and the versions of code and packages."""
+        steps = [asdict(step) | {"outcome": step.outcome} for step in self.steps]
+        return json.dumps(asdict(self) | {"steps": steps, "versions": versions()}, sort_keys=True, default=str)
 
     def table(self) -> Rows:
         """Return the steps: name, table, the counts that any of them has, outcome."""

@@ -97,7 +97,8 @@ class Lake:
         if self.schema:
             if not self.spark.catalog.databaseExists(self.schema):
                 return []
-            return sorted(r["tableName"] for r in self.spark.sql(f"SHOW TABLES IN {self.schema}").collect())
+            rows = self.spark.sql(f"SHOW TABLES IN {self.schema}").where("NOT isTemporary").collect()
+            return sorted(r["tableName"] for r in rows)
         if self.local:
             return sorted(p.parent.name for p in Path(self.root).glob("*/_delta_log"))
         listing = self.spark.read.format("binaryFile").option("recursiveFileLookup", "true")
