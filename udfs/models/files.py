@@ -1,6 +1,6 @@
 """Finds the files of models and checks them: every file that is read has a pinned SHA-256.
 
-wordllama's files come with its package; the others are fetched by `lakesift models get NAME` into a cache folder,
+wordllama's files come with its package; the others are fetched by `lakesift encoders get NAME` into a cache folder,
 $LAKESIFT_MODELS or ~/.cache/lakesift/models. Left out: any transfer (jobs/commands/encoders.py does, on the driver).
 """
 
@@ -32,7 +32,7 @@ class Model:
     pins : mapping
         Path under that folder -> SHA-256. Other files of the wheel are neither extracted nor read.
     wheel : str
-        SHA-256 of the wheel if `lakesift models get` fetches it; "" if the package is installed by pip like any other.
+        SHA-256 of the wheel if `lakesift encoders get` fetches it; "" if the package is installed by pip like any other.
     """
 
     requirement: str
@@ -126,7 +126,7 @@ def path_of(name: str) -> Path:
         If a file is missing; the message names the command that fetches it.
     """
     model = known(name)
-    folder, remedy = place_of(name), f"run lakesift models get {name} there"
+    folder, remedy = place_of(name), f"run lakesift encoders get {name} there"
     if not model.wheel:
         package, *below = model.inside.split("/")
         spec = importlib.util.find_spec(package)  # the package itself is not imported: it sets up logging
@@ -170,7 +170,7 @@ def verified(name: str) -> Path:
     for member, pin in model.pins.items():
         actual = sha256(folder / member)
         if actual != pin:
-            remedy = f"lakesift models get {name}" if model.wheel else f"pip install {model.requirement}"
+            remedy = f"lakesift encoders get {name}" if model.wheel else f"pip install {model.requirement}"
             raise ScoreError(
                 f"{folder / member} has the SHA-256 {actual}, the score was defined with {pin}; values follow the "
                 f"model files, so only those may be used; run {remedy} there"

@@ -19,7 +19,7 @@ from . import files
 
 WIDTH = 384
 MAX_TOKENS = 256
-_REMEDY = "pip install 'lakesift[torch]' and lakesift models get minilm"
+_REMEDY = "pip install 'lakesift[torch]' and lakesift encoders get minilm"
 
 
 def load(folder: Path) -> Callable[[Sequence[str]], NDArray[np.float64]]:
