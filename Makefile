@@ -24,13 +24,14 @@ check: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench
 
+# setuptools packs whatever an earlier build left in build/lib, modules that are gone as well.
 wheel: $(VENV)/dev
-	rm -f dist/lakesift-*.whl
+	rm -rf dist/lakesift-*.whl build/lib* build/bdist.*
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
-# For --py-files: the wheel without native code, under a name that Spark takes.
+# For --py-files: the wheel without native code, as it is. Spark gives workers .zip, .egg and .jar, and leaves out .whl.
 zip: $(VENV)/dev
-	rm -f dist/lakesift-*-none-any.whl
+	rm -rf dist/lakesift-*-none-any.whl build/lib* build/bdist.*
 	LAKESIFT_PURE=1 $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	cp dist/lakesift-*-none-any.whl dist/lakesift.zip
 
