@@ -144,7 +144,7 @@ FIXED = (
     Col("id", "STRING", "id of the document"),
     Col("rank", "BIGINT", "1 = picked first; dense"),
     Col("gain", "DOUBLE", "value ranked by, larger is better; null for random draws"),
-    Col("weight", "DOUBLE", "weight of the row in a weighted sum over the pool; 1 unless the selector samples"),
+    Col("weight", "DOUBLE", "weight of the row in a sum over the eligible documents; 1 unless the selector samples"),
     Col("copies", "BIGINT", "times drawn; 1 except for sampling with replacement"),
 )
 TOKENS_USED = Col("tokens_used", "BIGINT", "tokens of the row inside the budget; less than its length when truncated")

@@ -1,7 +1,7 @@
 """length_matched: the control that has the lengths of the selection and nothing else of it.
 
-methods, section 6: 20 length quantiles of the pool, the selection's counts per bin, a draw per bin from the whole pool,
-selected rows included. Whatever a selection shows beyond this control is not length.
+20 length quantiles of the eligible rows, the selection's counts per bin, a draw per bin from all of them, selected rows
+included. Whatever a selection shows beyond this control is not length.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .selector import Pool, Selector, picks
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-#: Length quantiles of the pool.
+#: Length quantiles of the eligible rows.
 BINS = 20
 #: Most selected ids that are joined by a broadcast.
 BROADCAST_IDS = 1_000_000
@@ -32,8 +32,8 @@ BROADCAST_IDS = 1_000_000
 class LengthMatched(Selector):
     """As many rows as were selected, drawn at random inside the selection's length bins.
 
-    Bins end at the pool's exact j/20 quantiles. A smaller budget takes the same share of each bin. Rows without a
-    length are neither drawn nor, where they were selected, matched.
+    Bins end at the exact j/20 quantiles of the eligible rows. A smaller budget takes the same share of each bin. Rows
+    without a length are neither drawn nor, where they were selected, matched.
 
     Parameters
     ----------
