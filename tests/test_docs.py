@@ -5,6 +5,7 @@ The deployment files are checked as text only: neither Docker nor a Databricks o
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import re
@@ -29,6 +30,7 @@ from lakesift.jobs.lake.session import read_conf
 from lakesift.jobs.recipe import parse, shipped
 from lakesift.jobs.recipe.parse import KEYS
 from lakesift.jobs.selectors import selectors
+from lakesift.results import Result
 from lakesift.udfs import discovery
 from lakesift.udfs.scorer import Scorer
 
@@ -195,13 +197,33 @@ def test_the_wheel_itself_imports_from_an_archive(tmp_path: Path, monkeypatch: p
 
 
 def test_the_page_on_notebooks_names_the_whole_interface() -> None:
-    page = TEXTS["notebook.md"]
-    assert all(f"ls.{name}(" in page for name in lakesift.__all__)
-    named = set(re.findall(r"lake\.(\w+)\(", page))
-    assert named <= set(dir(lakesift.Lake))
-    assert named >= {"history", "diff", "export", "selection", "register", "read"}
+    rows = [re.split(r"\W", row)[:2] for row in table("notebook.md", "name")]
+    assert {name for owner, name in rows if owner == "ls"} == set(lakesift.__all__)
+    for owner, cls in (("lake", lakesift.Lake), ("result", Result)):
+        public = {n for n in (*dir(cls), *getattr(cls, "__dataclass_fields__", ())) if n[0] != "_"}
+        assert {name for o, name in rows if o == owner} == public - {"lake", "recipe", "manifest", "until"}, owner
+
+
+@pytest.mark.long
+def test_the_example_of_the_notebook_page_runs(spark: SparkSession, tmp_path: Path) -> None:
+    page = re.findall(r"^```python\n(.*?)^```", TEXTS["notebook.md"], re.M | re.S)
+    names: dict[str, Any] = {}
+    for block in page:
+        exec(block.replace('"lake', f'"{tmp_path}/lake'), names)
+    assert names["result"].rows == 15
+    assert names["came"].count() == 5
+    assert {tuple(r) for r in names["beside"].collect()} == {("random", 10), ("length_matched", 10)}
+    assert len(names["scores"]) == names["rows"].count()
+    assert names["repetitive"].count() == names["longest"].count() == 5
+    spark.catalog.dropTempView("topics")
+
+
+def test_python_of_the_pages_names_what_there_is() -> None:
+    owners = {"ls": lakesift, "lake": lakesift.Lake, "result": Result}
     for block in blocks("python"):
-        compile(block, "a page", "exec")
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in owners:
+                assert hasattr(owners[node.value.id], node.attr), ast.unparse(node)
 
 
 def test_the_glossary_has_each_word_once() -> None:
