@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,18 @@ from tests.texts import functions, human_eval
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+@pytest.fixture(params=["folder", "catalog"])
+def lake(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Iterator[Lake]:
+    """An empty lake: a folder, or a schema of the catalog."""
+    if request.param == "folder":
+        yield Lake(spark, str(tmp_path / "lake"))
+        return
+    catalog = Lake(spark, "spark_catalog.lake_of_tests")
+    with catalog.lock("a test"):  # makes the schema
+        yield catalog
+    spark.sql(f"DROP SCHEMA {catalog.schema} CASCADE")
 
 
 @dataclass

@@ -35,18 +35,6 @@ if TYPE_CHECKING:
 ROWS = 200
 
 
-@pytest.fixture(params=["folder", "catalog"])
-def lake(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Iterator[Lake]:
-    """An empty lake of either sort."""
-    if request.param == "folder":
-        yield Lake(spark, str(tmp_path / "lake"))
-        return
-    made = Lake(spark, "spark_catalog.together")
-    with made.lock("a test"):  # makes the schema
-        yield made
-    spark.sql(f"DROP SCHEMA {made.schema} CASCADE")
-
-
 def both(work: Callable[[str], Any]) -> dict[str, Any]:
     """Call `work` with "left" and "right" in threads of these names; return results or exceptions by name."""
     made: dict[str, Any] = {}

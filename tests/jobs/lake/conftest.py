@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -14,25 +13,13 @@ import pytest
 from lakesift.jobs.lake.tables import Lake
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 DAY = 86_400
 #: For tests of many commits: in a folder always, in a catalog in the long run.
 folder_first = pytest.mark.parametrize(
     "lake", ["folder", pytest.param("catalog", marks=pytest.mark.long)], indirect=True
 )
-
-
-@pytest.fixture(params=["folder", "catalog"])
-def lake(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Iterator[Lake]:
-    """An empty lake: a folder, or a schema of the catalog."""
-    if request.param == "folder":
-        yield Lake(spark, str(tmp_path / "lake"))
-        return
-    catalog = Lake(spark, "spark_catalog.lake_of_tests")
-    with catalog.lock("a test"):  # makes the schema
-        yield catalog
-    spark.sql(f"DROP SCHEMA {catalog.schema} CASCADE")
 
 
 def put(lake: Lake, name: str, rows: DataFrame, mode: str = "append") -> None:
