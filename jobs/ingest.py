@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from ..udfs.errors import InputError, RecipeError
+from ..udfs.errors import InputError
 from .lake.commits import Commit
 from .lake.manifest import Manifest
 from .lake.schemas import Col, Table, rejected_lines
@@ -63,15 +63,7 @@ def ingest(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
     InputError
         If a source is missing, empty, or holds no row at all, or LakeSift did not make the table.
     """
-    wanted: dict[str, tuple[Source, str | None]] = {}
-    uses = [(recipe.documents.table, recipe.documents.source, recipe.documents.id or None)]
-    uses += [(t.table, t.source, None) for t in recipe.targets.values()]
-    for table, source, id_sql in uses:
-        if source is None:
-            continue
-        if wanted.setdefault(table, (source, id_sql))[0] != source:
-            raise RecipeError(f"table {table!r} has two different 'from:'; give one of them another table name")
-    for table, (source, id_sql) in wanted.items():
+    for table, (source, id_sql) in recipe.ingested().items():
         ingest_table(lake, table, source, id_sql, manifest)
 
 

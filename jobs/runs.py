@@ -56,10 +56,8 @@ def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> d
         names = sorted(tables)
         found: dict[str, Any] = dict(zip(names, pool.map(version, names), strict=True))
     found[MEMOS] = lake.data_versions(MEMOS, fingerprints.values())
-    sources = {recipe.documents.table: recipe.documents.source} | {t.table: t.source for t in recipe.targets.values()}
-    for name, source in sources.items():
-        if source:
-            found[f"files of {name}"] = sources_digest(lake.spark, source)
+    for name, (source, _) in recipe.ingested().items():
+        found[f"files of {name}"] = sources_digest(lake.spark, source)
     return found
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...udfs.errors import InputError
 from ..inputs.documents import ROW_HASH, joined_columns
 from ..inputs.opening import open_documents
-from ..lake.commits import NO_DATA, Commit
+from ..lake.commits import Commit
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
@@ -112,7 +112,7 @@ def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, in
         raise InputError(f"{name} has no version {unknown[0]}; {span}")
     if len(versions) > 2:
         raise InputError(f"{len(versions)} versions were given; give two, from and to, or none for the last two")
-    data = [c.version for c in commits if c.operation not in NO_DATA]
+    data = [c.version for c in commits if c.changes_data]
     chosen = versions if len(versions) == 2 else [*versions, *data[:1]] if versions else data[1::-1]
     if len(chosen) < 2:
         raise InputError(f"{name} has {len(data)} versions with rows; two are needed: change something and run again")

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ...udfs.errors import InputError
-from ..lake.commits import NO_DATA, Commit
+from ..lake.commits import Commit
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 
@@ -43,7 +43,7 @@ def commits_of(lake: Lake, recipe: str) -> list[Commit]:
 def _changed(before: Commit | None, commit: Commit) -> str:
     """Return what a run had that the one before it had not, from their metadata alone."""
     if "run_id" not in commit.metadata:
-        return "no rows" if commit.operation in NO_DATA else "not by a run"
+        return "not by a run" if commit.changes_data else "no rows"
     if before is None:
         return "first run"
     if before.metadata["run_id"] == commit.metadata["run_id"]:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...udfs.errors import InputError
-from ..lake.commits import Commit, Conflict, is_conflict
+from ..lake.commits import Commit, conflicts
 from ..lake.schemas import MEMOS
 from ..lake.tables import Lake, retry_on_conflict
 from ..lake.text_table import Rows, rows_of
 from ..runs import last_run
+from ..scoring.memos import quoted_list
 
 log = logging.getLogger("lakesift")
 
@@ -95,11 +96,11 @@ def _needed(lake: Lake, histories: dict[str, list[Commit]]) -> set[str]:
 
 def _maintain(lake: Lake, name: str, commits: list[Commit], needed: set[str], dry_run: bool) -> TableReport:
     log.info("  %s", name)
-    before, dropped, partitions = _files(lake, name), 0, 1
+    detail, dropped, partitions = _detail(lake, name), 0, 1
+    before, size = int(detail["numFiles"]), detail["sizeInBytes"]
     if name == MEMOS:
         counts = _fingerprints(lake, name)
         dropped, partitions = sum(_unneeded(counts, commits, needed).values()), len(counts)
-    size = _detail(lake, name)["sizeInBytes"]
     # Files of an ingested table are many on purpose: each is a task of the next scan.
     ingested = any("source" in c.metadata for c in commits)
     crowded = not ingested and before - partitions >= MANY_FILES and size < SMALL_BYTES * before
@@ -111,17 +112,14 @@ def _maintain(lake: Lake, name: str, commits: list[Commit], needed: set[str], dr
     if dropped:
         dropped = int(retry_on_conflict("maintain", lambda: _drop(lake, name, needed)))
     if crowded:
-        _statement(lake, name, f"OPTIMIZE {lake.ref(name)}")
+        with conflicts(name):
+            lake.spark.sql(f"OPTIMIZE {lake.ref(name)}").collect()
     lake.spark.sql(f"VACUUM {lake.ref(name)}").collect()
-    return TableReport(name, before, _files(lake, name), dropped, "")
+    return TableReport(name, before, int(_detail(lake, name)["numFiles"]), dropped, "")
 
 
 def _detail(lake: Lake, name: str) -> Any:
     return lake.spark.sql(f"DESCRIBE DETAIL {lake.ref(name)}").select("numFiles", "sizeInBytes").collect()[0]
-
-
-def _files(lake: Lake, name: str) -> int:
-    return int(_detail(lake, name)["numFiles"])
 
 
 def _fingerprints(lake: Lake, name: str) -> dict[str, int]:
@@ -141,15 +139,5 @@ def _drop(lake: Lake, name: str, needed: set[str]) -> int:
     unneeded = _unneeded(_fingerprints(lake, name), lake.history(name), needed)
     if unneeded:
         # Literals of the partition column: other partitions never conflict.
-        literals = ", ".join(f"'{k}'" for k in sorted(unneeded))
-        lake.delete(name, f"fingerprint IN ({literals})", {"fingerprints": sorted(unneeded)})
+        lake.delete(name, f"fingerprint IN ({quoted_list(sorted(unneeded))})", {"fingerprints": sorted(unneeded)})
     return sum(unneeded.values())
-
-
-def _statement(lake: Lake, name: str, sql: str) -> None:
-    try:
-        lake.spark.sql(sql).collect()
-    except Exception as error:
-        if is_conflict(error):
-            raise Conflict(name) from error
-        raise

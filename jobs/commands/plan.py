@@ -22,7 +22,7 @@ from ..lake.schemas import WRITER, Table, rejected_lines
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
-from .predicted_steps import UNKNOWN, ingested, origin_of, predict_steps
+from .predicted_steps import UNKNOWN, origin_of, predict_steps
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _count(lake: Lake, table: str, version: str) -> int | str:
 
 def _writes(lake: Lake, recipe: Recipe, documents: Documents | None) -> Rows:
     names = [t.name for t in tables_of(recipe, documents)]
-    names += ingested(recipe)
+    names += recipe.ingested()
     names += [] if documents else [f"selection_{recipe.name}"]
     versions = {n: lake.version(n) for n in dict.fromkeys(names)}
     rows = [(lake.ref(n), "made by the run" if v is None else f"version {v}") for n, v in versions.items()]
@@ -175,9 +175,9 @@ def _writes(lake: Lake, recipe: Recipe, documents: Documents | None) -> Rows:
 
 def _ddl(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     """Return CREATE TABLE statements of all tables that the recipe needs: for where jobs may not CREATE."""
-    tables: list[Table] = [*(rejected_lines(t) for t in ingested(recipe)), *tables_of(recipe, documents)]
+    tables: list[Table] = [*(rejected_lines(t) for t in recipe.ingested()), *tables_of(recipe, documents)]
     statements = [f"{t.ddl(lake.ref(t.name))};" for t in tables]
-    for name in ingested(recipe):
+    for name in recipe.ingested():
         if lake.version(name) is None:
             mark = f"TBLPROPERTIES ('{WRITER}' = 'lakesift')"
             statements.append(

@@ -27,7 +27,7 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> tu
     columns = ("step", "table", "would be")
     if unchanged := unchanged_since(lake, recipe):
         return rows_of(columns, [(s.step, s.table, s.outcome) for s in unchanged.steps]), unchanged.run_id
-    tables = {table: _ingest(lake, table, *source) for table, source in ingested(recipe).items()}
+    tables = {table: _ingest(lake, table, *source) for table, source in recipe.ingested().items()}
     rows = [("ingest", table, would) for table, would in tables.items()]
     fresh = tables.get(recipe.documents.table, UNCHANGED) == UNCHANGED
     hashed = bool(documents and fresh and hashes_stand(lake, documents))
@@ -47,17 +47,6 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> tu
     else:
         would = "written" if published or lake.last_write(selection) is None else "written, if its inputs changed"
     return rows_of(columns, [*rows, ("select", selection, would)]), ""
-
-
-def ingested(recipe: Recipe) -> dict[str, tuple[Source, str | None]]:
-    """Return the tables that ingest makes: their source, and the id that a row of documents must have."""
-    tables: dict[str, tuple[Source, str | None]] = {}
-    if recipe.documents.source:
-        tables[recipe.documents.table] = recipe.documents.source, recipe.documents.id
-    for target in recipe.targets.values():
-        if target.source:
-            tables.setdefault(target.table, (target.source, None))
-    return tables
 
 
 def origin_of(lake: Lake, source: Source) -> str:

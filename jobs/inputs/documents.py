@@ -40,11 +40,6 @@ class Documents:
         """SQL of the id, as a string."""
         return f"CAST(({self.recipe.documents.id}) AS STRING)"
 
-    @property
-    def bucket(self) -> str:
-        """SQL of the bucket of the id hash."""
-        return bucket_of(self.id)
-
     def inputs(self, names: tuple[str, ...]) -> list[str]:
         """Return SQL for document inputs and source columns, aliased by their names."""
         documents = self.recipe.documents
@@ -102,6 +97,11 @@ def hash_name(names: tuple[str, ...]) -> str:
 def bucket_of(id_sql: str) -> str:
     """Return SQL of the bucket, 0 to BUCKETS - 1, of an id."""
     return f"pmod(xxhash64({id_sql}), {BUCKETS})"
+
+
+def in_buckets(id_sql: str, buckets: tuple[int, int]) -> str:
+    """Return SQL of whether an id lies in a slice, from its low bucket up to its end."""
+    return f"{bucket_of(id_sql)} BETWEEN {buckets[0]} AND {buckets[1] - 1}"
 
 
 def text_of(sql: str) -> str:

@@ -6,7 +6,8 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -105,6 +106,17 @@ def retry_on_conflict(what: str, attempt: Callable[[], T], tries: int = 5) -> T:
             log.info("%s: another run committed first; deciding again", what)
             time.sleep(0.3 * (number + 1) + (hash(uuid.uuid4()) % 100) / 300)
     raise ConflictError(f"{what}: other runs committed first {tries} times; run again when they are done")
+
+
+@contextmanager
+def conflicts(name: str) -> Iterator[None]:
+    """Raise Conflict where a statement or write on a table fails because another writer got there first."""
+    try:
+        yield
+    except Exception as error:
+        if is_conflict(error):
+            raise Conflict(name) from error
+        raise
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.uris import is_uri
-from .commits import Commit, Conflict, TableState, is_conflict, retry_on_conflict
+from .commits import Commit, Conflict, TableState, conflicts, retry_on_conflict
 from .creation import create, newest_of_ours
 from .history import commits, history
 from .lock import ensure_folder, hold
@@ -172,24 +172,16 @@ class Lake:
             If somebody else committed to what the condition reads.
         """
         text = _metadata(metadata)[0]
-        with _DELETING, settings(self.spark, {"spark.databricks.delta.commitInfo.userMetadata": text}):
-            try:
-                self.spark.sql(f"DELETE FROM {self.ref(name)} WHERE {condition}").collect()
-            except Exception as error:
-                if is_conflict(error):
-                    raise Conflict(name) from error
-                raise
+        carried = {"spark.databricks.delta.commitInfo.userMetadata": text}
+        with _DELETING, settings(self.spark, carried), conflicts(name):
+            self.spark.sql(f"DELETE FROM {self.ref(name)} WHERE {condition}").collect()
 
     def _commit(self, name: str, writer: Any, attempt: str) -> Commit | None:
-        try:
+        with conflicts(name):
             if self.schema:
                 writer.saveAsTable(self.ref(name))
             else:
                 writer.save(self.path(name))
-        except Exception as error:
-            if is_conflict(error):
-                raise Conflict(name) from error
-            raise
         return next((c for c in self.history(name, 20) if c.metadata.get("attempt") == attempt), None)
 
     def lock(self, who: str) -> AbstractContextManager[None]:

@@ -67,6 +67,22 @@ class Recipe:
         conditions = [self.where, self.score_where]
         return digest([self.name, plain, objects, conditions, picks, self.keep, self.seed, self.keep_versions])
 
+    def ingested(self) -> dict[str, tuple[Source, str | None]]:
+        """Return the tables that ingest makes: their source, and SQL of the id that a row of documents must have.
+
+        Raises
+        ------
+        RecipeError
+            If one table is to come from two sources.
+        """
+        uses = [(self.documents.table, self.documents.source, self.documents.id or None)]
+        uses += [(t.table, t.source, None) for t in self.targets.values()]
+        tables: dict[str, tuple[Source, str | None]] = {}
+        for table, source, id_sql in uses:
+            if source is not None and tables.setdefault(table, (source, id_sql))[0] != source:
+                raise RecipeError(f"table {table!r} has two different 'from:'; give one of them another table name")
+        return tables
+
     def selectors(self) -> dict[str, Selector]:
         """Return the selector and the controls, by where they are in the recipe."""
         return {"select": self.selector, **{f"controls: {name}": c for name, c in self.controls.items()}}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...udfs.encoding import pivoted_sql, value_sql
 from ...udfs.scorer import FittedScore
-from ..inputs.documents import ROW_HASH, bucket_of
+from ..inputs.documents import ROW_HASH, in_buckets
 from ..inputs.run import Run
 from ..lake.schemas import MEMOS
 
@@ -102,7 +102,7 @@ def missing(
     """
     from pyspark.sql import functions as F
 
-    mine = "true" if buckets is None else f"{bucket_of('id')} BETWEEN {buckets[0]} AND {buckets[1] - 1}"
+    mine = "true" if buckets is None else in_buckets("id", buckets)
     columns = list(dict.fromkeys(s.hash_column for s in scores))
     kept = list(dict.fromkeys([*columns, *also]))
     frame = run.hashed.where(mine).select("id", F.col("row_hash").alias(ROW_HASH), *kept)
@@ -112,8 +112,9 @@ def missing(
     for column in columns:
         bits = {s.fingerprint: 1 << i for i, s in enumerate(scores) if s.hash_column == column}
         rows = memo_rows(run, [s for s in scores if s.hash_column == column]).where(mine)
-        bit = F.expr(f"CASE fingerprint {' '.join(f'''WHEN '{f}' THEN {b}L''' for f, b in bits.items())} END")
-        rows = rows.select("id", F.col("content_hash").alias(column), bit.alias(f"bits_{column}"))
+        cases = " ".join(f"WHEN '{f}' THEN {bit}L" for f, bit in bits.items())
+        bit_of = F.expr(f"CASE fingerprint {cases} END")
+        rows = rows.select("id", F.col("content_hash").alias(column), bit_of.alias(f"bits_{column}"))
         if len(bits) > 1:
             rows = rows.groupBy("id", column).agg(F.bit_or(f"bits_{column}").alias(f"bits_{column}"))
         frame = frame.join(rows, ["id", column], "left")

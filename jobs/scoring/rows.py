@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...udfs.encoding import value_sql
 from ...udfs.scorer import FittedScore
-from ..inputs.documents import ROW_HASH, bucket_of
+from ..inputs.documents import ROW_HASH, in_buckets
 from ..inputs.run import Run
 from ..lake.tuning import few_splits
 from .memos import memo_rows
@@ -45,7 +45,7 @@ def from_documents(run: Run, scores: Sequence[FittedScore], fitted: Mapping[str,
     hashed = [f"{documents.row_hash} AS `{ROW_HASH}`"] if again else []
 
     def read(lacking: DataFrame, buckets: tuple[int, int], deal_out: Callable[[DataFrame], DataFrame]) -> DataFrame:
-        rows = deal_out(documents.frame).where(_between(documents.id, buckets))
+        rows = deal_out(documents.frame).where(in_buckets(documents.id, buckets))
         rows = rows.selectExpr(f"{documents.id} AS id", *hashed, *documents.inputs(tuple(names)))
         return rows.join(F.broadcast(lacking if again else lacking.drop(ROW_HASH)), keys, "inner")
 
@@ -65,10 +65,10 @@ def from_memos(run: Run, scores: Sequence[FittedScore], fitted: Mapping[str, Fit
         for parent in parents:
             column = F.col("content_hash").alias(parent.hash_column)
             value = F.expr(value_sql(parent.scorer.value)).alias(parent.name)
-            part = memo_rows(run, [parent]).where(_between("id", buckets)).select("id", column, value)
+            part = memo_rows(run, [parent]).where(in_buckets("id", buckets)).select("id", column, value)
             rows = part.join(rows, ["id", parent.hash_column], "inner")
         if others := tuple(i for i in inputs if i not in fitted):
-            texts = documents.frame.where(_between(documents.id, buckets))
+            texts = documents.frame.where(in_buckets(documents.id, buckets))
             texts = texts.selectExpr(
                 f"{documents.id} AS id", f"{documents.row_hash} AS `{ROW_HASH}`", *documents.inputs(others)
             )
@@ -76,7 +76,3 @@ def from_memos(run: Run, scores: Sequence[FittedScore], fitted: Mapping[str, Fit
         return rows
 
     return Source(read, tuple(p.hash_column for p in parents))
-
-
-def _between(id_sql: str, buckets: tuple[int, int]) -> str:
-    return f"{bucket_of(id_sql)} BETWEEN {buckets[0]} AND {buckets[1] - 1}"

@@ -145,6 +145,18 @@ def test_a_length_is_added_where_none_is_named() -> None:
     assert recipe.controls["length_matched"].needs[0].name == "length_bytes"
 
 
+def test_a_table_is_ingested_for_whoever_names_its_files() -> None:
+    source = {"format": "jsonl", "files": "rows.jsonl"}
+    raw = changed("documents", {"table": "docs", "id": "", "from": source})
+    raw["targets"] = {"wanted": {"table": "docs"}}  # the same table, and nothing about files
+    tables = parse(raw).ingested()
+    assert list(tables) == ["docs"]
+    assert tables["docs"] == (parse(raw).documents.source, None)
+    raw["targets"]["wanted"]["from"] = {**source, "files": "others.jsonl"}
+    with pytest.raises(RecipeError, match="'docs' has two different 'from:'"):
+        parse(raw).ingested()
+
+
 def test_identity_changes_with_what_decides_the_result_and_with_nothing_else() -> None:
     same = parse(GOOD).digest()
     assert parse({**changed("seed", 42), "description": "words", "report": {"shares": ["kind"]}}).digest() == same
