@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..udfs.digests import digest
+from ..udfs.quoting import quoted_name
 from ..udfs.scorer import DocumentEstimator, Estimator, FittedScore, Fold, Scorer, fingerprint, parameters
 from ..udfs.spark import fold
 from .inputs.documents import ROW_HASH, hash_name
-from .inputs.hashing import quoted_name
 from .inputs.opening import target_texts
 from .inputs.run import Run, one_row_per_id
 from .lake.digests import rows_digest
@@ -30,16 +30,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("lakesift")
 
 
-def learns_from_documents(score: Scorer | Estimator) -> bool:
-    """Tell whether a score is fitted on the documents, beside targets."""
-    return isinstance(score, DocumentEstimator)
-
-
 def fit_on_targets(run: Run) -> dict[str, Scorer]:
     """Return, by name, the scorers that need no fitting and those that learn from targets alone."""
     scores = run.recipe.scores
     scorers = {name: s for name, s in scores.items() if isinstance(s, Scorer)}
-    learning = {n: s for n, s in scores.items() if isinstance(s, Estimator) and not learns_from_documents(s)}
+    learning = {n: s for n, s in scores.items() if isinstance(s, Estimator) and not isinstance(s, DocumentEstimator)}
     if learning:
         with run.manifest.step("fit", "models") as step:
             scorers |= {name: score.fit(_folds(run, score, {})) for name, score in learning.items()}

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..udfs.errors import InputError
-from .inputs.documents import Documents, hash_name
+from .inputs.documents import Documents
 from .inputs.run import Hashes, Summary
+from .inputs.tables import hashes_table
 from .lake.digests import digest_sql, rows_digest
 from .lake.manifest import Manifest
-from .lake.schemas import Table, hashes, rejected
+from .lake.schemas import Table, rejected
 from .lake.tables import Lake, retry_on_conflict
 
 
@@ -25,7 +26,7 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
     InputError
         If no row has an id, or ids are repeated with different content and the recipe does not allow that.
     """
-    table = hashes_table(documents)
+    table = hashes_table(documents.recipe)
     with manifest.step("hashes", table.name) as step:
         version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents))
         step.wrote(version) if written else step.unchanged(version)
@@ -35,11 +36,6 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
         _refuse_conflicts(lake, table, version, documents, summary)
         retry_on_conflict("rejected", lambda: _write_rejected(lake, table, version, documents, summary))
     return Hashes(table.name, version, summary)
-
-
-def hashes_table(documents: Documents) -> Table:
-    """Return the table that a recipe's documents are hashed into."""
-    return hashes(documents.recipe.name, [hash_name(names) for names in documents.recipe.input_sets()])
 
 
 def made_from(documents: Documents, data_version: str | None = None) -> dict[str, Any]:

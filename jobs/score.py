@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..udfs.encoding import is_vector
+from ..udfs.quoting import quoted_name
 from ..udfs.scorer import FittedScore, Scorer, fingerprint
 from .fit import fit_on_documents, fit_on_targets, note_newer_rows, stored_model
 from .inputs.conditions import satisfying
 from .inputs.documents import hash_name
-from .inputs.hashing import quoted_name
 from .inputs.run import Run
 from .inputs.tables import published_names, score_columns
 from .lake.manifest import Step

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..udfs.digests import digest
 from ..udfs.errors import InputError
+from ..udfs.quoting import quoted, quoted_name
 from ..udfs.scorer import FittedScore
 from .inputs.conditions import satisfying
 from .inputs.documents import ROW_HASH
-from .inputs.hashing import quoted_name
 from .inputs.run import Run, one_row_per_id
 from .inputs.tables import published_names, score_columns, selection_table, shown_names
 from .lake.schemas import Table, controls
 from .lake.tables import retry_on_conflict
 from .lake.tuning import collect_small
-from .ranking.sort_keys import quoted
 from .runs import stands
 from .scoring.memos import BROADCAST_ROWS, values
 from .scoring.on_demand import OnDemand

@@ -21,6 +21,7 @@ from .arrow import fold_batches, kernel_of, score_batch, without_large
 from .discovery import scorers
 from .encoding import MEMO, MEMO_NAMES, memo_columns
 from .errors import BoundError
+from .quoting import quoted_name
 from .scorer import FittedScore, Fold, Scorer
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def apply(frame: DataFrame, scores: Sequence[FittedScore]) -> DataFrame:
     names = {s.name for s in scores}
     inputs = dict.fromkeys(i for s in scores for i in s.scorer.inputs if i not in names)
     hashes = dict.fromkeys(s.hash_column for s in scores)
-    rows = frame.select("id", "missing", *(f"`{c}`" for c in (*hashes, *inputs)))
+    rows = frame.select("id", "missing", *map(quoted_name, (*hashes, *inputs)))
     return rows.mapInArrow(partial(_score_batches, tuple(scores)), f"{MEMO}, seconds double")
 
 

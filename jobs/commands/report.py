@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ...udfs.errors import InputError
 from ...udfs.kernels.ngram_model import held_out_bits_per_byte
 from ...udfs.kernels.quantiles import quantiles
+from ...udfs.quoting import quoted_name
 from ..hashes import last_hashes
 from ..inputs.documents import ROW_HASH
-from ..inputs.hashing import quoted_name
 from ..inputs.opening import open_documents, open_targets, target_texts
 from ..inputs.run import Run, one_row_per_id
 from ..lake.manifest import Manifest

@@ -10,11 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...udfs.errors import LISTED, RecipeError, nearest
+from ...udfs.quoting import quoted, quoted_name
 from ..lake.spark_errors import analysis_message
-from ..ranking.sort_keys import quoted
 from ..recipe.uses import Use, uses
 from .documents import ROW_HASH, Documents, joined_columns
-from .hashing import quoted_name
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

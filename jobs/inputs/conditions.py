@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from ...udfs.quoting import quoted_name
 from ..recipe.recipe import mentions
 from .documents import joined_columns
-from .hashing import quoted_name
 from .run import Run, one_row_per_id
 
 if TYPE_CHECKING:

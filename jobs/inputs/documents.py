@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ...udfs.digests import digest
+from ...udfs.quoting import quoted_name
 from ...udfs.scorer import DOCUMENT_INPUTS
 from ..lake.commits import TableState
 from ..recipe import Recipe
-from .hashing import encode_all, hash_sql, quoted_name
+from .hashing import encode_all, hash_sql
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

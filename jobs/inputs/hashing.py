@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...udfs.quoting import quoted_name
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 #: Types whose values as text hold no ";" and are different where the values are.
 PLAIN = ("boolean", "byte", "short", "integer", "long", "float", "double", "date", "decimal")
-
-
-def quoted_name(name: str) -> str:
-    """Return a column name in backticks."""
-    return f"`{name.replace('`', '``')}`"
 
 
 def hash_sql(encoded: Sequence[str]) -> str:

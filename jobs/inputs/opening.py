@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import InputError, RecipeError
+from ...udfs.quoting import quoted_name
 from ...udfs.scorer import DOCUMENT_INPUTS, DocumentEstimator
 from ..lake.commits import TableState
 from ..lake.schemas import RESERVED_TYPES
@@ -15,7 +16,6 @@ from ..recipe.recipe import mentions
 from ..sources.samples import SAMPLES
 from .columns import check_columns, check_conditions, check_where, expression_types
 from .documents import Documents, text_of
-from .hashing import quoted_name
 from .run import Target
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from .documents import Documents, hash_name
 def tables_of(recipe: Recipe, documents: Documents | None) -> list[Table]:
     """Return the tables; without documents the columns of the selection are unknown, and it is left out."""
     tables = [
-        schemas.hashes(recipe.name, [hash_name(names) for names in recipe.input_sets()]),
+        hashes_table(recipe),
         schemas.rejected(recipe.name),
         schemas.runs(),
         schemas.memos(),
@@ -26,6 +26,11 @@ def tables_of(recipe: Recipe, documents: Documents | None) -> list[Table]:
     if documents:
         tables.append(selection_table(recipe, documents, declared_columns(recipe, shown_names(recipe))))
     return tables
+
+
+def hashes_table(recipe: Recipe) -> Table:
+    """Return the table that a recipe's documents are hashed into."""
+    return schemas.hashes(recipe.name, [hash_name(names) for names in recipe.input_sets()])
 
 
 def published_names(recipe: Recipe) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
+from ...udfs.quoting import quoted_name
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -54,7 +55,7 @@ class Table:
     def ddl(self, ref: str) -> str:
         """Return CREATE TABLE IF NOT EXISTS for a table reference."""
         lines = [
-            f"  `{c.name}` {c.type}{' NOT NULL' if c.required else ''} COMMENT {_quote(c.comment)}"
+            f"  {quoted_name(c.name)} {c.type}{' NOT NULL' if c.required else ''} COMMENT {_quote(c.comment)}"
             for c in self.columns
         ]
         checks = {f"delta.constraints.{name}": rule for name, rule in self.checks}
@@ -237,5 +238,5 @@ def cast_to(table: Table, frame: DataFrame) -> DataFrame:
     if wanted != got:
         raise InputError(f"table {table.name} needs columns {sorted(wanted)}; the frame has {sorted(got)}")
     return frame.select(
-        *(F.col(f"`{c.name}`").cast(c.type).alias(c.name, metadata={"comment": c.comment}) for c in table.columns)
+        *(F.col(quoted_name(c.name)).cast(c.type).alias(c.name, metadata={"comment": c.comment}) for c in table.columns)
     )

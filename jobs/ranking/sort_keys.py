@@ -13,20 +13,10 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ...udfs.errors import InputError
+from ...udfs.quoting import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-
-def quoted(name: str) -> str:
-    """Return SQL of a column or column.field, each part in backticks.
-
-    Examples
-    --------
-    >>> quoted("my words"), quoted("cells.cluster")
-    ('`my words`', '`cells`.`cluster`')
-    """
-    return ".".join("`{}`".format(part.replace("`", "``")) for part in name.split("."))
 
 
 def column_of(name: str) -> Column:

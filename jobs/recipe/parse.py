@@ -18,6 +18,7 @@ import yaml
 from ...udfs.constraints import AtLeast, Between
 from ...udfs.discovery import scorers
 from ...udfs.errors import RecipeError, nearest
+from ...udfs.quoting import quoted_name
 from ...udfs.scorer import Estimator, Scorer
 from ...udfs.uris import is_uri
 from ..selectors import selectors
@@ -157,7 +158,7 @@ def _keep(raw: Any) -> dict[str, str] | None:
     if raw is None:
         return None
     if isinstance(raw, list) and all(isinstance(k, str) for k in raw):
-        return {k: f"`{k}`" for k in raw}
+        return {k: quoted_name(k) for k in raw}
     if isinstance(raw, dict) and all(isinstance(v, str) for v in raw.values()):
         return {str(k): v for k, v in raw.items()}
     raise RecipeError(f"keep is {raw!r}; a list of source columns, or a block of name: SQL, is needed")

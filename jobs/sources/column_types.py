@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...udfs.errors import InputError
+from ...udfs.quoting import quoted_name
 
 #: Characters that Delta refuses in a column name, and the quote of SQL names.
 ILLEGAL = re.compile(r"[ ,;{}()\n\t=`]")
@@ -63,7 +64,7 @@ def table_type(data_type: Any, where: str) -> str:
     if isinstance(data_type, T.StructType):
         if error := column_name_error(data_type.names):
             raise InputError(f"{where}: {error}")
-        return f"struct<{','.join(f'`{f.name}`:{table_type(f.dataType, where)}' for f in data_type)}>"
+        return f"struct<{','.join(f'{quoted_name(f.name)}:{table_type(f.dataType, where)}' for f in data_type)}>"
     name = str(data_type.simpleString())
     if name == "timestamp_ntz":
         return "timestamp"

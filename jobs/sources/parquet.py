@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
+from ...udfs.quoting import quoted_name
 from .column_types import column_name_error, table_type
 from .listing import READ_FROM, File, globbed
 from .source import Source
@@ -52,9 +53,10 @@ def parquet_rows(
     types = {f.name: table_type(f.dataType, f"{what}: column {f.name!r}") for f in frame.schema}
     zoneless = [f.name for f in frame.schema if "timestamp_ntz" in f.dataType.simpleString()]
     notes = [f"{what}: {', '.join(zoneless)} has no time zone and is taken as UTC"] if zoneless else []
-    cells = [F.col(f"`{n}`").cast(types[n]).alias(n) if n in zoneless else F.col(f"`{n}`") for n in frame.columns]
+    columns = {n: F.col(quoted_name(n)) for n in frame.columns}
+    cells = [c.cast(types[n]).alias(n) if n in zoneless else c for n, c in columns.items()]
     rows = frame.select(F.struct(*cells).alias("row"), F.expr(READ_FROM).alias("file"))
-    texts = [f"row.`{f.name}`" for f in frame.schema if "string" in f.dataType.simpleString()]
+    texts = [f"row.{quoted_name(f.name)}" for f in frame.schema if "string" in f.dataType.simpleString()]
     joined = F.struct(F.lit(""), *(F.col(t) for t in texts)).cast("string")
     # Replacing nothing decodes and encodes again, which changes exactly what is not UTF-8, on every Spark version.
     broken = F.regexp_replace(joined, r"\A", "") != joined

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from ...udfs.errors import InputError
+from ...udfs.quoting import quoted_name
 from .column_types import column_name_error
 
 #: Up to this share of a field's values may be of another type than most; beyond it the field is a string.
@@ -125,7 +126,7 @@ def ddl(kind: Kind) -> str:
         return kind
     if kind[0] == "array":
         return f"array<{ddl(kind[1])}>"
-    return f"struct<{','.join(f'`{name}`:{ddl(k)}' for name, k in kind[1])}>"
+    return f"struct<{','.join(f'{quoted_name(name)}:{ddl(k)}' for name, k in kind[1])}>"
 
 
 def coerce(value: Any, kind: Kind, name: str = "row") -> Any:

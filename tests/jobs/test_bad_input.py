@@ -17,6 +17,7 @@ from lakesift.jobs.fit import fit_on_targets
 from lakesift.jobs.inputs.opening import open_documents, open_target, open_targets
 from lakesift.jobs.inputs.run import Hashes, Run, Summary
 from lakesift.jobs.lake.manifest import Manifest, Step
+from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
 from lakesift.udfs import discovery
 from lakesift.udfs.errors import InputError, LakeSiftError
@@ -272,6 +273,19 @@ def test_a_field_may_be_called_like_a_type(world: World) -> None:
         world, "fields", "SELECT 'a' AS id, 'x' AS text, named_struct('interval', 1, 'variant', map('void', 2)) AS s"
     )
     assert "s" in open_documents(world.lake, recipe(documents={"table": table}, report={})).keep
+
+
+def test_a_source_column_may_hold_what_quotes_names(world: World) -> None:
+    table = view(world, "ticks", "SELECT 'a' AS id, 'x' AS text, 7 AS `a``b`")
+    wanted = parse({
+        "name": "ticks",
+        "documents": {"table": table},
+        "scores": {"tokens": {"kind": "length_tokens"}},
+        "select": {"kind": "top_k", "by": "tokens"},
+        "budget": {"rows": 1},
+    })  # fmt: skip
+    run(world.lake, wanted)
+    assert world.lake.read("selection_ticks").select("`a``b`").collect()[0][0] == 7
 
 
 def test_columns_that_differ_in_case(world: World, spark: SparkSession) -> None:
