@@ -19,6 +19,7 @@ from ..lake.commits import Commit
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
+from .history import commits_of, files_of, refuse_unknown
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row
@@ -84,8 +85,14 @@ def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> Diff:
         If there are no such versions, or fewer than two.
     """
     name = f"selection_{recipe.name}"
-    commits = lake.history(name)
+    commits = commits_of(lake, recipe.name)
+    refuse_unknown(commits, versions, recipe.name)
     first, second = _two(commits, versions, name)
+    with files_of(f"version {first} or {second} of {name}"):
+        return _diff(lake, recipe, commits, first, second)
+
+
+def _diff(lake: Lake, recipe: Recipe, commits: list[Commit], first: int, second: int) -> Diff:
     old, new = (_opened(lake, recipe, commits, v) for v in (first, second))
     before, after = old.rows.selectExpr("id", "rank AS old_rank"), new.rows.selectExpr("id", "rank AS new_rank")
     both = before.join(after, "id", "full_outer")
@@ -101,15 +108,10 @@ def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> Diff:
     for word, missing, order in (("went", "new_rank", "old_rank"), ("came", "old_rank", "new_rank")):
         rows = both.where(f"{missing} IS NULL").orderBy(order).limit(SHOWN).collect()
         shown.append(_reasons_table(lake, recipe, old, new, rows, otherwise[word]))
-    return Diff(name, first, second, **counts, went_rows=shown[0], came_rows=shown[1])
+    return Diff(f"selection_{recipe.name}", first, second, **counts, went_rows=shown[0], came_rows=shown[1])
 
 
 def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, int]:
-    known = [c.version for c in commits]
-    unknown = [v for v in versions if v not in known]
-    if unknown:
-        span = f"it has {known[-1]} to {known[0]}" if known else "there is no such table: lakesift run makes it"
-        raise InputError(f"{name} has no version {unknown[0]}; {span}")
     if len(versions) > 2:
         raise InputError(f"{len(versions)} versions were given; give two, from and to, or none for the last two")
     data = [c.version for c in commits if c.changes_data]

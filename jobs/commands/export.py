@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...udfs.errors import InputError
 from ...udfs.uris import is_uri
 from ..lake.tables import Lake
-from .history import commits_of
+from .history import commits_of, files_of, refuse_unknown
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -62,27 +62,33 @@ def export(lake: Lake, recipe: str, to: str, out: str, version: int | None = Non
     """
     commits = commits_of(lake, recipe)
     at = commits[0].version if version is None else version
-    if at not in {c.version for c in commits}:
-        span = f"{commits[-1].version} to {commits[0].version}"
-        raise InputError(f"selection_{recipe} has no version {at}; it has {span}")
-    frame = lake.read(f"selection_{recipe}", at)
-    rows = frame.count()
-    if not rows:
-        raise InputError(f"version {at} of selection_{recipe} has no rows; look at lakesift history {recipe}")
+    refuse_unknown(commits, [at], recipe)
+    place, ending = _place(to, out)
+    with files_of(f"version {at} of selection_{recipe}"):
+        frame = lake.read(f"selection_{recipe}", at)
+        rows = frame.count()
+        if not rows:
+            raise InputError(f"version {at} of selection_{recipe} has no rows; look at lakesift history {recipe}")
+        if ending:
+            _write_file(frame, to, Path(place))
+        else:
+            _write_folder(frame, to, place if is_uri(out) else f"file://{place}", 1 + rows // FILE_ROWS)
+    return Export(recipe, at, rows, place)
+
+
+def _place(to: str, out: str) -> tuple[str, str | None]:
+    """Return where to write, a path or URI that is free as far as can be seen, and the ending of a single file."""
     ending = SINGLE.get(Path(out).suffix)
     if ending not in (None, to):
         raise InputError(f"{out} ends in .{ending} and --to is {to}; make them agree, or give a folder")
-    remote = is_uri(out)
-    if remote and ending:
-        raise InputError(f"{out} is one file elsewhere, and only folders are written there; leave out .{ending}")
-    place = out if remote else str(Path(out).expanduser().absolute())
-    if not remote and Path(place).exists():
+    if is_uri(out):
+        if ending:
+            raise InputError(f"{out} is one file elsewhere, and only folders are written there; leave out .{ending}")
+        return out, None
+    place = Path(out).expanduser().absolute()
+    if place.exists():
         raise InputError(f"{place} exists already; nothing is overwritten: remove it or give another --out")
-    if ending:
-        _write_file(frame, to, Path(place))
-    else:
-        _write_folder(frame, to, place if remote else f"file://{place}", 1 + rows // FILE_ROWS)
-    return Export(recipe, at, rows, place)
+    return str(place), ending
 
 
 def _write_folder(frame: DataFrame, to: str, uri: str, files: int) -> None:

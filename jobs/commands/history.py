@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
@@ -9,6 +12,11 @@ from ...udfs.errors import InputError
 from ..lake.commits import Commit
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
+
+#: What Spark says where a file of a snapshot, or of the log, does not exist.
+FILES_GONE = re.compile(
+    r"FILE_NOT_EXIST|FILE_NOT_FOUND|FileNotFoundException|DELTA_(VERSION|LOG_FILE|STATE)\w*NOT_FOUND"
+)
 
 
 def history(lake: Lake, recipe: str) -> Rows:
@@ -38,6 +46,28 @@ def commits_of(lake: Lake, recipe: str) -> list[Commit]:
     if not commits:
         raise InputError(f"there is no {name} in {lake.root}; make it: lakesift run {recipe} --lake {lake.root}")
     return commits
+
+
+def refuse_unknown(commits: list[Commit], versions: Iterable[int], recipe: str) -> None:
+    """Raise InputError for the first version of a selection that its commits do not have."""
+    known = [c.version for c in commits]
+    for version in versions:
+        if version not in known:
+            raise InputError(f"selection_{recipe} has no version {version}; it has {known[-1]} to {known[0]}")
+
+
+@contextmanager
+def files_of(what: str) -> Iterator[None]:
+    """Raise InputError where a query inside needs files of an old version that VACUUM has removed."""
+    try:
+        yield
+    except Exception as error:
+        if not FILES_GONE.search(str(error)):
+            raise
+        raise InputError(
+            f"files of {what} are gone: VACUUM removes them when the version is older than keep_versions of the recipe "
+            "(days); take a newer version"
+        ) from error
 
 
 def _changed(before: Commit | None, commit: Commit) -> str:

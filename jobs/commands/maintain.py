@@ -16,6 +16,7 @@ from typing import Any
 
 from ...udfs.errors import InputError
 from ..lake.commits import Commit, conflicts
+from ..lake.creation import is_ours
 from ..lake.schemas import MEMOS
 from ..lake.tables import Lake, retry_on_conflict
 from ..lake.text_table import Rows, rows_of
@@ -54,7 +55,7 @@ def maintain(lake: Lake, dry_run: bool = False) -> Rows:
     InputError
         If the lake has no table; it is not made.
     ConflictError
-        If other runs kept committing to `memos`, which has rows to drop.
+        If other runs kept committing to a table that is to be compacted, or to `memos`, which has rows to drop.
     """
     if not lake.tables():
         raise InputError(f"there is no table in {lake.root}; give the --lake of your runs")
@@ -62,7 +63,7 @@ def maintain(lake: Lake, dry_run: bool = False) -> Rows:
         names = lake.tables()
         with ThreadPoolExecutor(4) as pool:
             histories = dict(zip(names, pool.map(lambda n: _history(lake, n), names), strict=True))
-            ours = {n: commits for n, commits in histories.items() if any("attempt" in c.metadata for c in commits)}
+            ours = {n: commits for n, commits in histories.items() if commits and is_ours(lake, n, commits[0])}
             needed = _needed(lake, ours)
             reports = list(pool.map(lambda n: _maintain(lake, n, ours[n], needed, dry_run), ours))
     if dry_run:
@@ -112,10 +113,14 @@ def _maintain(lake: Lake, name: str, commits: list[Commit], needed: set[str], dr
     if dropped:
         dropped = int(retry_on_conflict("maintain", lambda: _drop(lake, name, needed)))
     if crowded:
-        with conflicts(name):
-            lake.spark.sql(f"OPTIMIZE {lake.ref(name)}").collect()
+        retry_on_conflict(f"maintain {name}", lambda: _compact(lake, name))
     lake.spark.sql(f"VACUUM {lake.ref(name)}").collect()
     return TableReport(name, before, int(_detail(lake, name)["numFiles"]), dropped, "")
+
+
+def _compact(lake: Lake, name: str) -> None:
+    with conflicts(name):
+        lake.spark.sql(f"OPTIMIZE {lake.ref(name)}").collect()
 
 
 def _detail(lake: Lake, name: str) -> Any:

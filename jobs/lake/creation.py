@@ -47,17 +47,20 @@ def create(lake: Lake, table: Table) -> None:
 def newest_of_ours(lake: Lake, name: str) -> Commit | None:
     """Return the newest commit of a table that LakeSift made, None if there is no table.
 
-    Mostly that commit shows who made the table; else its properties are asked for.
-
     Raises
     ------
     InputError
         If somebody else made the table.
     """
     newest = next(iter(lake.history(name, 1)), None)
-    if newest is None or newest.ours or WRITER in _properties(lake, name):
+    if newest is None or is_ours(lake, name, newest):
         return newest
     raise _foreign(lake, name)
+
+
+def is_ours(lake: Lake, name: str, newest: Commit) -> bool:
+    """Tell whether LakeSift made a table: mostly its newest commit shows it; else its properties are asked for."""
+    return newest.ours or WRITER in _properties(lake, name)
 
 
 def _foreign(lake: Lake, name: str) -> InputError:

@@ -105,6 +105,16 @@ def test_an_edited_keep_versions_reaches_a_table_that_stands(spark: SparkSession
     assert len(stamps) == 1, "no row changed"
 
 
+def test_a_table_of_ours_that_only_its_user_wrote_to_is_maintained(spark: SparkSession, tmp_path: Path) -> None:
+    lake = Lake(spark, str(tmp_path / "lake"))
+    lake.create(memos())
+    spark.range(1).write.format("delta").save(lake.path("theirs"))
+    none = "CAST(NULL AS ARRAY<DOUBLE>), CAST(NULL AS ARRAY<FLOAT>)"
+    for i in range(2):
+        spark.sql(f"INSERT INTO {lake.ref('memos')} VALUES ('d{i}', 'h', 'gone', 1D, {none})")
+    assert maintain(lake).rows == (("memos", 2, 0, 2),)
+
+
 def test_a_mistyped_lake_is_not_made(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no table in .*/lakke; give the --lake of your runs"):
         maintain(Lake(spark, str(tmp_path / "lakke")))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
 
 import pytest
 
@@ -174,6 +176,23 @@ def test_export_of_an_old_version_to_a_folder(made: Made, tmp_path: Path) -> Non
     ):
         with pytest.raises(InputError, match=said):
             export(made.lake, made.recipe.name, to, out, version)
+
+
+def test_a_version_whose_files_are_gone_is_said_to_be(made: Made, tmp_path: Path) -> None:
+    lake, name = Lake(made.lake.spark, str(tmp_path / "lake")), f"selection_{made.recipe.name}"
+    shutil.copytree(made.lake.root, lake.root)
+    for file in lake.read(name, 1).inputFiles():  # as VACUUM does after keep_versions days
+        Path(unquote(urlparse(file).path)).unlink()
+    said = f"files of version 1.* of {name} are gone: VACUUM removes them .* take a newer version"
+    for to in ("jsonl", "parquet"):
+        with pytest.raises(InputError, match=said):
+            export(lake, made.recipe.name, to, str(tmp_path / "old"), 1)
+        with pytest.raises(InputError, match=said):
+            export(lake, made.recipe.name, to, str(tmp_path / f"old.{to}"), 1)
+        assert [p.name for p in tmp_path.iterdir()] == ["lake"], "nothing is left"
+    with pytest.raises(InputError, match=r"files of version 1 or 2 of .* are gone"):
+        diff(lake, made.recipe, [])
+    export(lake, made.recipe.name, "jsonl", str(tmp_path / "new.jsonl"))
 
 
 def test_query_joins_tables_by_name_with_scorers_as_functions(made: Made) -> None:
