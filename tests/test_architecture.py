@@ -177,6 +177,14 @@ def faults(file: str, source: str) -> list[str]:
     return [*named, *faults_found, *_size_faults(file, source, tree)]
 
 
+def test_tests_mirror_the_code() -> None:
+    folders = [p for top in ("udfs", "jobs") for p in (ROOT / "tests" / top).iterdir() if (p / "__init__.py").exists()]
+    assert len(folders) > 8
+    for folder in folders:
+        code = ROOT / folder.relative_to(ROOT / "tests")
+        assert code.is_dir() or code.with_suffix(".py").is_file(), f"{folder} tests nothing of that name"
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_the_rules_hold(file: str) -> None:
     assert faults(file, (ROOT / file).read_text(encoding="utf-8")) == []

@@ -26,7 +26,7 @@ def _modules() -> list[str]:
 
 
 def _twins() -> list[str]:
-    return [f"tests.kernels.{path.stem}" for path in sorted(Path(__file__).parent.glob("kernels/twins_*.py"))]
+    return [f"tests.udfs.kernels.{path.stem}" for path in sorted(Path(__file__).parent.glob("udfs/kernels/twins_*.py"))]
 
 
 @pytest.mark.parametrize("name", [*_modules(), *_twins()])

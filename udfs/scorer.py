@@ -1,7 +1,7 @@
 """Scorer, Estimator, Fold and the fingerprint: plain Python and numpy, nothing of Spark.
 
 A *score* is what a scorer yields: one value per row, a function of that row's content and the fitted state alone.
-Laws (tests/scores/test_contract.py holds every discovered scorer to them): deterministic, independent of batch,
+Laws (tests/udfs/scores/test_contract.py holds every discovered scorer to them): deterministic, independent of batch,
 order and neighbours, no mutation of inputs, picklable; the kernel never sees null and says "undefined" with NaN.
 """
 

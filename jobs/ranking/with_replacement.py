@@ -3,7 +3,7 @@
 Draw t of a group looks up u_t times the group's total in prefix sums of the weights, in order of (h, id) with
 h = xxhash64(id, seed). The sums are kept per block of the hash: inside a block a running sum, a block's total is its
 last one, and totals are added in block order, so no partitioning changes a bit. The first s draws of a larger number
-are those of s. Twin in numpy: tests/kernels/twins_sensitivity.py.
+are those of s. Twin in numpy: tests/udfs/kernels/twins_sensitivity.py.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ class Selector(ABC):
     """One selection method.
 
     `select` returns a pandas frame of PICKS on the driver: `rank` dense from 1, `gain` the value ranked by (larger is
-    better; null for random draws), `weight` per row, `copies`. Laws, held by tests/selectors/test_contract.py: exactly
-    min(budget, eligible) distinct ids; the same for any partitioning; "lowest index" and ties mean order of
+    better; null for random draws), `weight` per row, `copies`. Laws (tests/jobs/selectors/test_contract.py holds them):
+    exactly min(budget, eligible) distinct ids; the same for any partitioning; "lowest index" and ties mean order of
     (hash(seed, id), id); null needs are never selected; a smaller budget is a prefix of a larger one unless
     `prefix_stable` is False, whose docstring says why.
     """

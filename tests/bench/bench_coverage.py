@@ -23,7 +23,7 @@ from lakesift.udfs.kernels.near_duplicates import deita, semdedup
 from lakesift.udfs.kernels.neighbours import make_cells
 from tests.bench.bench_kernels import cpu_seconds
 from tests.bench.lines import Line, line, table
-from tests.kernels.twins_facility_location import objective
+from tests.udfs.kernels.twins_facility_location import objective
 
 Matrix = NDArray[np.float32]
 

@@ -21,7 +21,7 @@ from lakesift.udfs.scorer import Scorer
 from lakesift.udfs.scores.compression_ratio import CompressionRatio
 from lakesift.udfs.scores.information_entropy import InformationEntropy
 from tests.bench.lines import Line, line, table, tree_cpu, windows
-from tests.spark.scoring import scored
+from tests.udfs.spark.scoring import scored
 
 SMALL, LARGE, REPEATS = 20_000, 100_000, 4
 #: At most 15 % above the bare loop.

@@ -24,7 +24,7 @@ from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
 from tests.bench.lines import Line, line, table
-from tests.selectors.pool import pool_of
+from tests.jobs.selectors.pool import pool_of
 
 ROWS, BUDGET, GROUPS, SEED = 1_000_000, 50_000, 20, 7
 

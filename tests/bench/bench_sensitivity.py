@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from lakesift.udfs.kernels import sensitivity as ss
 from lakesift.udfs.kernels.compression import ratio
 from tests.bench.lines import Line, line, table
-from tests.kernels import twins_sensitivity as twin
+from tests.udfs.kernels import twins_sensitivity as twin
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 ROWS, CLUSTERS, DRAWS, REPEATS, PROBES = 20_000, 500, 1_000, 200, 5

@@ -25,7 +25,7 @@ from lakesift.udfs.kernels.nearest_centroid import Nearest
 from lakesift.udfs.scores.embedding import Embedding
 from lakesift.udfs.scores.information_entropy import InformationEntropy
 from tests.bench.lines import Line
-from tests.kernels import twins_sensitivity as twin
+from tests.udfs.kernels import twins_sensitivity as twin
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 ROWS, SEEDS, CLUSTERS, SHARES, PROBES = 4_000, 10, 50, (0.01, 0.05, 0.10), 5

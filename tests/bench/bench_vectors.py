@@ -33,7 +33,7 @@ from lakesift.udfs.scores.embedding import Embedding
 from tests.bench.bench_racing import pool
 from tests.bench.bench_ranking import seconds
 from tests.bench.lines import Line, line, table, windows
-from tests.selectors.pool import pool_of
+from tests.jobs.selectors.pool import pool_of
 from tests.texts import human_eval
 
 EMBEDDED, RACED, SHARE = (20_000, 80_000), (20_000, 40_000, 60_000), 0.05

@@ -14,7 +14,7 @@ The estimate is unbiased where p > 0 for every row with l > 0: with a true L or 
 
 Draws: rows are in order of (block, h, id), block = the top 12 bits of the id's 64-bit hash h. Sums run row by row
 inside a block and block totals are added in block order, so no partitioning changes a bit. Left out: q, p and the
-weights themselves, which Spark computes (jobs/); tests/kernels/twins_sensitivity.py has them in numpy.
+weights themselves, which Spark computes (jobs/); tests/udfs/kernels/twins_sensitivity.py has them in numpy.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 The fit counts the rows, takes the k x fit_rows rows with the smallest seeded hash, runs greedy k-means++ and Lloyd on
 them in memory, and then makes a few passes over all rows with exact sums. For one seed the centroids depend on neither
 order, partitions nor machine. The price of the sample: inertia 0.2 to 0.9 % above scikit-learn's on all rows (medians
-of 4 seeds, k = 50, four tables of 20 000 to 40 000 rows without clear clusters; tests/scores/test_kmeans.py, long).
-The choice of the start alone moves it by about 1 % either way.
+of 4 seeds, k = 50, four tables of 20 000 to 40 000 rows without clear clusters: the long test of
+tests/udfs/scores/test_kmeans.py). The choice of the start alone moves it by about 1 % either way.
 
 Source: Lloyd (1982); Arthur and Vassilvitskii (2007); k by the simplified silhouette of Hruschka et al. (2004). Ours:
 the sample and the passes. Left out: weights of rows (the kernel takes them), and new places for clusters that are empty

@@ -18,7 +18,7 @@ from sklearn.cluster import KMeans as Theirs
 from lakesift.udfs.kernels.nearest_centroid import unit
 from lakesift.udfs.scorer import Fold, fingerprint
 from lakesift.udfs.scores.kmeans import KMeans, KMeansScorer
-from tests.kernels.test_kmeans import blobs
+from tests.udfs.kernels.test_kmeans import blobs
 
 FoldFunction = Callable[[Fold[Any], str], Any]
 
@@ -141,7 +141,7 @@ def test_another_blas_gives_the_same_model() -> None:
         subprocess.run(
             [sys.executable, "-c", FIT],
             env={**os.environ, "OPENBLAS_CORETYPE": core},
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             capture_output=True,
             text=True,
             check=True,

@@ -14,8 +14,8 @@ import pytest
 
 from lakesift.udfs.errors import BoundError, InputError, PlatformError, RecipeError, ScoreError
 from lakesift.udfs.scores.zipfit import Texts, ZipFit, ZipFitScorer
-from tests.scores.conftest import TARGET, fit_locally
 from tests.texts import ODD, functions, human_eval
+from tests.udfs.scores.conftest import TARGET, fit_locally
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from lakesift.jobs.selectors.selector import Pool
 from lakesift.jobs.selectors.sensitivity import Sensitivity
 from lakesift.udfs.errors import InputError, RecipeError
 from lakesift.udfs.kernels import sensitivity as kernel
-from tests.kernels.twins_sensitivity import running_sums
+from tests.udfs.kernels.twins_sensitivity import running_sums
 
 from .pool import as_rows, hashes, pool, pool_of
 

@@ -1,6 +1,6 @@
 """Regression: fits by hand and against rivals, invariances, and what sampling by each score leaves of the fit.
 
-`python -m tests.kernels.test_regression` gives the table of all comparisons, whichever way they fall.
+`python -m tests.udfs.kernels.test_regression` gives the table of all comparisons, whichever way they fall.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from lakesift.udfs.errors import InputError
 from lakesift.udfs.kernels.least_squares import weighted_least_squares
-from tests.kernels import twins_sensitivity as twin
-from tests.kernels.twins_regression import leverage_scores, regression_scores
+from tests.udfs.kernels import twins_sensitivity as twin
+from tests.udfs.kernels.twins_regression import leverage_scores, regression_scores
 
 N, D, K, DRAWS, REPEATS, SEEDS = 4000, 8, 40, 150, 12, 10
 CASES = ("heavy tails", "heavy tails, noise grows", "clumps, equal noise")

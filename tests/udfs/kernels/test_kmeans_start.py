@@ -11,7 +11,7 @@ from sklearn.cluster import kmeans_plusplus
 from lakesift.udfs.kernels import silhouette
 from lakesift.udfs.kernels.kmeans_start import plus_plus
 from lakesift.udfs.kernels.nearest_centroid import Nearest
-from tests.kernels.test_kmeans import blobs
+from tests.udfs.kernels.test_kmeans import blobs
 
 
 def test_the_start_is_as_good_as_that_of_scikit_learn() -> None:

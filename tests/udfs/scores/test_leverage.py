@@ -7,8 +7,8 @@ import pytest
 
 from lakesift.udfs.errors import BoundError, InputError
 from lakesift.udfs.scores.leverage import Leverage
-from tests.kernels.twins_regression import leverage_scores
-from tests.scores.conftest import fit_locally
+from tests.udfs.kernels.twins_regression import leverage_scores
+from tests.udfs.scores.conftest import fit_locally
 
 
 def fitted(vectors: np.ndarray) -> np.ndarray:

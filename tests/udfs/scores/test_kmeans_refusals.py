@@ -11,8 +11,8 @@ from lakesift.udfs.errors import BoundError, InputError, RecipeError, ScoreError
 from lakesift.udfs.scorer import Fold
 from lakesift.udfs.scores import _kmeans_fit
 from lakesift.udfs.scores.kmeans import KMeans, KMeansScorer
-from tests.kernels.test_kmeans import blobs
-from tests.scores.test_kmeans import fitted, hashes, table
+from tests.udfs.kernels.test_kmeans import blobs
+from tests.udfs.scores.test_kmeans import fitted, hashes, table
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from lakesift.udfs.errors import BoundError, InputError, RecipeError
 from lakesift.udfs.kernels.facility_location import DENSE_ROWS, facility_location
 from lakesift.udfs.kernels.neighbours import cell_members, fixed_point, make_cells, nearest, scale
-from tests.kernels.twins_facility_location import objective
+from tests.udfs.kernels.twins_facility_location import objective
 
 Matrix = NDArray[np.float32]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lakesift.udfs.kernels.least_squares import Floats, finite_matrix, weighted_least_squares
-from tests.kernels.twins_sensitivity import scores
+from tests.udfs.kernels.twins_sensitivity import scores
 
 
 def regression_scores(

@@ -15,7 +15,15 @@ import pytest
 from lakesift.udfs import discovery
 from lakesift.udfs.errors import LakeSiftError
 from lakesift.udfs.scorer import Estimator, Fold, Scorer, fingerprint
-from tests.scores.conftest import TARGET, columns_of, contract_columns, contract_tables, declared, fit_locally, made
+from tests.udfs.scores.conftest import (
+    TARGET,
+    columns_of,
+    contract_columns,
+    contract_tables,
+    declared,
+    fit_locally,
+    made,
+)
 
 EXTRA = discovery.discover("tests.extra_scores", "lakesift.scores", (Scorer, Estimator))
 FOUND = {**discovery.scorers(), **EXTRA}

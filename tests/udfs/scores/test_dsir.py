@@ -18,9 +18,9 @@ from data_selection import HashedNgramDSIR
 
 from lakesift.udfs.errors import InputError, RecipeError
 from lakesift.udfs.scores.dsir import Counts, Dsir, DsirScorer
-from tests.kernels.test_ngram_buckets import HARD, buckets_of
-from tests.scores.conftest import fit_locally
 from tests.texts import ODD, functions, human_eval, stitched
+from tests.udfs.kernels.test_ngram_buckets import HARD, buckets_of
+from tests.udfs.scores.conftest import fit_locally
 
 
 def raw_rows() -> list[str]:

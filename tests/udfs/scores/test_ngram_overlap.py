@@ -13,8 +13,8 @@ from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
 from lakesift.udfs.errors import BoundError, InputError, RecipeError
 from lakesift.udfs.scores.ngram_overlap import NgramOverlap, Ngrams
-from tests.scores.conftest import fit_locally
 from tests.texts import functions, human_eval
+from tests.udfs.scores.conftest import fit_locally
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -15,7 +15,7 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from lakesift.udfs.errors import InputError, RecipeError
 from lakesift.udfs.kernels import sensitivity as ss
-from tests.kernels import twins_sensitivity as twin
+from tests.udfs.kernels import twins_sensitivity as twin
 
 Planted = tuple[Any, Any, Any, Any, Any]
 

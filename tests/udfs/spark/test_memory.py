@@ -1,7 +1,7 @@
 """Memory of the Python workers does not grow with rows x targets: their peak at 5 000 and at 20 000 rows.
 
-Each size runs in a fresh Spark of its own (`python -m tests.spark.test_memory ROWS FOLDER`): a worker's peak is that of
-its whole life, and workers are reused.
+Each size runs in a fresh Spark of its own (`python -m tests.udfs.spark.test_memory ROWS FOLDER`): a worker's peak is
+that of its whole life, and workers are reused.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import pytest
 
 from lakesift.udfs.scores.zipfit import ZipFit, ZipFitScorer
 from tests.bench.lines import windows
-from tests.scores.conftest import TARGET, fit_locally
 from tests.texts import human_eval
+from tests.udfs.scores.conftest import TARGET, fit_locally
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TARGETS, FEW, MANY = 164, 5_000, 20_000
 
 
@@ -50,7 +50,7 @@ def peak_kib(rows: int, folder: str) -> int:
     from pyspark.sql import functions as F
 
     from lakesift.jobs.lake.session import read_conf, session
-    from tests.spark.scoring import scored
+    from tests.udfs.spark.scoring import scored
 
     conf = Path(folder) / "two.conf"
     settings = {**read_conf("local"), "spark.master": "local[2,4]"}
@@ -78,7 +78,7 @@ def test_workers_do_not_grow_with_rows(tmp_path: Path) -> None:
     for rows in (FEW, MANY):
         folder = tmp_path / str(rows)
         folder.mkdir()
-        command = [sys.executable, "-m", "tests.spark.test_memory", str(rows), str(folder)]
+        command = [sys.executable, "-m", "tests.udfs.spark.test_memory", str(rows), str(folder)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
         peaks[rows] = int(done.stdout.split()[-1])

@@ -22,9 +22,9 @@ from lakesift.udfs.scorer import Fold
 from lakesift.udfs.scores.zipfit import ZipFit
 from lakesift.udfs.spark import column, fold, register_all
 from tests.odd_scores.shapes import Digits, Ends, Mortal
-from tests.scores.conftest import fit_locally, made
-from tests.spark.scoring import scored
 from tests.texts import functions, human_eval
+from tests.udfs.scores.conftest import fit_locally, made
+from tests.udfs.spark.scoring import scored
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
