@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
+from ..udfs.spark import start_workers
 from .hashes import hash_documents
 from .ingest import ingest
 from .inputs.documents import Documents
@@ -13,7 +14,7 @@ from .inputs.run import Run
 from .inputs.tables import tables_of
 from .lake.manifest import Manifest
 from .lake.tables import Lake
-from .lake.tuning import compiled
+from .lake.tuning import compiled, cores
 from .recipe import Recipe
 from .runs import record, unchanged_since
 from .score import score
@@ -71,6 +72,10 @@ def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
 
 
 def prepare(lake: Lake, recipe: Recipe, documents: Documents) -> None:
-    """Create all tables in one first step, side by side: jobs that may not CREATE run `plan --ddl` beforehand."""
-    with ThreadPoolExecutor(4) as pool:
+    """Create all tables in one first step, side by side: jobs that may not CREATE run `plan --ddl` beforehand.
+
+    Python workers start meanwhile.
+    """
+    with ThreadPoolExecutor(5) as pool:
+        pool.submit(start_workers, lake.spark, cores(lake.spark))
         list(pool.map(lake.create, tables_of(recipe, documents)))

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lakesift")
 
-#: Rows of the first unit, and of a score that is computed alone because it is costly.
-FIRST_ROWS, FIRST_ROWS_ALONE = 20_000, 200
+#: CPU seconds of the first unit, by what the scores say of themselves.
+FIRST_SECONDS = 20.0
 #: Seconds that a unit takes at the measured rate. `spark.lakesift.unitRows` sets the rows of every unit instead.
 UNIT_SECONDS = 120.0
 #: Tries for a unit: runs that add to one fingerprint conflict over different rows too, and of 20 in a row one succeeds.
@@ -173,7 +173,7 @@ def _units(
     """Compute and append the pending rows, unit by unit."""
     name = ", ".join(s.name for s in scores)
     done, total = {s.name: Measured() for s in scores}, sum(pending.rows.values())
-    first = FIRST_ROWS_ALONE if any(s.scorer.alone for s in scores) else FIRST_ROWS
+    first = min(FIRST_SECONDS / sum(s.scorer.seconds_per_row for s in scores), BROADCAST_ROWS)
     fixed = int(run.lake.spark.conf.get("spark.lakesift.unitRows", "0") or 0)
     buckets, low, start, rows = pending.end - pending.low, pending.low, time.monotonic(), 0
     width = math.ceil(buckets * min(1.0, (fixed or first) / total))

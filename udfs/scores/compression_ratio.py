@@ -30,6 +30,7 @@ class CompressionRatio(Scorer):
     """
 
     kind = "compression_ratio"
+    seconds_per_row = 0.00003
     comment = "compressed / raw bytes (UTF-8, zlib 6), > 0; lower is more repetitive; null for empty text"
 
     library: str = field(default_factory=codecs.library_version)

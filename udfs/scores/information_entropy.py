@@ -43,6 +43,7 @@ class InformationEntropy(Scorer):
     """
 
     kind = "information_entropy"
+    seconds_per_row = 0.00004
     comment = (
         "entropy of the row's own tokens, mean over windows of 16 words, in bits: 0 to log2 window, "
         "or 0 to 1 if normalised; larger is more varied; null for fewer tokens than a window"

@@ -82,6 +82,7 @@ class KMeansScorer(Scorer):
     """
 
     kind = "kmeans"
+    seconds_per_row = 0.00005
     fitted: ClassVar[bool] = True
     value = _VALUE
     comment = _COMMENT

@@ -33,6 +33,7 @@ class LengthBytes(Scorer):
     """
 
     kind = "length_bytes"
+    seconds_per_row = 0.000005
     value = "bigint"
     comment = "length in UTF-8 bytes, >= 0; larger is longer"
 
@@ -58,6 +59,7 @@ class LengthTokens(Scorer):
     """
 
     kind = "length_tokens"
+    seconds_per_row = 0.00001
     value = "bigint"
     comment = r"length in tokens (\w+|[^\w\s]+, or whitespace-separated as option), >= 0; larger is longer"
 

@@ -58,6 +58,11 @@ class ZipFitPairsScorer(Scorer):
     level: int = 1
     library: str = ""
 
+    @property
+    def seconds_per_row(self) -> float:
+        """By the number of targets."""
+        return 0.00001 * len(self.targets)
+
     @classmethod
     def of_targets(cls, zipfit: ZipFitScorer, subset: Sequence[int]) -> ZipFitPairsScorer:
         """Return the scorer of the pairs with some targets of `zipfit`, in order of `subset` (their positions).
