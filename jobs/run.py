@@ -74,7 +74,7 @@ def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
 def prepare(lake: Lake, recipe: Recipe, documents: Documents) -> None:
     """Create all tables in one first step, side by side: jobs that may not CREATE run `plan --ddl` beforehand.
 
-    Python workers start meanwhile.
+    Python workers start meanwhile; where that fails, the first pass says why.
     """
     with ThreadPoolExecutor(5) as pool:
         pool.submit(start_workers, lake.spark, cores(lake.spark))
