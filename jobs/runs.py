@@ -54,11 +54,11 @@ def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> d
 
     with ThreadPoolExecutor(4) as pool:
         names = sorted(tables)
-        found: dict[str, Any] = dict(zip(names, pool.map(version, names), strict=True))
-    found[MEMOS] = lake.data_versions(MEMOS, fingerprints.values())
+        by_table: dict[str, Any] = dict(zip(names, pool.map(version, names), strict=True))
+    by_table[MEMOS] = lake.data_versions(MEMOS, fingerprints.values())
     for name, (source, _) in recipe.ingested().items():
-        found[f"files of {name}"] = sources_digest(lake.spark, source)
-    return found
+        by_table[f"files of {name}"] = sources_digest(lake.spark, source)
+    return by_table
 
 
 def unchanged_since(lake: Lake, recipe: Recipe) -> Manifest | None:

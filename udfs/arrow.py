@@ -88,15 +88,15 @@ def _to_arrow(values: Any, kind: pa.DataType, where: Callable[[int], str]) -> pa
 
 def inputs_of(arrays: list[pa.Array], width: int = 0) -> list[Any]:
     """Return kernel inputs without nulls: str lists for text, numpy arrays for numbers, 2-d arrays for vectors."""
-    made: list[Any] = []
+    inputs: list[Any] = []
     for array in arrays:
         if pa.types.is_list(array.type):
-            made.append(_matrix(array, width))
+            inputs.append(_matrix(array, width))
         elif pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-            made.append(array.to_pylist())
+            inputs.append(array.to_pylist())
         else:
-            made.append(array.to_numpy(zero_copy_only=False))
-    return made
+            inputs.append(array.to_numpy(zero_copy_only=False))
+    return inputs
 
 
 def without_large(array: pa.Array) -> pa.Array:
@@ -125,9 +125,9 @@ def _matrix(array: pa.Array, width: int) -> Any:
     if len(lengths) and (lengths != (width or lengths[0])).any():
         if not width:
             raise ScoreError(f"vectors have different lengths ({lengths.min()} and {lengths.max()}); one is needed")
-        made = np.full((len(array), width), np.nan, np.result_type(flat.dtype, np.float32))
-        made[lengths == width] = flat[np.repeat(lengths == width, lengths)].reshape(-1, width)
-        return made
+        matrix = np.full((len(array), width), np.nan, np.result_type(flat.dtype, np.float32))
+        matrix[lengths == width] = flat[np.repeat(lengths == width, lengths)].reshape(-1, width)
+        return matrix
     return flat.reshape(len(array), -1)
 
 

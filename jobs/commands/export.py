@@ -110,9 +110,9 @@ def _write_file(frame: DataFrame, to: str, path: Path) -> None:
     parts = path.parent / f".{path.name}.{uuid.uuid4().hex}"
     try:
         _write_folder(frame, to, f"file://{parts}", 1)
-        found = list(parts.glob("part-*"))
-        if len(found) != 1:
+        written = list(parts.glob("part-*"))
+        if len(written) != 1:
             raise InputError(f"the workers do not write to this machine's {path.parent}; give a folder that all share")
-        found[0].rename(path)
+        written[0].rename(path)
     finally:
         shutil.rmtree(parts, ignore_errors=True)

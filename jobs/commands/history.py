@@ -87,8 +87,8 @@ def _changed(before: Commit | None, commit: Commit) -> str:
 
 
 def _content(metadata: dict[str, Any], name: str) -> Any:
-    found = metadata["inputs"].get(name, {})
-    return found.get("digest", found.get("version"))
+    entry = metadata["inputs"].get(name, {})
+    return entry.get("digest", entry.get("version"))
 
 
 def _version(metadata: dict[str, Any], name: str) -> Any:

@@ -195,14 +195,14 @@ def _ddl(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
 
 def warnings(lake: Lake, recipe: Recipe, documents: Documents | None) -> list[str]:
     """Return what a careful reader of the plan should know."""
-    found = []
+    lines = []
     scheme = re.match(r"(s3[an]?):/", lake.root)
     if scheme and not lake.spark.conf.get(f"spark.delta.logStore.{scheme[1]}.impl", None):
-        found.append(f"{lake.root} is an object store without a multi-writer log store: run one driver at a time")
+        lines.append(f"{lake.root} is an object store without a multi-writer log store: run one driver at a time")
     if documents and documents.state.version is None:
-        found.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")
+        lines.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")
     if documents and recipe.budget.rows and str(documents.state.version).isdigit():
         rows = _count(lake, recipe.documents.table, str(documents.state.version))
         if isinstance(rows, int) and rows < recipe.budget.rows:
-            found.append(f"the budget is {recipe.budget.rows:,} rows, the documents are {rows:,}: all will be taken")
-    return found
+            lines.append(f"the budget is {recipe.budget.rows:,} rows, the documents are {rows:,}: all will be taken")
+    return lines

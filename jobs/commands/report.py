@@ -97,10 +97,10 @@ def _shares(run: Run, members: DataFrame, column: str) -> dict[str, dict[str, fl
     rows = _rows(run, value)
     pool = rows.groupBy(F.lit("pool").alias("set"), "value").count()
     picked = rows.join(F.broadcast(members), "id", "inner").groupBy("set", "value").count()
-    made: dict[str, dict[str, float]] = {}
+    totals: dict[str, dict[str, float]] = {}
     for row in pool.unionByName(picked).orderBy(F.desc("count"), "value").limit(100_000).collect():
-        made.setdefault(row["set"], {})[row["value"]] = row["count"]
-    return {s: {v: n / sum(counts.values()) for v, n in counts.items()} for s, counts in made.items()}
+        totals.setdefault(row["set"], {})[row["value"]] = row["count"]
+    return {s: {v: n / sum(counts.values()) for v, n in counts.items()} for s, counts in totals.items()}
 
 
 def _rows(run: Run, *columns: Column) -> DataFrame:
@@ -167,13 +167,13 @@ def _texts(run: Run, members: DataFrame, sets: tuple[str, ...], rows: dict[str, 
     some = [members.where(F.col("set") == s).where(_sampled("text", most, rows.get(s, 0))) for s in sets[1:]]
     picked = source.join(F.broadcast(reduce(lambda a, b: a.unionByName(b), some)), "id", "inner")
     pool = source.where(_sampled("text", most, rows["pool"])).withColumn("set", F.lit("pool"))
-    made: dict[str, list[str]] = {s: [] for s in sets}
+    by_set: dict[str, list[str]] = {s: [] for s in sets}
     for frame in (pool, picked):
         table = frame.select("set", F.xxhash64("id", F.lit("text")).alias("h"), "id", "text").toPandas()
         table = table.drop_duplicates(["set", "id"]).sort_values(["h", "id"])
         for name in table["set"].unique():
-            made[str(name)] = [str(t) for t in table["text"][table["set"] == name].head(TEXT_ROWS)]
-    return made
+            by_set[str(name)] = [str(t) for t in table["text"][table["set"] == name].head(TEXT_ROWS)]
+    return by_set
 
 
 def _evidence(run: Run, target: str, texts: dict[str, list[str]]) -> dict[str, Any]:

@@ -68,11 +68,11 @@ def _text(report: Report) -> str:
         parts += ["", f"{name}: quantiles", text_table(("set", "rows", *(f"{q:g}" for q in QUANTILES)), lines)]
     parts += ["", f"rank correlation (Spearman) with {report.length} in the pool, {report.pool_sample:,} rows"]
     parts.append(text_table(("score", "correlation"), list(report.correlation_with_length.items())))
-    for target, found in report.held_out_bits_per_byte.items():
+    for target, result in report.held_out_bits_per_byte.items():
         parts += [
             "",
-            f"held-out bits per byte on {found['held_out_rows']:,} held-out rows of {target}, byte 5-gram model fitted "
-            f"on {found['bytes']:,} bytes of each set (lower = closer)",
-            text_table(("set", "bits per byte"), [(s, found["bits"].get(s)) for s in sets]),
+            f"held-out bits per byte on {result['held_out_rows']:,} held-out rows of {target}, byte 5-gram model "
+            f"fitted on {result['bytes']:,} bytes of each set (lower = closer)",
+            text_table(("set", "bits per byte"), [(s, result["bits"].get(s)) for s in sets]),
         ]
     return "\n".join(parts)

@@ -126,6 +126,6 @@ def fetch_error(text: str) -> str:
         r"access error at url (\w+://[^/\s]+)\S* \((?:[\w.]+: )?(.+)\)",
         r"(Host \S+ not found)",
     )
-    found = [": ".join(match.groups()) for p in patterns if (match := re.search(p, text))]
+    reasons = [": ".join(match.groups()) for p in patterns if (match := re.search(p, text))]
     last = [line.strip() for line in text.splitlines() if line.strip()][-1:]
-    return "; ".join(found or last or ["spark-submit printed nothing"])
+    return "; ".join(reasons or last or ["spark-submit printed nothing"])

@@ -105,10 +105,10 @@ class Manifest:
 
 def versions() -> dict[str, str]:
     """Return versions of the code, Python, packages and the zlib that was used."""
-    found = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    by_name = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
     for package in ("lakesift", "pyspark", "delta-spark", "numpy", "pyarrow", "pandas"):
         try:
-            found[package] = metadata.version(package)
+            by_name[package] = metadata.version(package)
         except metadata.PackageNotFoundError:  # a cluster may carry them without metadata
             continue
-    return found
+    return by_name

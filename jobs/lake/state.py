@@ -45,15 +45,15 @@ def data_versions(lake: Lake, name: str, fingerprints: Iterable[str]) -> dict[st
     table counts.
     """
     wanted = set(fingerprints)
-    found: dict[str, str | None] = {}
+    newest_of: dict[str, str | None] = {}
     newest = oldest = None
     for oldest in commits(lake, name):
         newest = newest or oldest
-        found |= {f: oldest.data_version for f in wanted - found.keys() if oldest.concerns(f)}
-        if len(found) == len(wanted):
-            return found
+        newest_of |= {f: oldest.data_version for f in wanted - newest_of.keys() if oldest.concerns(f)}
+        if len(newest_of) == len(wanted):
+            return newest_of
     rest = _without_commit(lake, name, newest, oldest) if newest and oldest else None
-    return dict.fromkeys(wanted, rest) | found
+    return dict.fromkeys(wanted, rest) | newest_of
 
 
 def _without_commit(lake: Lake, name: str, newest: Commit, oldest: Commit) -> str:

@@ -51,14 +51,14 @@ def observed(
         measures.append(F.sum(F.when(mine, F.col("seconds"))).alias(f"seconds_{i}"))
 
     def delivered() -> dict[str, Measured] | None:
-        found: dict[str, Any] = {}
-        thread = threading.Thread(target=lambda: found.update(_get(observation)), daemon=True)
+        counts: dict[str, Any] = {}
+        thread = threading.Thread(target=lambda: counts.update(_get(observation)), daemon=True)
         thread.start()
         thread.join(DELIVERY_SECONDS)
-        if not found:
+        if not counts:
             return None
         return {
-            s.name: Measured(int(found[f"rows_{i}"]), float(found[f"seconds_{i}"] or 0)) for i, s in enumerate(scores)
+            s.name: Measured(int(counts[f"rows_{i}"]), float(counts[f"seconds_{i}"] or 0)) for i, s in enumerate(scores)
         }
 
     return frame.observe(observation, *measures).drop("seconds"), delivered

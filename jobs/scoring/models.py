@@ -57,17 +57,17 @@ def recall(lake: Lake, key: str, estimator: Estimator, reads: Mapping[str, str])
     row = newest[0]
     try:
         scorer = _restored(row, estimator)
-        found = fingerprint(scorer, {i: reads[i] for i in scorer.inputs if i in reads})
+        actual = fingerprint(scorer, {i: reads[i] for i in scorer.inputs if i in reads})
     except Exception as error:  # whatever numpy, json or the scorer says of such bytes
-        found, reason = "", f" ({type(error).__name__}: {' '.join(str(error).split())[:80]})"
+        actual, reason = "", f" ({type(error).__name__}: {' '.join(str(error).split())[:80]})"
     else:
-        reason = f" but {found}"
-    if found != row["fingerprint"]:
+        reason = f" but {actual}"
+    if actual != row["fingerprint"]:
         raise InputError(
             f"the newest model of kind {estimator.kind} in {lake.ref('models')} is not {row['fingerprint']}, as its "
             f"row says{reason}; restore the table, or run with --refit to fit it again"
         )
-    return Model(found, scorer, json.loads(row["fitted_on"]), key)
+    return Model(actual, scorer, json.loads(row["fitted_on"]), key)
 
 
 def remember(lake: Lake, fresh: list[Model]) -> Commit | None:

@@ -77,16 +77,16 @@ def passes(scores: Sequence[FittedScore]) -> list[list[FittedScore]]:
 
     A score stands in no earlier pass than those it reads.
     """
-    found: list[list[FittedScore]] = []
+    grouped: list[list[FittedScore]] = []
     place: dict[str, int] = {}
     for score in scores:
         first = max((place[i] for i in score.scorer.inputs if i in place), default=0)
-        number = next((n for n in range(first, len(found)) if _fits(score, found[n])), len(found))
-        if number == len(found):
-            found.append([])
-        found[number].append(score)
+        number = next((n for n in range(first, len(grouped)) if _fits(score, grouped[n])), len(grouped))
+        if number == len(grouped):
+            grouped.append([])
+        grouped[number].append(score)
         place[score.name] = number
-    return found
+    return grouped
 
 
 def _fits(score: FittedScore, together: Sequence[FittedScore]) -> bool:
@@ -115,22 +115,22 @@ def _compute_pass(
         groups.setdefault(scores[i].scorer.inputs, []).append(scores[i])
     for group in groups.values():
         again = _pending(run, group, within)
-        found = _units(run, group, again, from_memos(run, group, fitted), "missing", within) if again.rows else {}
-        done |= {name: done[name] + measured for name, measured in found.items()}
+        added = _units(run, group, again, from_memos(run, group, fitted), "missing", within) if again.rows else {}
+        done |= {name: done[name] + measured for name, measured in added.items()}
     return done
 
 
 def _ancestors(scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore]) -> list[int | None]:
     """Return for each score the bits of all scores that it reads in the end; None if one is not of this pass."""
     place = {s.name: i for i, s in enumerate(scores)}
-    found: list[int | None] = []
+    masks: list[int | None] = []
     for score in scores:
         bits: int | None = 0
         for parent in (i for i in score.scorer.inputs if i in fitted):
-            above = found[place[parent]] if parent in place else None
+            above = masks[place[parent]] if parent in place else None
             bits = None if bits is None or above is None else bits | above | 1 << place[parent]
-        found.append(bits)
-    return found
+        masks.append(bits)
+    return masks
 
 
 def _computable(mask: int, ancestors: Sequence[int | None]) -> int:

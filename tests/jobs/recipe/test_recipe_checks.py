@@ -8,7 +8,7 @@ import pytest
 
 from lakesift.jobs.recipe import order, parse
 from lakesift.udfs.errors import RecipeError
-from tests.jobs.test_recipe import GOOD, changed
+from tests.jobs.recipe.test_recipe import GOOD, changed
 
 
 def score(**block: Any) -> dict[str, Any]:
