@@ -134,7 +134,7 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> Choi
     with OnDemand(run, fitted, rows) as on_demand:
         pool = _pool(run, fitted, rows, on_demand)
         picks = apply_budget(recipe.selector, pool, recipe.budget, documents, row["ranked"])
-    left = f"{counts['ineligible']:,} ineligible, {counts['unranked']:,} without the score"
+    left = f"{counts['ineligible']:,} ineligible, {counts['unranked']:,} unranked"
     if picks.empty:
         raise InputError(
             f"no row of {documents:,} can be selected ({left}); widen where:, or look at scores_{recipe.name}"

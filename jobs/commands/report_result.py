@@ -55,7 +55,7 @@ def _text(report: Report) -> str:
     parts = [
         f"report of {report.recipe}, selection version {report.selection_version}, run {report.run_id}",
         f"{counts.get('documents', 0):,} documents, {counts.get('ineligible', 0):,} ineligible, "
-        f"{counts.get('unranked', 0):,} without the score, {counts.get('selected', 0):,} selected; "
+        f"{counts.get('unranked', 0):,} unranked, {counts.get('selected', 0):,} selected; "
         "one draw of each control",
     ]
     for column, shares in report.shares.items():

@@ -148,7 +148,7 @@ class Sensitivity(Selector):
 
     def _bounds(self, members: DataFrame, centres: pd.DataFrame, pool: Pool) -> Floats:
         """Return L of every cluster: given, or from the losses at probes."""
-        cost = f"paid for the loss of {len(centres):,} centres"
+        cost = f"read the loss of {len(centres):,} centres"
         if not self.probes:
             pool.note(cost)
             return np.full(len(centres), float(self.lipschitz))

@@ -93,7 +93,7 @@ class SensitivityRegression(Selector):
         x = weighted_least_squares(features, labels, centres["rows"])
         centres["loss"] = ((features * x).sum(axis=1) - labels) ** 2
         slope = float(x[:-1] @ x[:-1]) if self.lipschitz is None else self.lipschitz
-        pool.note(f"paid for {len(centres):,} labels; L = {slope:.3g}")
+        pool.note(f"read the labels of {len(centres):,} centres; L = {slope:.3g}")
         return weighted_draw(members, centres, np.full(len(centres), slope), pool.budget, pool.seed, self.mixing)
 
     def _features(self, pool: Pool, centres: pd.DataFrame) -> Floats:

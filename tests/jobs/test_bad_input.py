@@ -129,7 +129,7 @@ def test_a_budget_above_the_pool_takes_every_row_that_has_the_score(world: World
     assert {r["id"] for r in chosen} == set(TEXTS) - {"empty"}
     assert [r["gain"] for r in chosen] == sorted((float(ord(t[-1])) for t in TEXTS.values() if t), reverse=True)
     assert {r["source_rank"] for r in chosen} == {7}
-    assert dirty.notes == ["budget is 1,000 rows, 61 could be selected (0 ineligible, 3 without the score)"]
+    assert dirty.notes == ["budget is 1,000 rows, 61 could be selected (0 ineligible, 3 unranked)"]
 
 
 # -- ids that occur twice ----------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ STOPPED: dict[str, tuple[dict[str, Any], str]] = {
     "empty table": ({"documents": {"table": "empty"}}, "table empty has no row with an id"),
     "no row eligible": (
         {"documents": {"table": "few"}, "where": "tokens > 1000000"},
-        "no row of 5 can be selected (5 ineligible, 0 without the score); widen where:, or look at scores_small",
+        "no row of 5 can be selected (5 ineligible, 0 unranked); widen where:, or look at scores_small",
     ),
     "infinity": (
         {"documents": {"table": "few"}, "scores": {"tokens": "length_tokens", "m": {"kind": "mortal", "poison": "p"}}},

@@ -131,19 +131,19 @@ def test_a_score_that_is_asked_for_is_computed_where_it_is(world: World, first: 
     world.sql(f"DELETE {rows_of_ratio}")
     made = run(world.lake, ours)
     asked = [s for s in made.steps if s.step == "on demand: ratio"]
-    paid = world.sql(f"SELECT count(*) AS n {rows_of_ratio}")[0]["n"]
-    assert paid == sum(s.computed or 0 for s in asked)
-    assert 6 < paid <= 6 * 3 < before
+    computed = world.sql(f"SELECT count(*) AS n {rows_of_ratio}")[0]["n"]
+    assert computed == sum(s.computed or 0 for s in asked)
+    assert 6 < computed <= 6 * 3 < before
     assert "ratio" not in world.lake.read("scores_asked").columns
     rows = world.sql("SELECT ratio, copies, weight FROM {selection_asked}")
     assert sum(r["copies"] for r in rows) == 30
     assert any(r["ratio"] is None for r in rows)
-    assert [n for n in made.notes if "paid for the loss of 6 centres" in n]
+    assert [n for n in made.notes if "read the loss of 6 centres" in n]
     assert run(world.lake, ours).noop
     fewer = run(world.lake, replace(ours, budget=Budget(rows=20)))
     assert [(s.computed, s.outcome) for s in fewer.steps if s.step == "on demand: ratio"] == [
         (0, f"unchanged, version {world.lake.version('memos')}")
-    ] * 2, "what was paid for is read"
+    ] * 2, "what was computed is read"
 
 
 @pytest.mark.usefixtures("first")

@@ -1,4 +1,4 @@
-"""Sensitivity sampling (arXiv 2402.17327): draws with replacement, how many are needed, and L from a few paid losses.
+"""Sensitivity sampling (arXiv 2402.17327): draws with replacement, how many are needed, and L from a few losses.
 
     q(e) = l(c) + L_c ||e - e_c||^z    p = q / sum q    s iid draws with replacement    weight = 1 / (s p)
 
@@ -120,7 +120,7 @@ def lipschitz_from_probes(
     z: int,
     how: str = "cluster",
 ) -> Floats:
-    """Return L from m probes, rows whose loss was paid for: the largest |l - l(c)| / dist^z (ours).
+    """Return L from m probes, rows whose loss is known: the largest |l - l(c)| / dist^z (ours).
 
     Parameters
     ----------

@@ -154,7 +154,7 @@ def test_sensitivity_pays_for_centres_and_probes_only(layouts: dict[int, DataFra
     pd.testing.assert_frame_equal(*made)
     assert asks[0].ids == asks[1].ids
     assert len(asks[0].ids) == 9 + 2 * 9
-    assert "paid for the loss of 9 centres and 18 probes" in asks[0].notes[0]
+    assert "read the loss of 9 centres and 18 probes" in asks[0].notes[0]
     assert made[0]["copies"].sum() == 200
     assert made[0]["id"].is_unique
     assert made[0]["gain"].isna().all()
