@@ -117,7 +117,7 @@ def test_a_score_that_fails_names_itself_its_id_and_value(world: World) -> None:
         patch.setitem(discovery._registered, "lakesift.scores", ["tests.odd_scores"])
         scores = {"bad": {"kind": "picky"}, "tokens": "length_tokens"}
         broken = replace(mine(scores=scores, select={"kind": "random"}), name="broken")
-        named = r"score 'bad' \(picky\) of id 'doc-\d{5}' fails on the value '.*ValueError: no backslashes"
+        named = r"score 'bad' \(picky\) of id 'doc-\d{5}' fails on the value ['\"].*ValueError: no backslashes"
         with pytest.raises(Exception, match="ScoreError") as error:
             run(world.lake, broken)
     assert re.match(named, user_message(error.value) or "", re.DOTALL), user_message(error.value)
