@@ -162,4 +162,4 @@ def _data_version(run: Run, target: str) -> str:
 def _remember(run: Run, step: Step, models: list[Model]) -> None:
     commit = retry_on_conflict("models", lambda: remember(run.lake, models))
     step.computed = commit.rows if commit else 0
-    step.wrote(commit.version) if commit else step.unchanged(run.lake.version("models"))
+    step.ends(commit.version if commit else run.lake.version("models"), bool(commit))

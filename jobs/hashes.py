@@ -29,7 +29,7 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
     table = hashes_table(documents.recipe)
     with manifest.step("hashes", table.name) as step:
         version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents))
-        step.wrote(version) if written else step.unchanged(version)
+        step.ends(version, written)
         summary = summarise(lake, table.name, version, documents)
         step.rows = summary.rows
         step.rejected = summary.null_ids + (summary.duplicates if summary.conflicts else 0)

@@ -87,11 +87,9 @@ def ingest_table(lake: Lake, table: str, source: Source, id_sql: str | None, man
         digest = sources_digest(lake.spark, source, id_sql)
         task = Task(lake, table, id_sql, digest, cache(partial(read, lake.spark, source)))
         done = retry_on_conflict(f"ingest of {table}", lambda: _ingest(task))
+        step.ends(done.version, done.written)
         if done.written:
-            step.wrote(done.version)
             step.computed = done.rows
-        else:
-            step.unchanged(done.version)
         step.rows, step.rejected = done.lines, done.lines - done.rows
         rejected = retry_on_conflict(f"{table}_rejected", lambda: _write_rejected(task, done.lines - done.rows))
         if done.written or rejected:

@@ -78,7 +78,7 @@ def unchanged_since(lake: Lake, recipe: Recipe) -> Manifest | None:
     for line in body["steps"]:
         step = Step(**{key: value for key, value in line.items() if key != "outcome"})
         step.computed, step.kernel, step.seconds = 0, None, None
-        step.unchanged(lake.version(step.table) if step.version is None else step.version)
+        step.ends(lake.version(step.table) if step.version is None else step.version)
         manifest.steps.append(step)
     return manifest
 
@@ -88,7 +88,7 @@ def record(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
     manifest.data_versions = data_versions(lake, recipe, manifest.fingerprints)
     with manifest.step("record", "runs") as step:
         written = retry_on_conflict("runs", lambda: _append(lake, recipe, manifest))
-        step.unchanged(lake.version("runs")) if written is None else step.wrote(written)
+        step.ends(written or lake.version("runs"), written is not None)
 
 
 def _append(lake: Lake, recipe: Recipe, manifest: Manifest) -> int | None:

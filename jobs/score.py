@@ -112,13 +112,13 @@ def _compute(
         measured = compute(run, pending, fitted, within) if pending else {}
         version = run.lake.version(MEMOS)
         step.rows, step.computed = run.hashes.summary.documents, sum(m.rows for m in measured.values())
-        step.wrote(version or 0) if step.computed else step.unchanged(version)
+        step.ends(version, step.computed > 0)
     lines = {}
     for score in scores:
         own = measured.get(score.name, Measured())
         line = lines[score.name] = run.manifest.line(f"score {score.name}", MEMOS)
         line.computed, line.kernel = own.rows, round(own.seconds, 1)
-        line.wrote(version or 0) if own.rows else line.unchanged(version)
+        line.ends(version, own.rows > 0)
     return lines
 
 
@@ -129,7 +129,7 @@ def publish(run: Run, fitted: Mapping[str, FittedScore]) -> int:
     with run.manifest.step("publish", table.name) as step:
         version, written = retry_on_conflict("publish", lambda: _publish(run, table, scores, fitted))
         step.rows = run.hashes.summary.documents
-        step.wrote(version) if written else step.unchanged(version)
+        step.ends(version, written)
     return version
 
 

@@ -61,7 +61,7 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
         rows = None if all(stand.values()) else eligible_rows(run, fitted, scores)
         if stand[table.name] or rows is None:
             version = lake.version(table.name) or 0
-            step.unchanged(version)
+            step.ends(version)
         else:
             choice = choose(run, fitted, rows)
             picks = choice.picks
@@ -76,7 +76,7 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
             }
             attempt = partial(_write_selection, run, table, _with_scores(run, fitted, scores), picks, metadata)
             version, written = retry_on_conflict("select", attempt)
-            step.wrote(version) if written else step.unchanged(version)
+            step.ends(version, written)
         last = lake.last_write(table.name)
         counts = dict(last.metadata.get("counts", {})) if last else {}
         manifest.counts |= counts
@@ -86,12 +86,12 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
     if recipe.controls:
         with manifest.step("controls", side.name) as step:
             if stand[side.name] or rows is None:
-                step.unchanged(lake.version(side.name))
+                step.ends(lake.version(side.name))
             else:
                 selected = _selected(run, table, version) if picks is None else picks
                 frame = _controls(run, fitted, rows, selected)
                 side_version, written = retry_on_conflict("controls", partial(_write_controls, run, side, frame))
-                step.wrote(side_version) if written else step.unchanged(side_version)
+                step.ends(side_version, written)
             last = lake.last_write(side.name)
             step.computed = last.rows if last else 0
     return version

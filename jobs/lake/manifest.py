@@ -39,13 +39,9 @@ class Step:
     version: int | None = None
     written: bool = False
 
-    def wrote(self, version: int) -> None:
-        """Record that this step made a version of its table."""
-        self.version, self.written = version, True
-
-    def unchanged(self, version: int | None) -> None:
-        """Record that there was nothing to do."""
-        self.version, self.written = version, False
+    def ends(self, version: int | None, written: bool = False) -> None:
+        """Record at which version the step leaves its table, and whether it wrote that version."""
+        self.version, self.written = version, written
 
     @property
     def outcome(self) -> str:

@@ -89,8 +89,7 @@ class OnDemand:
                 measured = compute(self.run, [score], self.fitted, within=wanted)[score.name]
                 step.rows = step.computed = measured.rows
                 step.kernel = round(measured.seconds, 1)
-                version = self.run.lake.version(MEMOS)
-                step.wrote(version or 0) if measured.rows else step.unchanged(version)
+                step.ends(self.run.lake.version(MEMOS), measured.rows > 0)
                 rows = values(self.run, score, within=wanted).toPandas()
         if field:
             rows["value"] = [None if v is None else v[field] for v in rows["value"]]
@@ -113,7 +112,7 @@ class OnDemand:
             known, absent = known[known["id"].isin(ids)], ids[~ids.isin(known["id"])]
             if absent.empty:
                 step.computed = 0
-                step.unchanged(self.run.lake.version(MEMOS))
+                step.ends(self.run.lake.version(MEMOS))
                 return known
             wanted = self._frame(absent.tolist())
         rows = self._compute(score, wanted)
@@ -143,7 +142,7 @@ class OnDemand:
         scores = [score for score, _, _ in self._computed]
         commit = retry_on_conflict("scores on demand", lambda: self._append(frame, scores), tries=UNIT_TRIES)
         for _, _, step in self._computed:
-            step.unchanged(run.lake.version(MEMOS)) if commit is None else step.wrote(commit.version)
+            step.ends(commit.version if commit else run.lake.version(MEMOS), commit is not None)
 
     def _append(self, frame: DataFrame, scores: list[FittedScore]) -> Commit | None:
         key = ["id", "content_hash", "fingerprint"]
