@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from ..udfs.spark import start_workers
-from .hashes import hash_documents
+from .hashes import hash_documents, hashes_stand
 from .ingest import ingest
 from .inputs.documents import Documents
 from .inputs.opening import check_sample, open_documents, open_targets
@@ -55,16 +55,21 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
 
 
 def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
-    """Open and check documents and targets, make the recipe's tables, hash the documents."""
+    """Open and check documents and targets, make the recipe's tables, hash the documents; Python workers start."""
     documents = open_documents(lake, recipe)
     targets = open_targets(lake, documents)
-    prepare(lake, recipe, documents)
     inputs = {"documents": documents.state} | {f"target {name}": target.state for name, target in targets.items()}
     for name, state in inputs.items():
         manifest.inputs[name] = {"table": state.ref, "version": state.version}
         if state.version is None:
             manifest.note(f"{name}: {state.ref} has no versions: not pinned, its digest is recorded")
-    hashes = hash_documents(lake, documents, manifest)
+    with ThreadPoolExecutor(1) as background:
+        if not hashes_stand(
+            lake, documents
+        ):  # else there may be nothing to score; if it fails, the first pass says why
+            background.submit(start_workers, lake.spark, cores(lake.spark))
+        prepare(lake, recipe, documents)
+        hashes = hash_documents(lake, documents, manifest)
     manifest.inputs["documents"] |= {
         k: v for k, v in asdict(hashes.summary).items() if k not in ("documents", "inputs")
     }
@@ -72,10 +77,6 @@ def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
 
 
 def prepare(lake: Lake, recipe: Recipe, documents: Documents) -> None:
-    """Create all tables in one first step, side by side: jobs that may not CREATE run `plan --ddl` beforehand.
-
-    Python workers start meanwhile; where that fails, the first pass says why.
-    """
-    with ThreadPoolExecutor(5) as pool:
-        pool.submit(start_workers, lake.spark, cores(lake.spark))
+    """Create all tables in one first step, side by side: jobs that may not CREATE run `plan --ddl` beforehand."""
+    with ThreadPoolExecutor(4) as pool:
         list(pool.map(lake.create, tables_of(recipe, documents)))
