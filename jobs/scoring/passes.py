@@ -173,10 +173,9 @@ def _units(
     """Compute and append the pending rows, unit by unit."""
     name = ", ".join(s.name for s in scores)
     done, total = {s.name: Measured() for s in scores}, sum(pending.rows.values())
-    first = min(FIRST_SECONDS / sum(s.scorer.seconds_per_row for s in scores), BROADCAST_ROWS)
     fixed = int(run.lake.spark.conf.get("spark.lakesift.unitRows", "0") or 0)
     buckets, low, start, rows = pending.end - pending.low, pending.low, time.monotonic(), 0
-    width = math.ceil(buckets * min(1.0, (fixed or first) / total))
+    width = math.ceil(buckets * min(1.0, (fixed or first_rows(scores)) / total))
     while low < pending.end:
         high, began = min(pending.end, low + width), time.monotonic()
         with heartbeat(name, rows, total):
@@ -190,6 +189,12 @@ def _units(
         width = min(max(width, wanted), max(1, buckets * BROADCAST_ROWS // total))
         low = high
     return done
+
+
+def first_rows(scores: Sequence[FittedScore]) -> float:
+    """Return the rows of the first unit: about FIRST_SECONDS, and no more than a unit may have."""
+    seconds = sum(s.scorer.seconds_per_row for s in scores)
+    return min(FIRST_SECONDS / seconds, BROADCAST_ROWS) if seconds else BROADCAST_ROWS
 
 
 def _unit(

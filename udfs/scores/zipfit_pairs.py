@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..errors import RecipeError
 from ..kernels import codecs, compression
 from ..scorer import Kernel, Scorer
-from .zipfit import ZipFitScorer
+from .zipfit import SECONDS_PER_PAIR, ZipFitScorer
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ZipFitPairsScorer(Scorer):
     @property
     def seconds_per_row(self) -> float:
         """By the number of targets."""
-        return 0.00001 * len(self.targets)
+        return SECONDS_PER_PAIR * len(self.targets)
 
     @classmethod
     def of_targets(cls, zipfit: ZipFitScorer, subset: Sequence[int]) -> ZipFitPairsScorer:

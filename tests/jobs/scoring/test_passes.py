@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakesift.jobs.scoring.passes import _ancestors, _computable, _computable_sql, passes
+from lakesift.jobs.scoring.memos import BROADCAST_ROWS
+from lakesift.jobs.scoring.passes import _ancestors, _computable, _computable_sql, first_rows, passes
 from lakesift.udfs.scorer import FittedScore, Scorer, fingerprint
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ class Costly(Plain):
     alone: ClassVar[bool] = True
 
 
+@dataclass(frozen=True)
+class Free(Plain):
+    """The same, said to take no time."""
+
+    kind: ClassVar[str] = "free"
+    seconds_per_row: ClassVar[float] = 0.0  # type: ignore[misc]
+
+
 def fitted(name: str, number: int, *reads: str, cls: type[Plain] = Plain, model: str = "") -> FittedScore:
     scorer = cls(number=number, reads=reads or ("text",), model=model)
     return FittedScore(name, scorer, fingerprint(scorer), "hash_text")
@@ -51,6 +60,14 @@ def fitted(name: str, number: int, *reads: str, cls: type[Plain] = Plain, model:
 
 def names(groups: list[list[FittedScore]]) -> list[list[str]]:
     return [[s.name for s in group] for group in groups]
+
+
+def test_the_first_unit_has_few_rows_of_slow_scores() -> None:
+    plain, costly, free = fitted("a", 1), fitted("b", 2, cls=Costly), fitted("c", 3, cls=Free)
+    assert first_rows([plain]) == pytest.approx(20_000)
+    assert first_rows([plain, free, plain]) == pytest.approx(10_000)
+    assert first_rows([costly]) == pytest.approx(200)
+    assert first_rows([free]) == BROADCAST_ROWS
 
 
 def test_scores_share_a_pass() -> None:
