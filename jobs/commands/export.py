@@ -5,6 +5,7 @@ Left out: writing a version anywhere as a table; Delta's own time travel and SQL
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import InputError
 from ...udfs.uris import is_uri
+from ..lake.spark_errors import raising
 from ..lake.tables import Lake
 from .history import commits_of, files_of, refuse_unknown
 
@@ -94,15 +96,12 @@ def _place(to: str, out: str) -> tuple[str, str | None]:
 def _write_folder(frame: DataFrame, to: str, uri: str, files: int) -> None:
     ordered = frame.repartitionByRange(files, "rank").sortWithinPartitions("rank")
     writer = ordered.write.mode("error")
-    try:
+    taken = InputError(f"{uri} exists already; nothing is overwritten: give another --out")
+    with raising(taken, re.compile("PATH_ALREADY_EXISTS")):
         if to == "jsonl":
             writer.option("ignoreNullFields", "false").json(uri)
         else:
             writer.parquet(uri)
-    except Exception as error:
-        if "PATH_ALREADY_EXISTS" in str(error):
-            raise InputError(f"{uri} exists already; nothing is overwritten: give another --out") from error
-        raise
 
 
 def _write_file(frame: DataFrame, to: str, path: Path) -> None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Any
 
 from ...udfs.errors import InputError
 from ..lake.commits import Commit
+from ..lake.spark_errors import FILES_GONE, raising
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
-
-#: What Spark says where a file of a snapshot, or of the log, does not exist.
-FILES_GONE = re.compile(
-    r"FILE_NOT_EXIST|FILE_NOT_FOUND|FileNotFoundException|DELTA_(VERSION|LOG_FILE|STATE)\w*NOT_FOUND"
-)
 
 
 def history(lake: Lake, recipe: str) -> Rows:
@@ -56,18 +51,13 @@ def refuse_unknown(commits: list[Commit], versions: Iterable[int], recipe: str) 
             raise InputError(f"selection_{recipe} has no version {version}; it has {known[-1]} to {known[0]}")
 
 
-@contextmanager
-def files_of(what: str) -> Iterator[None]:
+def files_of(what: str) -> AbstractContextManager[None]:
     """Raise InputError where a query inside needs files of an old version that VACUUM has removed."""
-    try:
-        yield
-    except Exception as error:
-        if not FILES_GONE.search(str(error)):
-            raise
-        raise InputError(
-            f"files of {what} are gone: VACUUM removes them when the version is older than keep_versions of the recipe "
-            "(days); take a newer version"
-        ) from error
+    gone = InputError(
+        f"files of {what} are gone: VACUUM removes them when the version is older than keep_versions of the recipe "
+        "(days); take a newer version"
+    )
+    return raising(gone, FILES_GONE)
 
 
 def _changed(before: Commit | None, commit: Commit) -> str:

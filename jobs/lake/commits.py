@@ -6,13 +6,14 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ...udfs.errors import ConflictError
 from .schemas import WRITER
+from .spark_errors import raising
 
 T = TypeVar("T")
 log = logging.getLogger("lakesift")
@@ -108,15 +109,9 @@ def retry_on_conflict(what: str, attempt: Callable[[], T], tries: int = 5) -> T:
     raise ConflictError(f"{what}: other runs committed first {tries} times; run again when they are done")
 
 
-@contextmanager
-def conflicts(name: str) -> Iterator[None]:
+def conflicts(name: str) -> AbstractContextManager[None]:
     """Raise Conflict where a statement or write on a table fails because another writer got there first."""
-    try:
-        yield
-    except Exception as error:
-        if is_conflict(error):
-            raise Conflict(name) from error
-        raise
+    return raising(Conflict(name), _CONFLICT)
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ...udfs.errors import RecipeError
 
@@ -11,6 +13,23 @@ NOT_DELTA = re.compile(
     r"NOT_FOUND|DELTA_MISSING_DELTA_TABLE|PATH_DOES_NOT_EXIST|EXPECT_TABLE_NOT_VIEW|TABLE_ONLY_OPERATION|ONLY_OPERATION"
     r"|NOT_A_DELTA|not a Delta table"
 )
+
+
+#: What Spark and Delta say where a file of a snapshot, or of the log, does not exist.
+FILES_GONE = re.compile(
+    r"FILE_NOT_EXIST|FILE_NOT_FOUND|FileNotFoundException|DELTA_(VERSION|LOG_FILE|STATE)\w*NOT_FOUND"
+)
+
+
+@contextmanager
+def raising(meant: Exception, pattern: re.Pattern[str]) -> Iterator[None]:
+    """Raise `meant` from an error of Spark or py4j, raised inside, whose type and text have the pattern."""
+    try:
+        yield
+    except Exception as error:
+        if not pattern.search(f"{type(error).__name__} {error}"):
+            raise
+        raise meant from error
 
 
 def analysis_message(error: BaseException) -> str | None:
