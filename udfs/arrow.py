@@ -80,8 +80,8 @@ def _to_arrow(values: Any, kind: pa.DataType, where: Callable[[int], str]) -> pa
         return pa.ListArray.from_arrays(offsets, flat, mask=pa.array(missing) if missing.any() else None)
     if array.dtype.kind == "f":
         missing = np.isnan(array)
-        if pa.types.is_integer(kind):
-            array = np.where(missing, 0, array).astype(np.int64)
+        if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+            array = np.where(missing, 0, array).astype(np.int64 if pa.types.is_integer(kind) else bool)
         return pa.array(array, type=kind, mask=missing if missing.any() else None)
     return pa.array(values if array.dtype.kind in "OU" else array, type=kind)
 

@@ -90,6 +90,12 @@ class Scorer:
         """
         return None
 
+    def check_machine(self) -> None:
+        """Raise PlatformError if a package or a file that the kernel needs is missing here; reads no content.
+
+        Called on the driver before the first Spark job of a run.
+        """
+
     def summary(self) -> dict[str, Any]:
         """Return what people want to see of the fitted state, as JSON values: a column of the table `models`."""
         return {}

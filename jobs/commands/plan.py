@@ -16,13 +16,17 @@ import yaml
 from ...udfs.errors import InputError
 from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
-from ..inputs.opening import check_sample, open_documents, open_target
+from ..inputs.opening import check_machine, check_sample, open_documents, open_target
 from ..inputs.tables import tables_of
 from ..lake.schemas import WRITER, Table, rejected_lines
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
-from .predicted_steps import UNKNOWN, origin_of, predict_steps
+from ..sources.samples import SAMPLES
+from .predicted_steps import UNKNOWN, cpu_hours, origin_of, predict_steps
+
+#: CPU hours of a score above which a plan warns.
+MANY_HOURS = 10
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,18 @@ def plan(lake: Lake, recipe: Recipe) -> Plan:
 
     Raises
     ------
-    InputError, RecipeError
-        Whatever would stop the run before its first job: a missing table, an expression that does not fit.
+    InputError, RecipeError, PlatformError
+        Whatever would stop the run before its first job: a missing table, an expression that does not fit, a model
+        whose files are missing here.
     """
+    check_machine(recipe)
     documents = _documents(lake, recipe)
     if documents:
         for name, target in recipe.targets.items():
             if not target.source or lake.version(target.table) is not None:
                 open_target(lake, documents, name)
-    steps, nothing_new = predict_steps(lake, recipe, documents)
+    count = _documents_count(lake, recipe)
+    steps, nothing_new = predict_steps(lake, recipe, documents, count)
     return Plan(
         lake=lake.root,
         recipe=recipe.name,
@@ -80,7 +87,7 @@ def plan(lake: Lake, recipe: Recipe) -> Plan:
         reads=_reads(lake, recipe),
         steps=steps,
         writes=_writes(lake, recipe, documents),
-        warnings=tuple(warnings(lake, recipe, documents)),
+        warnings=tuple(warnings(lake, recipe, documents, count)),
         nothing_new=nothing_new,
         ddl=_ddl(lake, recipe, documents),
     )
@@ -193,7 +200,16 @@ def _ddl(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     return "\n\n".join(statements)
 
 
-def warnings(lake: Lake, recipe: Recipe, documents: Documents | None) -> list[str]:
+def _documents_count(lake: Lake, recipe: Recipe) -> int | None:
+    """Return how many documents there are, if that is known without a scan."""
+    table, source = recipe.documents.table, recipe.documents.source
+    count = _count(lake, table, _version(lake, table))
+    if isinstance(count, int):
+        return count
+    return SAMPLES[source.sample].count if source and source.sample and lake.version(table) is None else None
+
+
+def warnings(lake: Lake, recipe: Recipe, documents: Documents | None, count: int | None) -> list[str]:
     """Return what a careful reader of the plan should know."""
     lines = []
     scheme = re.match(r"(s3[an]?):/", lake.root)
@@ -201,8 +217,12 @@ def warnings(lake: Lake, recipe: Recipe, documents: Documents | None) -> list[st
         lines.append(f"{lake.root} is an object store without a multi-writer log store: run one driver at a time")
     if documents and documents.state.version is None:
         lines.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")
-    if documents and recipe.budget.rows and str(documents.state.version).isdigit():
-        rows = _count(lake, recipe.documents.table, str(documents.state.version))
-        if isinstance(rows, int) and rows < recipe.budget.rows:
-            lines.append(f"the budget is {recipe.budget.rows:,} rows, the documents are {rows:,}: all will be taken")
+    if recipe.budget.rows and count is not None and count < recipe.budget.rows:
+        lines.append(f"the budget is {recipe.budget.rows:,} rows, the documents are {count:,}: all will be taken")
+    for name in recipe.scores.keys() - recipe.on_demand_only():
+        if (hours := cpu_hours(recipe, name, count)) > MANY_HOURS:
+            lines.append(
+                f"the score {name} takes about {hours:,.0f} CPU-hours for {count:,} documents; a where: of its own, or "
+                "a selector that asks for it (sensitivity), computes it for fewer"
+            )
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ...udfs.scorer import DocumentEstimator, Estimator, fingerprint
+from ...udfs.scorer import DocumentEstimator, Estimator, Scorer, fingerprint
 from ..hashes import hashes_stand
 from ..inputs.documents import Documents
 from ..lake.schemas import MEMOS
@@ -20,10 +20,14 @@ from ..sources import files, sources_digest
 UNKNOWN = "unknown until run"
 UNCHANGED = "unchanged"
 ON_DEMAND = "computed for rows that select asks for"
+ALL = "computed for all documents"
 
 
-def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> tuple[Rows, str]:
-    """Return (step, table, would be) of each step, and the run that is still up to date, "" if there is none."""
+def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count: int | None) -> tuple[Rows, str]:
+    """Return (step, table, would be) of each step, and the run that is still up to date, "" if there is none.
+
+    `count` is the number of documents, if it is known.
+    """
     columns = ("step", "table", "would be")
     if unchanged := unchanged_since(lake, recipe):
         return rows_of(columns, [(s.step, s.table, s.outcome) for s in unchanged.steps]), unchanged.run_id
@@ -34,7 +38,8 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None) -> tu
     rows.append(("hashes", f"hashes_{recipe.name}", UNCHANGED if hashed else "computed: one pass over the documents"))
     known = _fingerprints(lake, recipe)
     scores = {name: _score(lake, recipe, name, known, hashed) for name in order(recipe)}
-    rows += [(f"score {name}", MEMOS, would) for name, would in scores.items()]
+    costs = {name: f", {_hours(cpu_hours(recipe, name, count))}" for name, would in scores.items() if would == ALL}
+    rows += [(f"score {name}", MEMOS, would + costs.get(name, "").rstrip(", ")) for name, would in scores.items()]
     complete = hashed and set(known) == set(recipe.scores)
     published = complete and scores_stand(lake, recipe, origin(lake, recipe, _last_rows(lake, recipe), known))
     missing = any(w not in (UNCHANGED, ON_DEMAND) for w in scores.values())
@@ -85,6 +90,16 @@ def _fingerprints(lake: Lake, recipe: Recipe) -> dict[str, str]:
     return known
 
 
+def cpu_hours(recipe: Recipe, name: str, count: int | None) -> float:
+    """Return the CPU hours that a score takes for all documents, by what it says of itself; 0 if unknown."""
+    score = recipe.scores[name]
+    return score.seconds_per_row * count / 3600 if isinstance(score, Scorer) and count else 0.0
+
+
+def _hours(hours: float) -> str:
+    return f"about {hours:,.{0 if hours >= 10 else 1}f} CPU-hours" if hours >= 0.1 else ""
+
+
 def _score(lake: Lake, recipe: Recipe, name: str, known: dict[str, str], hashed: bool) -> str:
     score = recipe.scores[name]
     if name in recipe.on_demand_only():
@@ -94,7 +109,7 @@ def _score(lake: Lake, recipe: Recipe, name: str, known: dict[str, str], hashed:
         return f"{UNKNOWN}: fitted on {inputs} first"
     computed = lake.data_versions(MEMOS, [known[name]])[known[name]]
     if computed is None or computed.startswith(EMPTY):
-        return "computed for all documents"
+        return ALL
     if not hashed:
         return f"computed for new and changed documents, how many is {UNKNOWN}"
     documents = documents_origin(lake, recipe, _last_rows(lake, recipe))

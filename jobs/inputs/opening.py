@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import InputError, RecipeError
 from ...udfs.quoting import quoted_name
-from ...udfs.scorer import DOCUMENT_INPUTS, DocumentEstimator
+from ...udfs.scorer import DOCUMENT_INPUTS, DocumentEstimator, Scorer
 from ..lake.commits import TableState
 from ..lake.schemas import RESERVED_TYPES
 from ..lake.tables import Lake
@@ -106,6 +106,13 @@ def open_documents(lake: Lake, recipe: Recipe) -> Documents:
     """Pin the documents table and check every expression and column over it, before any Spark job starts."""
     frame, state = open_input(lake, recipe.documents.table, "documents")
     return _checked(recipe, frame, state)
+
+
+def check_machine(recipe: Recipe) -> None:
+    """Raise PlatformError if a score needs a package or a model file that is missing here."""
+    for score in recipe.scores.values():
+        if isinstance(score, Scorer):
+            score.check_machine()
 
 
 def check_sample(lake: Lake, recipe: Recipe) -> None:

@@ -25,7 +25,7 @@ from ..lake.tables import retry_on_conflict
 from ..lake.tuning import spread
 from .measures import Measured, observed
 from .memos import BROADCAST_ROWS, missing
-from .progress import heartbeat
+from .progress import Pace, heartbeat
 from .rows import Source, from_documents, from_memos
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _units(
     name = ", ".join(s.name for s in scores)
     done, total = {s.name: Measured() for s in scores}, sum(pending.rows.values())
     fixed = int(run.lake.spark.conf.get("spark.lakesift.unitRows", "0") or 0)
-    buckets, low, start, rows = pending.end - pending.low, pending.low, time.monotonic(), 0
+    buckets, low, rows, pace = pending.end - pending.low, pending.low, 0, Pace(total)
     width = math.ceil(buckets * min(1.0, (fixed or first_rows(scores)) / total))
     while low < pending.end:
         high, began = min(pending.end, low + width), time.monotonic()
@@ -184,7 +184,7 @@ def _units(
         done = {n: done[n] + measured.get(n, Measured()) for n in done}
         rows += max((m.rows for m in measured.values()), default=0)
         seconds = max(time.monotonic() - began, 0.001)
-        log.info("  %s: %s of %s rows, %.0f rows/s", name, f"{rows:,}", f"{total:,}", rows / (time.monotonic() - start))
+        log.info("  %s: %s", name, pace.after(rows))
         wanted = 0 if fixed else int(UNIT_SECONDS / seconds * (high - low))
         width = min(max(width, wanted), max(1, buckets * BROADCAST_ROWS // total))
         low = high

@@ -33,3 +33,38 @@ def heartbeat(what: str, done: int, total: int, every: float = 15.0) -> Iterator
     finally:
         over.set()
         thread.join()
+
+
+class Pace:
+    """Rows done so far, how fast, and how long the rest takes.
+
+    The first unit pays for what happens once (workers, models, compiled code), so that later ones are counted alone
+    as soon as there are some.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total, self._start = total, time.monotonic()
+        self._first: tuple[float, int] | None = None
+
+    def after(self, rows: int) -> str:
+        """Return the line for a finished unit: "5,000 of 20,000 rows, 120 rows/s, about 2 min left"."""
+        now = time.monotonic()
+        since, before = self._first or (self._start, 0)
+        self._first = self._first or (now, rows)
+        rate = (rows - before) / max(now - since, 0.001)
+        pace = f"{rows:,} of {self._total:,} rows, {rate:,.{0 if rate >= 10 else 1}f} rows/s"
+        left = (self._total - rows) / rate if rate else 0
+        return f"{pace}, about {duration(left)} left" if left >= 1 else pace
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the unit that reads best.
+
+    Examples
+    --------
+    >>> duration(42.4), duration(300), duration(9000)
+    ('42 s', '5 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

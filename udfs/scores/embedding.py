@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from ..constraints import AtLeast
 from ..errors import RecipeError, ScoreError
 from ..kernels import vectors
-from ..models import encoders, files
+from ..models import encoders, files, minilm
 from ..scorer import DOCUMENT_INPUTS, Kernel, Scorer, Takes
 
 
@@ -121,6 +121,13 @@ class Embedding(Scorer):
     def takes(self) -> Takes:
         """Vectors with encoder column, else text."""
         return "vector" if self.encoder == "column" else "text"
+
+    def check_machine(self) -> None:
+        """Raise PlatformError if the encoder's packages or files are missing here."""
+        if self.encoder == "minilm":
+            minilm.requirements()
+        if self._files:
+            files.path_of(self._files)
 
     def kernel(self) -> Kernel:
         """Return texts (n,), or vectors (n, d) with encoder column -> float32 (n, d); rows of NaN are undefined."""

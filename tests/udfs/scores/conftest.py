@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+import pytest
 
+from lakesift.udfs import models
+from lakesift.udfs.models import files
 from lakesift.udfs.scorer import DOCUMENT_INPUTS, Estimator, Fold, Scorer
+from tests import tiny_llama
 from tests.texts import ODD, functions, human_eval
 
 #: Name of the target in `made`, for estimators that need one.
 TARGET = "target"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def tiny_language_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let a random Llama stand for SmolLM2, whose weights are not at hand everywhere."""
+    cache = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAKESIFT_MODELS", str(cache))
+        entry = tiny_llama.install(cache)
+        patch.setitem(files.MODELS, "smollm2", entry)
+        patch.setitem(files.MODELS, "smollm2x", entry)
+        yield
+    models._loaded.clear()
 
 
 Tables = Mapping[str, Mapping[str, Sequence[Any]]]
@@ -38,7 +55,9 @@ def contract_tables() -> dict[str, dict[str, Sequence[Any]]]:
     draw = np.random.default_rng(3)
     vectors = draw.normal(size=(60, 8)).astype(np.float32)
     h = draw.integers(-(2**63), 2**63, 60, np.int64)
+    cells = np.array([{"cluster": i % 5, "distance_sq": 0.0} for i in range(60)])
     documents = {"h": h, "text": functions(60), "vector": vectors, "completion": functions(60), "twin": vectors}
+    documents["cells"] = cells
     return {TARGET: {"text": human_eval(6)}, "documents": documents}
 
 

@@ -1,0 +1,108 @@
+"""Language models by torch and transformers: the fetched one, or a local folder in Hugging Face's form; CPU or GPU.
+
+For architectures that llama_graph.py does not write (GPT-2, Qwen), and for GPUs. One text at a time, one thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import PlatformError, ScoreError
+from ..kernels.token_bits import token_bits
+from . import files
+from .causal import CausalModel, Floats, Tokens, tokenizer
+
+_REMEDY = "pip install 'lakesift[torch]'"
+#: The files of a folder that decide its values; weights as safetensors only, which hold no code.
+_NEEDED = ("config.json", "tokenizer.json")
+WEIGHTS = "*.safetensors"
+
+
+def requirements() -> tuple[Any, Any]:
+    """Return torch and transformers; PlatformError with the command to run if they are not installed."""
+    return files.module("torch", _REMEDY), files.module("transformers", _REMEDY)
+
+
+def folder_identity(folder: str) -> str:
+    """Return 16 hex digits of the SHA-256 of a folder's weights, config and tokenizer.
+
+    Raises
+    ------
+    PlatformError
+        If the folder holds no model in Hugging Face's form.
+    """
+    path = Path(folder).expanduser()
+    weights = sorted(path.glob(WEIGHTS))
+    absent = [name for name in _NEEDED if not (path / name).is_file()] + ([] if weights else [WEIGHTS])
+    if absent:
+        raise PlatformError(
+            f"{folder} is no folder of a language model: it has no {', '.join(absent)}; name smollm2, or a folder that "
+            "save_pretrained wrote, there on the driver and on every worker"
+        )
+    members = [*(path / name for name in _NEEDED), *weights]
+    return _identity(tuple((str(m), m.stat().st_size, m.stat().st_mtime_ns) for m in members))
+
+
+@cache
+def _identity(members: tuple[tuple[str, int, int], ...]) -> str:
+    """Hash files, once for each size and time of change."""
+    digest = hashlib.sha256()
+    for name, _, _ in members:
+        digest.update(f"{Path(name).name} {files.sha256(Path(name))}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def load(folder: Path, device: str = "cpu", dtype: str = "float32") -> CausalModel:
+    """Return the model of a folder: Hugging Face's form, or the derived files of a Llama (llama_graph.py)."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch, transformers = requirements()
+    transformers.logging.disable_progress_bar()
+    if device == "cuda" and not torch.cuda.is_available():
+        raise PlatformError("device cuda is asked for, and torch sees no GPU here; set device: cpu")
+    torch.set_num_threads(1)  # threads spin at barriers when cores are shared
+    if (folder / "weights.f32").is_file():
+        model = _derived(folder, torch, transformers)
+    else:
+        try:
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                str(folder), local_files_only=True, use_safetensors=True
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ScoreError(f"transformers cannot load a causal language model from {folder}: {error}") from error
+    model = model.to(device=device, dtype=getattr(torch, dtype)).eval()
+
+    def predict(context: Tokens, tokens: Tokens) -> tuple[Floats, Floats]:
+        with torch.inference_mode():
+            logits = model(input_ids=torch.from_numpy(context[None]).to(device)).logits[0]
+            return token_bits(logits.float().cpu().numpy(), tokens)
+
+    encode, bos = tokenizer(folder, _REMEDY)
+    return CausalModel(encode, bos, predict)
+
+
+def _derived(folder: Path, torch: Any, transformers: Any) -> Any:
+    """Return transformers' Llama with the weights of derived files."""
+    config = json.loads((folder / "config.json").read_text())
+    places, mapped = config.pop("tensors"), np.memmap(folder / "weights.f32", np.float32, "r")
+    names = {k: v for k, v in config.items() if k != "rope_theta"}
+    up = places["model.layers.0.mlp.up_proj.weight"][1][1]
+    shape = transformers.LlamaConfig(
+        **names, intermediate_size=up, rope_theta=config["rope_theta"], tie_word_embeddings=True
+    )
+    model = transformers.LlamaForCausalLM(shape)
+    state = {}
+    for name, (at, size) in places.items():
+        values = mapped[at // 4 : at // 4 + int(np.prod(size))].reshape(size)
+        if name.startswith("model."):
+            turned = values.T if name.startswith("model.layers.") and len(size) == 2 else values
+            state[name] = torch.from_numpy(np.array(turned))
+    model.load_state_dict(state, strict=False)
+    model.tie_weights()
+    return model
