@@ -39,6 +39,20 @@ def human_eval(count: int = 40) -> list[str]:
     return [task["prompt"] + task["canonical_solution"] for task in tasks[:count]]
 
 
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@cache
+def instructions(name: str = "gpteacher/roleplay") -> list[str]:
+    """Return instruction, input and output of every row of a set in ../shared/data, in one line; [] where it is absent."""
+    path = SHARED / f"{name}.jsonl.gz"
+    if not path.is_file():
+        return []
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [" ".join(" ".join(r.get(k) or "" for k in ("instruction", "input", "output")).split()) for r in rows]
+
+
 def stitched(length: int, count: int) -> list[str]:
     """Return `count` texts of exactly `length` characters, stitched from functions."""
     body = "\n".join(functions(3000))
