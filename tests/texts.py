@@ -44,7 +44,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @cache
 def instructions(name: str = "gpteacher/roleplay") -> list[str]:
-    """Return instruction, input and output of every row of a set in ../shared/data, in one line; [] where it is absent."""
+    """Return instruction, input and output of each row of a set in ../shared/data, in one line; [] without it."""
     path = SHARED / f"{name}.jsonl.gz"
     if not path.is_file():
         return []
