@@ -6,8 +6,12 @@ For architectures that llama_graph.py does not write (GPT-2, Qwen), and for GPUs
 from __future__ import annotations
 
 import hashlib
+import inspect
+import itertools
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,7 @@ import numpy as np
 from ..errors import PlatformError, ScoreError
 from ..kernels.token_bits import token_bits
 from . import files
-from .causal import CausalModel, Floats, Tokens, tokenizer
+from .causal import CHARACTERS, CausalModel, Floats, Tokens, tokenizer
 
 _REMEDY = "pip install 'lakesift[torch]'"
 #: The files of a folder that decide its values; weights as safetensors only, which hold no code.
@@ -85,6 +89,44 @@ def load(folder: Path, device: str = "cpu", dtype: str = "float32") -> CausalMod
 
     encode, bos = tokenizer(folder, _REMEDY)
     return CausalModel(encode, bos, predict)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws continuations: `prompt` cuts a text into at most so many tokens, `go_on` continues it.
+
+    `go_on` takes uniform draws (tokens, samples) in [0, 1) and returns one text a sample: each token is the first whose
+    cumulated probability exceeds its draw. A continuation ends at BOS or at the model's end token.
+    """
+
+    prompt: Callable[[str, int], list[int]]
+    go_on: Callable[[list[int], Any], list[str]]
+
+
+def sampler(folder: Path) -> Sampler:
+    """Return a sampler of the model in a folder of derived files; float32, one thread."""
+    torch, transformers = requirements()
+    torch.set_num_threads(1)
+    model = _derived(folder, torch, transformers).eval()
+    loaded = files.module("tokenizers", _REMEDY).Tokenizer.from_file(str(folder / "tokenizer.json"))
+    encode, bos = tokenizer(folder, _REMEDY)
+    ends = {bos, loaded.token_to_id("<|im_end|>")}
+    # Renamed in transformers 5.
+    cache_name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+    def go_on(prompt: list[int], draws: Any) -> list[str]:
+        ids, said = torch.tensor([[bos, *prompt]] * draws.shape[1]), []
+        held = {cache_name: transformers.DynamicCache(), "use_cache": True}  # filled in place
+        with torch.inference_mode():
+            for uniform in torch.from_numpy(draws):
+                logits = model(input_ids=ids, **held).logits
+                reached = torch.softmax(logits[:, -1].double(), dim=1).cumsum(dim=1)
+                ids = torch.searchsorted(reached, uniform[:, None], right=True).clamp(max=reached.shape[1] - 1)
+                said.append(ids[:, 0])
+        rows = torch.stack(said, dim=1).tolist()
+        return [loaded.decode(list(itertools.takewhile(lambda t: t not in ends, row))) for row in rows]
+
+    return Sampler(lambda text, most: encode(text[:CHARACTERS])[:most], go_on)
 
 
 def _derived(folder: Path, torch: Any, transformers: Any) -> Any:
