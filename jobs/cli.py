@@ -31,16 +31,9 @@ def parser() -> argparse.ArgumentParser:
     shown = argparse.ArgumentParser(add_help=False)
     shown.add_argument("--json", action="store_true", help="print JSON instead of text")
     place = argparse.ArgumentParser(add_help=False, parents=[shown])
-    place.add_argument(
-        "--lake",
-        default=os.environ.get("LAKESIFT_LAKE", "lake"),
-        help="folder, URI or catalog.schema (default: ./lake)",
-    )
-    place.add_argument(
-        "--spark",
-        default=os.environ.get("LAKESIFT_SPARK", "local"),
-        help="Spark configuration: local, cluster or a file",
-    )
+    lake, spark = os.environ.get("LAKESIFT_LAKE", "lake"), os.environ.get("LAKESIFT_SPARK", "local")
+    place.add_argument("--lake", default=lake, help="folder, URI or catalog.schema (default: ./lake)")
+    place.add_argument("--spark", default=spark, help="Spark configuration: local, cluster or a file")
     recipe = argparse.ArgumentParser(add_help=False, parents=[place])
     recipe.add_argument("recipe", metavar="RECIPE", help="a shipped name, a path or a URI")
     recipe.add_argument(
@@ -101,8 +94,7 @@ def _report(args: argparse.Namespace) -> Any:
     lake, recipe = _opened(args)
     report = lake.report(recipe)
     if args.out:
-        text = json.dumps(report.to_dict(), indent=2) + "\n"
-        Path(args.out).write_text(text, encoding="utf-8")
+        Path(args.out).write_text(_shown(report, as_json=True) + "\n", encoding="utf-8")
         log.info("written to %s", args.out)
     return report
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ..udfs.digests import digest
 from ..udfs.quoting import quoted_name
 from ..udfs.scorer import DocumentEstimator, Estimator, FittedScore, Fold, Scorer, fingerprint, parameters
 from ..udfs.spark import fold
-from .inputs.documents import ROW_HASH, hash_name
+from .inputs.documents import hash_name
 from .inputs.opening import target_texts
 from .inputs.run import Run, one_row_per_id
 from .lake.digests import rows_digest
@@ -23,9 +27,6 @@ from .lake.tables import retry_on_conflict
 from .ranking.vectors import collect_arrow, fits_on_driver, fold_on_driver
 from .scoring.memos import values
 from .scoring.models import Model, recall, remember
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 log = logging.getLogger("lakesift")
 
@@ -60,10 +61,8 @@ def fit_on_documents(run: Run, name: str, fitted: Mapping[str, FittedScore]) -> 
     with run.manifest.step(f"fit {name}", "models") as step:
         scorer = score.fit(_folds(run, score, fitted))
         reads = {i: fitted[i].fingerprint for i in scorer.inputs if i in fitted}
-        fitted_on = {
-            "tables": [_at_version(run, table) for table in score.fits_on],
-            "documents": run.documents.state.version,
-        }
+        tables = [_at_version(run, table) for table in score.fits_on]
+        fitted_on = {"tables": tables, "documents": run.documents.state.version}
         _remember(run, step, [Model(fingerprint(scorer, reads), scorer, fitted_on, fit_key(run, name, fitted))])
     return scorer
 
@@ -109,7 +108,7 @@ def fit_key(run: Run, name: str, fitted: Mapping[str, FittedScore]) -> str:
 
 def _folds(run: Run, score: Estimator, fitted: Mapping[str, FittedScore]) -> Any:
     """Return `fold(f, table)` for an estimator: on the driver where its vectors fit there, else on Spark."""
-    parents = [fitted[i] for i in score.inputs if i in fitted] if isinstance(score, DocumentEstimator) else []
+    parents = [fitted[i] for i in score.inputs if i in fitted]
     widths = [p.scorer.width for p in parents]
     local = None
     all_vectors = bool(parents) and len(parents) == len(score.inputs) and all(widths)
@@ -127,22 +126,17 @@ def _folds(run: Run, score: Estimator, fitted: Mapping[str, FittedScore]) -> Any
 
 def _rows(run: Run, score: Estimator, fitted: Mapping[str, FittedScore], names: tuple[str, ...]) -> DataFrame:
     """Return the columns that a fold reads, one row per document that the model may learn from."""
-    from pyspark.sql import functions as F
-
     documents, where = run.documents, score.fit_where if isinstance(score, DocumentEstimator) else ""
     columns = [F.xxhash64("id").alias("h") if n == "h" else F.col(quoted_name(n)) for n in names]
     if any(i in fitted for i in score.inputs):
         parts = [values(run, fitted[n]).withColumnRenamed("value", n) for n in names if n in fitted]
-        rows = parts[0] if parts else run.hashed.select("id")
-        for part in parts[1:]:
-            rows = rows.join(part, "id", "inner")
+        rows = reduce(lambda a, b: a.join(b, "id", "inner"), parts or [run.hashed.select("id")])
         if where:
             within = documents.frame.where(where).selectExpr(f"{documents.id} AS id").distinct()
             rows = rows.join(within, "id", "left_semi")
         return rows.select(*columns)
-    frame = documents.frame.where(where) if where else documents.frame
     inputs = documents.inputs(tuple(n for n in names if n != "h"))
-    rows = frame.selectExpr(f"{documents.id} AS id", f"{documents.row_hash} AS `{ROW_HASH}`", *inputs)
+    rows = documents.frame.where(where or "true").selectExpr(*documents.keys, *inputs)
     return one_row_per_id(run, rows).select(*columns)
 
 

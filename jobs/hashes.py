@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyspark.sql import functions as F
+
 from ..udfs.errors import InputError
 from .inputs.documents import Documents
 from .inputs.run import Hashes, Summary
@@ -41,17 +43,13 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
 def made_from(documents: Documents, data_version: str | None = None) -> dict[str, Any]:
     """Return what hashes are made from, as their commit says it: which table, its data, and what is hashed of it."""
     state = documents.state
-    return {
-        "documents": [state.ref, data_version or state.data_version],
-        "expressions": documents.expressions(),
-    }
+    return {"documents": [state.ref, data_version or state.data_version], "expressions": documents.expressions()}
 
 
 def hashes_stand(lake: Lake, documents: Documents) -> bool:
     """Tell whether `hashes_<recipe>` is of these very documents; never of an input without versions."""
     last = lake.last_write(f"hashes_{documents.recipe.name}")
-    wanted = made_from(documents)
-    return documents.state.data_version is not None and last is not None and last.says(wanted)
+    return documents.state.data_version is not None and last is not None and last.says(made_from(documents))
 
 
 def last_hashes(lake: Lake, documents: Documents) -> Hashes:
@@ -77,23 +75,17 @@ def _write_hashes(lake: Lake, table: Table, documents: Documents) -> tuple[int, 
     metadata = made_from(documents, data_version)
     if present.last_write and present.last_write.says(metadata):
         return int(present.version or 0), False
-    from pyspark.sql import functions as F
-
-    content = documents.hashes
-    rows = documents.frame.select(
-        F.expr(documents.id).alias("id"),
-        F.expr(documents.row_hash).alias("row_hash"),
-        *(F.expr(sql).alias(name) for name, sql in content.items()),
-    ).where("id IS NOT NULL")
+    columns = {"id": documents.id, "row_hash": documents.row_hash, **documents.hashes}
+    rows = documents.frame.select(*(F.expr(sql).alias(name) for name, sql in columns.items())).where("id IS NOT NULL")
     if documents.state.version is not None and not _may_repeat(documents):
         alone = rows.withColumns({"rows": F.lit(1).cast("long"), "differs": F.lit(False)})
-        frame = alone.select("id", "rows", "differs", "row_hash", *content).repartition("id")
+        frame = alone.select("id", "rows", "differs", "row_hash", *documents.hashes).repartition("id")
     else:
         frame = rows.groupBy("id").agg(
             F.count("*").alias("rows"),
             (F.min("row_hash") != F.max("row_hash")).alias("differs"),
             F.min("row_hash").alias("row_hash"),
-            *(F.min_by(name, "row_hash").alias(name) for name in content),
+            *(F.min_by(name, "row_hash").alias(name) for name in documents.hashes),
         )
     return lake.overwrite(table, frame, metadata, int(present.version or 0)).version, True
 
@@ -112,40 +104,24 @@ def _may_repeat(documents: Documents) -> bool:
 def summarise(lake: Lake, table: str, version: int, documents: Documents) -> Summary:
     """Count the documents and digest their hashes, in one pass over the hashes."""
     names = list(documents.hashes)
-    totals = {"row_hash": digest_sql("row_hash"), **{n: digest_sql("id", n) for n in names}}
-    row = (
-        lake.read(table, version)
-        .selectExpr(
-            "count(*) AS documents",
-            "coalesce(sum(rows), 0) AS counted",
-            "count_if(differs) AS conflicts",
-            *(f"{sql} AS `digest_{name}`" for name, sql in totals.items()),
-        )
-        .collect()[0]
-    )
-    rows, documents_count = documents.frame.count(), row["documents"]
-    digests = {name: row[f"digest_{name}"] for name in totals}
-    return Summary(
-        rows=rows,
-        documents=documents_count,
-        null_ids=rows - row["counted"],
-        duplicates=row["counted"] - documents_count,
-        conflicts=row["conflicts"],
-        digest=digests.pop("row_hash"),
-        inputs=digests,
-    )
+    counts = ("count(*) AS documents", "coalesce(sum(rows), 0) AS counted", "count_if(differs) AS conflicts")
+    digests = (f"{digest_sql('id', name)} AS `digest_{name}`" for name in names)
+    every = lake.read(table, version).selectExpr(*counts, f"{digest_sql('row_hash')} AS digest", *digests).collect()[0]
+    present, counted, conflicts, digest, *inputs = every
+    rows, by_name = documents.frame.count(), dict(zip(names, inputs, strict=True))
+    null_ids, duplicates = rows - counted, counted - present
+    return Summary(rows, present, null_ids, duplicates, conflicts, digest, inputs=by_name)
 
 
 def _refuse_conflicts(lake: Lake, table: Table, version: int, documents: Documents, summary: Summary) -> None:
+    named = documents.recipe.documents
     if summary.documents == 0:
-        raise InputError(
-            f"table {documents.recipe.documents.table} has no row with an id; nothing can be selected from it"
-        )
-    if summary.conflicts and documents.recipe.documents.duplicates == "error":
+        raise InputError(f"table {named.table} has no row with an id; nothing can be selected from it")
+    if summary.conflicts and named.duplicates == "error":
         rows = lake.read(table.name, version).where("differs").select("id").limit(20).collect()
         ids = ", ".join(repr(r["id"]) for r in rows)
         raise InputError(
-            f"{summary.conflicts} ids of {documents.recipe.documents.table} occur more than once with different "
+            f"{summary.conflicts} ids of {named.table} occur more than once with different "
             f"content ({ids}); make ids unique, or set documents.duplicates: first_by_hash"
         )
 
@@ -160,17 +136,8 @@ def _write_rejected(lake: Lake, hashed: Table, version: int, documents: Document
     metadata = {"digest": summary.digest, "rows": left_out}
     if present.last_write and present.last_write.says(metadata):
         return
-    nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr(
-        "CAST(NULL AS STRING) AS id", "'id is null' AS reason"
-    )
-    repeated = (
-        lake.read(hashed.name, version)
-        .where("rows > 1")
-        .selectExpr(
-            "id",
-            "CASE WHEN differs THEN "
-            "concat(rows - 1, ' more rows with this id; the one with the smallest hash was taken') "
-            "ELSE concat(rows - 1, ' more rows with this id and the same content') END AS reason",
-        )
-    )
+    nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr("NULL AS id", "'id is null' AS reason")
+    same, differ = "' and the same content'", "'; the one with the smallest hash was taken'"
+    reason = f"concat(rows - 1, ' more rows with this id', IF(differs, {differ}, {same})) AS reason"
+    repeated = lake.read(hashed.name, version).where("rows > 1").selectExpr("id", reason)
     lake.overwrite(table, nulls.unionByName(repeated), metadata, int(present.version or 0))

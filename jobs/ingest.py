@@ -12,7 +12,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ..udfs.errors import InputError
 from .lake.commits import Commit
@@ -24,9 +27,6 @@ from .recipe import Recipe, Source
 from .sources import sources_digest
 from .sources.column_types import table_type
 from .sources.reader import SourceRows, read
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 #: A smaller table is one file; a larger one at least 2 x cores files, each of at most `FILE_BYTES` of source.
 SMALL_ROWS, SMALL_BYTES, FILE_BYTES = 2_000, 16 << 20, 256 << 20
@@ -41,16 +41,6 @@ class Task:
     id_sql: str | None
     digest: str
     read: Callable[[], SourceRows]
-
-
-@dataclass(frozen=True)
-class Ingested:
-    """The outcome for one table: of so many `lines` of the source, `rows` are in it at `version`."""
-
-    version: int
-    written: bool
-    lines: int
-    rows: int
 
 
 def ingest(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
@@ -86,64 +76,61 @@ def ingest_table(lake: Lake, table: str, source: Source, id_sql: str | None, man
             lake.refuse_foreign(name)
         digest = sources_digest(lake.spark, source, id_sql)
         task = Task(lake, table, id_sql, digest, cache(partial(read, lake.spark, source)))
-        done = retry_on_conflict(f"ingest of {table}", lambda: _ingest(task))
-        step.ends(done.version, done.written)
-        if done.written:
-            step.computed = done.rows
-        step.rows, step.rejected = done.lines, done.lines - done.rows
-        rejected = retry_on_conflict(f"{table}_rejected", lambda: _write_rejected(task, done.lines - done.rows))
-        if done.written or rejected:
+        version, written, lines, rows = retry_on_conflict(f"ingest of {table}", lambda: _ingest(task))
+        step.ends(version, written)
+        step.computed = rows if written else None
+        step.rows, step.rejected = lines, lines - rows
+        rejected = retry_on_conflict(f"{table}_rejected", lambda: _write_rejected(task, lines - rows))
+        if written or rejected:
             manifest.notes += [n for n in task.read().notes if n not in manifest.notes]
-        if done.rows == 0:
+        if rows == 0:
             raise InputError(
-                f"none of the {done.lines:,} lines that table {table} comes from is a row; {table}_rejected holds each "
+                f"none of the {lines:,} lines that table {table} comes from is a row; {table}_rejected holds each "
                 "with the reason: correct the files, or documents: id"
             )
 
 
-def _ingest(task: Task) -> Ingested:
-    """Write the table if its newest commit carries another digest."""
-    lake, state = task.lake, task.lake.state(task.table)
-    commit = state.last_write
-    written = commit is None or not commit.says({"source": task.digest})
-    if commit is None or written:
-        commit = _write(task, state.version)
-    version = commit.version if written else int(state.version or 0)
-    rows = lake.read(task.table, commit.version).count() if commit.rows is None else commit.rows
-    return Ingested(version, written, int(commit.metadata["lines"]), rows)
+def _ingest(task: Task) -> tuple[int, bool, int, int]:
+    """Write the table if its newest commit carries another digest; returns version, whether it wrote, lines, rows."""
+    state = task.lake.state(task.table)
+    commit, version, written = state.last_write, state.version, False
+    if commit is None or not commit.says({"source": task.digest}):
+        commit = _write_rows(task, state.version)
+        version, written = commit.version, True
+    rows = task.lake.read(task.table, commit.version).count() if commit.rows is None else commit.rows
+    return int(version or 0), written, int(commit.metadata["lines"]), rows
 
 
-def _write(task: Task, base: int | None) -> Commit:
-    lake, lines = task.lake, task.read()
-    rows, _ = _split(task)
+def _write_rows(task: Task, base: int | None) -> Commit:
+    lines, rows = task.read(), _split(task)[0]
     columns = tuple(Col(f.name, table_type(f.dataType, f"column {f.name!r}"), "source column") for f in rows.schema)
-    table = Table(task.table, "rows of the source files", columns)
-    if base is None:
-        lake.create(table)
-        base = lake.version(task.table) or 0
     small = lines.count < SMALL_ROWS and lines.size < SMALL_BYTES
-    files = max(2 * cores(lake.spark), math.ceil(lines.size / FILE_BYTES))
+    files = max(2 * cores(task.lake.spark), math.ceil(lines.size / FILE_BYTES))
     frame = rows.coalesce(1) if small else rows.repartition(files)
-    return lake.overwrite(table, frame, {"source": task.digest, "lines": lines.count}, base)
+    return _overwrite(task, Table(task.table, "rows of the source files", columns), frame, base, lines=lines.count)
 
 
 def _write_rejected(task: Task, count: int) -> bool:
     """Write the lines that are no rows, unless they are written or there never were any; tells whether it wrote."""
-    lake, table = task.lake, rejected_lines(task.table)
-    state = lake.state(table.name)
+    table = rejected_lines(task.table)
+    state = task.lake.state(table.name)
     commit = state.last_write
     if (commit is None and count == 0) or (commit is not None and commit.says({"source": task.digest})):
         return False
-    lake.create(table)
-    rejected = _split(task)[1].coalesce(1)
-    lake.overwrite(table, rejected, {"source": task.digest}, state.version or lake.version(table.name) or 0)
+    _overwrite(task, table, _split(task)[1].coalesce(1), state.version)
     return True
+
+
+def _overwrite(task: Task, table: Table, frame: DataFrame, base: int | None, **metadata: Any) -> Commit:
+    """Replace the rows of a table, which is made where it has no version yet."""
+    if base is None:
+        task.lake.create(table)
+        base = task.lake.version(table.name) or 0
+    return task.lake.overwrite(table, frame, {"source": task.digest, **metadata}, base)
 
 
 def _split(task: Task) -> tuple[DataFrame, DataFrame]:
     """Return the rows, and the rejected lines (reason, raw, file)."""
-    from pyspark.sql import functions as F
-
     lines, id_sql, line = task.read(), task.id_sql, "lakesift_line"
     rows = lines.parsed.where("reason IS NULL").select("row.*", F.struct("row", "file").alias(line))
     rejected = lines.parsed.where("reason IS NOT NULL").select("reason", "raw", "file")

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from ..udfs.spark import start_workers
 from .hashes import hash_documents, hashes_stand
 from .ingest import ingest
-from .inputs.documents import Documents
 from .inputs.opening import check_machine, check_sample, open_documents, open_targets
 from .inputs.run import Run
 from .inputs.tables import tables_of
@@ -66,19 +65,12 @@ def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
         if state.version is None:
             manifest.note(f"{name}: {state.ref} has no versions: not pinned, its digest is recorded")
     with ThreadPoolExecutor(1) as background:
-        if not hashes_stand(
-            lake, documents
-        ):  # else there may be nothing to score; if it fails, the first pass says why
-            background.submit(start_workers, lake.spark, cores(lake.spark))
-        prepare(lake, recipe, documents)
+        if not hashes_stand(lake, documents):  # else there may be nothing to score
+            background.submit(start_workers, lake.spark, cores(lake.spark))  # if it fails, the first pass says why
+        # All tables in one first step, side by side: jobs that may not CREATE run `plan --ddl` beforehand.
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lake.create, tables_of(recipe, documents)))
         hashes = hash_documents(lake, documents, manifest)
-    manifest.inputs["documents"] |= {
-        k: v for k, v in asdict(hashes.summary).items() if k not in ("documents", "inputs")
-    }
+    summary = asdict(hashes.summary)
+    manifest.inputs["documents"] |= {k: v for k, v in summary.items() if k not in ("documents", "inputs")}
     return Run(lake, recipe, documents, hashes, manifest, targets)
-
-
-def prepare(lake: Lake, recipe: Recipe, documents: Documents) -> None:
-    """Create all tables in one first step, side by side: jobs that may not CREATE run `plan --ddl` beforehand."""
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lake.create, tables_of(recipe, documents)))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import functions as F
 
 from ..udfs.errors import InputError
 from .inputs.tables import tables_of
@@ -17,9 +19,6 @@ from .lake.tables import Lake, retry_on_conflict
 from .recipe import Recipe
 from .sources import sources_digest
 
-if TYPE_CHECKING:
-    from pyspark.sql import Row
-
 
 def stands(lake: Lake, table: str, run_id: str) -> bool:
     """Tell whether the newest rows of a selection, or of its controls, are those of a run."""
@@ -27,17 +26,14 @@ def stands(lake: Lake, table: str, run_id: str) -> bool:
     return last is not None and last.metadata.get("run_id") == run_id
 
 
-def last_run(lake: Lake, recipe: str) -> Row | None:
-    """Return the newest row of `runs` for a recipe."""
+def last_run(lake: Lake, recipe: str) -> dict[str, Any] | None:
+    """Return the manifest of a recipe's newest run, and its number as `sequence`; None if there is no run."""
     if lake.last_write("runs") is None:
         return None
-    from pyspark.sql import functions as F
-
-    mine = lake.read("runs").where(F.col("recipe") == recipe)
-    row = F.struct("run_id", "selection_version", "rows", "manifest", "sequence")
     # Two runs at once, in a lake without a lock, may have taken one number.
-    newest = mine.agg(F.max_by(row, F.struct("sequence", "finished_at")).alias("r")).collect()
-    return newest[0]["r"] if newest else None
+    newest = F.max_by(F.struct("manifest", "sequence"), F.struct("sequence", "finished_at")).alias("newest")
+    row = lake.read("runs").where(F.col("recipe") == recipe).agg(newest).collect()[0]["newest"]
+    return {**json.loads(row["manifest"]), "sequence": row["sequence"]} if row else None
 
 
 def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> dict[str, Any]:
@@ -64,18 +60,15 @@ def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> d
 def unchanged_since(lake: Lake, recipe: Recipe) -> Manifest | None:
     """Return the newest run's account if a run would do nothing: same recipe, and every table holds the same data."""
     last = last_run(lake, recipe.name)
-    if last is None:
+    if last is None or last["recipe_hash"] != recipe.digest():
         return None
-    body: dict[str, Any] = json.loads(last["manifest"])
-    if body["recipe_hash"] != recipe.digest():
-        return None
-    now = data_versions(lake, recipe, body["fingerprints"])
+    now = data_versions(lake, recipe, last["fingerprints"])
     known = [*now.values(), *now[MEMOS].values()]
-    if None in known or body["data_versions"] != now:
+    if None in known or last["data_versions"] != now:
         return None
-    manifest = Manifest(recipe.name, body["recipe_hash"], last["run_id"], last["selection_version"], last["rows"], True)
-    manifest.data_versions, manifest.counts, manifest.fingerprints = now, body["counts"], body["fingerprints"]
-    for line in body["steps"]:
+    manifest = Manifest(recipe.name, last["recipe_hash"], last["run_id"], last["selection_version"], last["rows"], True)
+    manifest.data_versions, manifest.counts, manifest.fingerprints = now, last["counts"], last["fingerprints"]
+    for line in last["steps"]:
         step = Step(**{key: value for key, value in line.items() if key != "outcome"})
         step.computed, step.kernel, step.seconds = 0, None, None
         step.ends(lake.version(step.table) if step.version is None else step.version)
@@ -92,21 +85,11 @@ def record(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
 
 
 def _append(lake: Lake, recipe: Recipe, manifest: Manifest) -> int | None:
-    from pyspark.sql import functions as F
-
     last = last_run(lake, recipe.name)
-    same = last is not None and last["run_id"] == manifest.run_id
-    if last is not None and same and json.loads(last["manifest"])["data_versions"] == manifest.data_versions:
+    if last and last["run_id"] == manifest.run_id and last["data_versions"] == manifest.data_versions:
         return None
     sequence = 1 + (last["sequence"] if last else 0)
-    row = (
-        manifest.run_id,
-        recipe.name,
-        sequence,
-        int(manifest.selection_version or 0),
-        int(manifest.rows),
-        manifest.to_json(),
-    )
+    row = (manifest.run_id, recipe.name, sequence, manifest.selection_version or 0, manifest.rows, manifest.to_json())
     schema = "run_id string, recipe string, sequence bigint, selection_version bigint, rows bigint, manifest string"
     frame = lake.spark.createDataFrame([row], schema).withColumn("finished_at", F.current_timestamp())
     commit = lake.append(runs(), frame, {"run_id": manifest.run_id, "recipe": recipe.name})

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ..udfs.encoding import is_vector, struct_fields
 from ..udfs.quoting import quoted_name
@@ -29,9 +31,6 @@ from .scoring.measures import Measured
 from .scoring.memos import memo_rows, wide
 from .scoring.passes import compute
 from .scoring.published import current_scores, documents_origin, origin, scores_stand
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,14 @@ def score(run: Run, refit: bool = False) -> Scores:
         one = fitted[name] = _fitted(run, name, scorers[name], fitted)
         if name in on_demand:
             continue
-        if not one.where:
+        if one.where:
+            if any(mentions(one.where, other) for other in waiting) or set(scorers[name].inputs) & set(waiting):
+                compute_waiting()
+            asked = _asked(run, one, fitted)
+            steps |= _compute(run, [one], fitted, asked)
+            steps[name].not_asked = run.hashes.summary.documents - asked.count()
+        else:
             waiting.append(name)
-            continue
-        if any(mentions(one.where, other) for other in waiting) or set(scorers[name].inputs) & set(waiting):
-            compute_waiting()
-        asked = _asked(run, one, fitted)
-        steps |= _compute(run, [one], fitted, asked)
-        steps[name].not_asked = run.hashes.summary.documents - asked.count()
     compute_waiting()
     for name, model in reused.items():
         note_newer_rows(run, name, model)
@@ -97,8 +96,7 @@ def _fitted(run: Run, name: str, scorer: Scorer, fitted: Mapping[str, FittedScor
 def _asked(run: Run, score: FittedScore, fitted: Mapping[str, FittedScore]) -> DataFrame:
     """Return the ids for which a score's own condition holds."""
     known = [s for n, s in fitted.items() if n != score.name and mentions(score.where, n)]
-    rows = wide(run, known) if known else run.hashed
-    return satisfying(run, rows, score.where, ()).select("id")
+    return satisfying(run, wide(run, known), score.where, ()).select("id")
 
 
 def _compute(
@@ -109,7 +107,7 @@ def _compute(
     with run.manifest.step("compute", MEMOS) as step:
         current = current_scores(run.lake, run.recipe, documents_origin(run.lake, run.recipe, digest), fingerprints)
         pending = [s for s in scores if s.name not in current]
-        measured = compute(run, pending, fitted, within) if pending else {}
+        measured = compute(run, pending, fitted, within)
         version = run.lake.version(MEMOS)
         step.rows, step.computed = run.hashes.summary.documents, sum(m.rows for m in measured.values())
         step.ends(version, step.computed > 0)
@@ -137,8 +135,6 @@ def _publish(
     run: Run, table: Table, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore]
 ) -> tuple[int, bool]:
     """Return the version of the table, and whether it was written here."""
-    from pyspark.sql import functions as F
-
     present = run.lake.state(table.name)
     metadata = origin(run.lake, run.recipe, run.hashes.summary.digest, run.manifest.fingerprints)
     if scores_stand(run.lake, run.recipe, metadata):

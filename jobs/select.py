@@ -6,10 +6,14 @@ ids, on the driver, are broadcast back to the documents, so no text of an unsele
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ..udfs.digests import digest
 from ..udfs.errors import InputError
@@ -19,26 +23,14 @@ from .inputs.conditions import satisfying
 from .inputs.documents import ROW_HASH
 from .inputs.run import Run, one_row_per_id
 from .inputs.tables import published_names, score_columns, selection_table, shown_names
+from .lake.commits import Commit
 from .lake.schemas import Table, controls
 from .lake.tables import retry_on_conflict
 from .lake.tuning import collect_small
-from .runs import stands
 from .scoring.memos import BROADCAST_ROWS, values
 from .scoring.on_demand import OnDemand
 from .selectors.budget import apply_budget
 from .selectors.selector import Pool
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from pyspark.sql import DataFrame
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a selector chose, with the counts of the rows that it chose from."""
-
-    picks: pd.DataFrame
-    counts: dict[str, int]
 
 
 def run_id(run: Run) -> str:
@@ -53,54 +45,50 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
     manifest.run_id = run_id(run)
     table = selection_table(recipe, run.documents, score_columns(fitted[name] for name in shown_names(recipe)))
     side = controls(recipe.name, recipe.keep_versions)
-    stand = {name: stands(lake, name, manifest.run_id) for name in (table.name, side.name)}
-    stand[side.name] |= not recipe.controls
     scores = lake.read(f"scores_{recipe.name}", scores_version)
-    picks = None
+    # Each is made once, and only if one of the two tables has to be made.
+    rows = cache(partial(eligible_rows, run, fitted, scores))
+    chosen = cache(lambda: choose(run, fitted, rows()))
+
+    def selection_rows() -> tuple[DataFrame, dict[str, Any]]:
+        picks, counts = chosen()
+        made_from = {"inputs": manifest.inputs, "fingerprints": manifest.fingerprints, "scores": scores_version}
+        metadata = {"recipe": recipe.name, "seed": recipe.seed, "counts": counts, **made_from}
+        return _with_columns(run, fitted, scores, picks), metadata
+
+    def control_rows() -> tuple[DataFrame, dict[str, Any]]:
+        columns = ("id", "rank", "gain", "weight", "copies")
+        selected = chosen()[0] if written else lake.read(table.name, version).select(*columns).toPandas()
+        return _controls(run, fitted, rows(), selected), {}
+
     with manifest.step("select", table.name) as step:
-        rows = None if all(stand.values()) else eligible_rows(run, fitted, scores)
-        if stand[table.name] or rows is None:
-            version = lake.version(table.name) or 0
-            step.ends(version)
-        else:
-            choice = choose(run, fitted, rows)
-            picks = choice.picks
-            metadata = {
-                "run_id": manifest.run_id,
-                "recipe": recipe.name,
-                "counts": choice.counts,
-                "inputs": manifest.inputs,
-                "fingerprints": manifest.fingerprints,
-                "seed": recipe.seed,
-                "scores": scores_version,
-            }
-            attempt = partial(_write_selection, run, table, _with_scores(run, fitted, scores), picks, metadata)
-            version, written = retry_on_conflict("select", attempt)
-            step.ends(version, written)
-        last = lake.last_write(table.name)
-        counts = dict(last.metadata.get("counts", {})) if last else {}
+        version, written, commit = retry_on_conflict("select", lambda: _write(run, table, selection_rows))
+        step.ends(version, written)
+        counts = commit.metadata["counts"]
         manifest.counts |= counts
         step.rows, step.computed = run.hashes.summary.documents, int(counts["selected"])
         step.ineligible, step.undefined = counts.get("ineligible"), counts.get("unranked")
         manifest.rows = step.computed
     if recipe.controls:
         with manifest.step("controls", side.name) as step:
-            if stand[side.name] or rows is None:
-                step.ends(lake.version(side.name))
-            else:
-                selected = _selected(run, table, version) if picks is None else picks
-                frame = _controls(run, fitted, rows, selected)
-                side_version, written = retry_on_conflict("controls", partial(_write_controls, run, side, frame))
-                step.ends(side_version, written)
-            last = lake.last_write(side.name)
-            step.computed = last.rows if last else 0
+            side_version, side_written, commit = retry_on_conflict("controls", lambda: _write(run, side, control_rows))
+            step.ends(side_version, side_written)
+            step.computed = commit.rows
     return version
+
+
+def _write(run: Run, table: Table, make: Callable[[], tuple[DataFrame, dict[str, Any]]]) -> tuple[int, bool, Commit]:
+    """Write a table unless it is of this run; returns its version, whether it was written here, and its last write."""
+    present, mark = run.lake.state(table.name), {"run_id": run.manifest.run_id}
+    if present.last_write and present.last_write.says(mark):
+        return int(present.version or 0), False, present.last_write
+    frame, metadata = make()
+    commit = run.lake.overwrite(table, frame, mark | metadata, int(present.version or 0))
+    return commit.version, True, commit
 
 
 def eligible_rows(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame) -> DataFrame:
     """Return the rows that `where:` lets in: id, and the scores and source columns that selectors and budget name."""
-    from pyspark.sql import functions as F
-
     recipe, documents = run.recipe, run.hashes.summary.documents
     names = recipe.columns_used() | (recipe.columns_on_demand() - recipe.on_demand_only())
     names |= {recipe.budget.length} if recipe.budget.tokens else set()
@@ -114,8 +102,8 @@ def eligible_rows(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame
     return rows
 
 
-def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> Choice:
-    """Rank the eligible rows and cut the ranking by the budget.
+def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Rank the eligible rows and cut the ranking by the budget; returns the picks, and counts of what they are from.
 
     Raises
     ------
@@ -123,17 +111,12 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> Choi
         If no row can be selected.
     """
     recipe, documents = run.recipe, run.hashes.summary.documents
-    needs = [quoted(need.name) for need in recipe.selector.needs]
-    ranked = " AND ".join(f"{n} IS NOT NULL" for n in needs) or "true"
-    row = rows.selectExpr("count(*) AS eligible", f"count_if({ranked}) AS ranked").collect()[0]
-    counts = {
-        "documents": documents,
-        "ineligible": documents - row["eligible"],
-        "unranked": row["eligible"] - row["ranked"],
-    }
+    rankable = " AND ".join(f"{quoted(need.name)} IS NOT NULL" for need in recipe.selector.needs) or "true"
+    eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
+    counts = {"documents": documents, "ineligible": documents - eligible, "unranked": eligible - ranked}
     with OnDemand(run, fitted, rows) as on_demand:
         pool = _pool(run, fitted, rows, on_demand)
-        picks = apply_budget(recipe.selector, pool, recipe.budget, documents, row["ranked"])
+        picks = apply_budget(recipe.selector, pool, recipe.budget, documents, ranked)
     left = f"{counts['ineligible']:,} ineligible, {counts['unranked']:,} unranked"
     if picks.empty:
         raise InputError(
@@ -142,7 +125,7 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> Choi
     counts["selected"], drawn = len(picks), int(picks["copies"].sum())
     if recipe.budget.rows and drawn < recipe.budget.rows:
         run.manifest.note(f"budget is {recipe.budget.rows:,} rows, {drawn:,} could be selected ({left})")
-    return Choice(picks, counts)
+    return picks, counts
 
 
 def _pool(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, on_demand: OnDemand) -> Pool:
@@ -151,64 +134,29 @@ def _pool(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, on_deman
     return Pool(rows, 0, run.recipe.seed, scorers, on_demand, run.manifest.note)
 
 
-def _with_scores(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame) -> DataFrame:
-    """Return id and the score columns of a selection: published ones, and beside them what was computed on demand."""
-    published = published_names(run.recipe)
-    frame = scores.select("id", *(quoted_name(n) for n in published))
+def _with_columns(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame, picks: pd.DataFrame) -> DataFrame:
+    """Return the picks with kept columns and scores: published ones, and beside them what was computed on demand."""
+    documents, published = run.documents, published_names(run.recipe)
+    scored = scores.select("id", *(quoted_name(n) for n in published))
     for name in shown_names(run.recipe):
         if name not in published:
-            frame = frame.join(values(run, fitted[name]).withColumnRenamed("value", name), "id", "left")
-    return frame
-
-
-def _write_selection(
-    run: Run, table: Table, scores: DataFrame, picks: pd.DataFrame, metadata: Mapping[str, Any]
-) -> tuple[int, bool]:
-    """Return the version of the selection, and whether it was written here."""
-    from pyspark.sql import functions as F
-
-    lake, documents = run.lake, run.documents
-    present = lake.state(table.name)
-    if stands(lake, table.name, run.manifest.run_id):
-        return int(present.version or 0), False
-    chosen = lake.spark.createDataFrame(picks)
-    scored = scores.join(F.broadcast(chosen), "id", "inner")
+            scored = scored.join(values(run, fitted[name]).withColumnRenamed("value", name), "id", "left")
+    chosen = run.lake.spark.createDataFrame(picks)
+    scored = scored.join(F.broadcast(chosen), "id", "inner")
     kept = [F.expr(sql).alias(name) for name, sql in documents.keep.items()]
     keys = F.expr(documents.id).alias("id"), F.expr(documents.row_hash).alias(ROW_HASH)
     source = documents.frame.select(*keys, *kept).join(F.broadcast(chosen.select("id")), "id", "left_semi")
-    source = one_row_per_id(run, source)
-    files = 1 + len(picks) // 500_000
-    frame = source.join(F.broadcast(scored), "id", "inner").repartition(files, "id").sortWithinPartitions("rank")
-    return lake.overwrite(table, frame, dict(metadata), int(present.version or 0)).version, True
+    joined = one_row_per_id(run, source).join(F.broadcast(scored), "id", "inner")
+    return joined.repartition(1 + len(picks) // 500_000, "id").sortWithinPartitions("rank")
 
 
-def control_seed(seed: int, name: str) -> int:
-    """Return the seed of a control: another draw than the selector's own."""
-    return int(digest([seed, name])[:15], 16)
-
-
-def _selected(run: Run, table: Table, version: int) -> pd.DataFrame:
-    return run.lake.read(table.name, version).select("id", "rank", "gain", "weight", "copies").toPandas()
-
-
-def _controls(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
+def _controls(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, selected: pd.DataFrame) -> DataFrame:
     """Return (control, id, rank) of what each control would have chosen."""
-    import pandas as pd
-
     parts = []
     for name, control in run.recipe.controls.items():
         with OnDemand(run, fitted, rows) as on_demand:
             pool = _pool(run, fitted, rows, on_demand)
-            seed = control_seed(run.recipe.seed, name)
+            seed = int(digest([run.recipe.seed, name])[:15], 16)  # another draw than the selector's own
             picks = control.select(replace(pool, budget=len(selected), seed=seed, selected=selected))
         parts.append(picks[["id", "rank"]].assign(control=name))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _write_controls(run: Run, table: Table, rows: pd.DataFrame) -> tuple[int, bool]:
-    """Return the version of the controls, and whether it was written here."""
-    present = run.lake.state(table.name)
-    if stands(run.lake, table.name, run.manifest.run_id):
-        return int(present.version or 0), False
-    frame = run.lake.spark.createDataFrame(rows).repartition(1)
-    return run.lake.overwrite(table, frame, {"run_id": run.manifest.run_id}, int(present.version or 0)).version, True
+    return run.lake.spark.createDataFrame(pd.concat(parts, ignore_index=True)).repartition(1)

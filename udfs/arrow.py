@@ -14,18 +14,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .encoding import struct_fields
 from .errors import LakeSiftError, ScoreError
 from .kernels.malloc import keep_freed_memory
 from .scorer import Fold, Kernel, Scorer, fingerprint
 
 _SCALARS = {
-    "double": pa.float64(),
-    "float": pa.float32(),
-    "bigint": pa.int64(),
-    "int": pa.int32(),
-    "boolean": pa.bool_(),
+    "double": pa.float64(), "float": pa.float32(), "bigint": pa.int64(), "int": pa.int32(), "boolean": pa.bool_(),
     "string": pa.string(),
-}
+}  # fmt: skip
 #: Characters of a value that an error shows.
 SHOWN = 80
 _kernels: OrderedDict[str, Kernel] = OrderedDict()
@@ -44,8 +41,7 @@ def arrow_type(ddl: str) -> pa.DataType:
     if ddl.startswith("array<"):
         return pa.list_(arrow_type(ddl[6:-1]))
     if ddl.startswith("struct<"):
-        fields = (part.split(":", 1) for part in ddl[7:-1].split(","))
-        return pa.struct([(name.strip(), arrow_type(kind.strip())) for name, kind in fields])
+        return pa.struct([(name, arrow_type(kind)) for name, kind in struct_fields(ddl).items()])
     raise ScoreError(f"value type {ddl!r} is not supported; allowed: {', '.join(_SCALARS)}, array<...>, struct<...>")
 
 
@@ -86,17 +82,12 @@ def _to_arrow(values: Any, kind: pa.DataType, where: Callable[[int], str]) -> pa
     return pa.array(values if array.dtype.kind in "OU" else array, type=kind)
 
 
-def inputs_of(arrays: list[pa.Array], width: int = 0) -> list[Any]:
-    """Return kernel inputs without nulls: str lists for text, numpy arrays for numbers, 2-d arrays for vectors."""
-    inputs: list[Any] = []
-    for array in arrays:
-        if pa.types.is_list(array.type):
-            inputs.append(_matrix(array, width))
-        elif pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-            inputs.append(array.to_pylist())
-        else:
-            inputs.append(array.to_numpy(zero_copy_only=False))
-    return inputs
+def _input(array: pa.Array, width: int = 0) -> Any:
+    """Return a kernel input without nulls: a str list for text, an array for numbers, a 2-d array for vectors."""
+    if pa.types.is_list(array.type):
+        return _matrix(array, width)
+    is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
+    return array.to_pylist() if is_text else array.to_numpy(zero_copy_only=False)
 
 
 def without_large(array: pa.Array) -> pa.Array:
@@ -108,14 +99,27 @@ def fold_batches(fold: Fold[Any], batches: Iterable[pa.RecordBatch]) -> Any:
     """Return the state of a fold over batches, rows with a null left out; None if no row is left."""
     state, seen = fold.zero(), False
     for batch in batches:
-        valid = np.ones(batch.num_rows, dtype=bool)
-        for array in batch.columns:
-            valid &= array.is_valid().to_numpy(zero_copy_only=False)
+        valid = _valid(batch.columns)
         kept = batch if valid.all() else batch.filter(pa.array(valid))
         if kept.num_rows:
-            state = fold.add(state, *inputs_of([without_large(array) for array in kept.columns]))
-            seen = True
+            state, seen = fold.add(state, *(_input(without_large(array)) for array in kept.columns)), True
     return state if seen else None
+
+
+def _valid(arrays: list[pa.Array]) -> Any:
+    """Return which rows have no null in any array, (n,) bool."""
+    valid = np.ones(len(arrays[0]), dtype=bool)
+    for array in arrays:
+        if array.null_count:
+            valid &= array.is_valid().to_numpy(zero_copy_only=False)
+    return valid
+
+
+def placed(values: pa.Array, rows: Any, size: int) -> pa.Array:
+    """Return an array of `size` with the values at `rows`, null elsewhere."""
+    slots = np.full(size, -1)
+    slots[rows] = np.arange(len(rows))
+    return values.take(pa.array(slots, mask=slots < 0))
 
 
 def _matrix(array: pa.Array, width: int) -> Any:
@@ -132,11 +136,7 @@ def _matrix(array: pa.Array, width: int) -> Any:
 
 
 def score_batch(
-    scorer: Scorer,
-    arrays: list[pa.Array],
-    ids: pa.Array | None = None,
-    kernel: Kernel | None = None,
-    name: str = "",
+    scorer: Scorer, arrays: list[pa.Array], ids: pa.Array | None = None, kernel: Kernel | None = None, name: str = ""
 ) -> pa.Array:
     """Score one Arrow batch: the whole path of a row except Spark's transport.
 
@@ -161,11 +161,7 @@ def score_batch(
         For an infinite value, an exception in the kernel, or another number of values than rows.
     """
     rows, kind = len(arrays[0]), arrow_type(scorer.value)
-    valid = np.ones(rows, dtype=bool)
-    for array in arrays:
-        if array.null_count:
-            valid &= array.is_valid().to_numpy(zero_copy_only=False)
-    position = np.flatnonzero(valid)
+    position = np.flatnonzero(_valid(arrays))
     if not len(position):
         return pa.nulls(rows, kind)
     if len(position) < rows:
@@ -176,17 +172,13 @@ def score_batch(
         row = int(position[i])
         return f"{what} of " + (f"id {ids[row].as_py()!r}" if ids is not None else f"row {row} of a batch")
 
-    inputs = inputs_of(arrays, scorer.input_width)
+    inputs = [_input(array, scorer.input_width) for array in arrays]
     values = _values(kernel or kernel_of(scorer), inputs, where)
     first = next(iter(values.values())) if isinstance(values, dict) else values
     if len(first) != len(position):
         raise ScoreError(f"{what} returned {len(first)} values for {len(position)} rows; one each is needed")
     scored = _to_arrow(values, kind, where)
-    if len(position) == rows:
-        return scored
-    slots = np.full(rows, -1)
-    slots[position] = np.arange(len(position))
-    return scored.take(pa.array(slots, mask=slots < 0))
+    return scored if len(position) == rows else placed(scored, position, rows)
 
 
 def _values(kernel: Kernel, inputs: list[Any], where: Callable[[int], str]) -> Any:

@@ -166,14 +166,12 @@ def _element(annotation: Any) -> Any:
 
 def _words(annotation: Any) -> str:
     rules = _rules(annotation)
-    for rule in rules:
-        if isinstance(rule, Needed):
-            return rule.words
+    if needed := [rule for rule in rules if isinstance(rule, Needed)]:
+        return needed[0].words
     base = get_args(annotation)[0] if rules else annotation
     if get_origin(base) is Literal:
         return ", ".join(str(name) for name in get_args(base))
-    element = _element(base)
-    if element is not None:
+    if (element := _element(base)) is not None:
         noun = "a mapping" if get_origin(base) is Mapping else "a list"
         return f"{noun} (each {' or '.join(_words(option) for option in _options(element))})"
     return " ".join([PLAIN.get(base, getattr(base, "__name__", str(base))), *map(str, rules)])
@@ -187,8 +185,7 @@ def _fits(value: Any, annotation: Any) -> bool:
         if any(isinstance(rule, Needed) for rule in rules) and not value:
             return False
         if ranges and isinstance(value, int | float) and not isinstance(value, bool):
-            plain = isinstance(value, int) or base is float
-            return plain and all(value in rule for rule in ranges)
+            return (isinstance(value, int) or base is float) and all(value in rule for rule in ranges)
         return _fits(value, base)
     if origin in (Union, types.UnionType):
         return any(_fits(value, option) for option in get_args(base))
@@ -200,11 +197,10 @@ def _fits(value: Any, annotation: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if base in PLAIN:
         return isinstance(value, base) and (base is bool or not isinstance(value, bool))
-    if origin in (tuple, Sequence, Mapping):
-        if not isinstance(value, {tuple: tuple, Sequence: list | tuple, Mapping: Mapping}[origin]):
-            return False
-        if isinstance(value, Mapping):
-            key, item = get_args(base)
-            return all(_fits(k, key) and _fits(v, item) for k, v in value.items())
-        return all(_fits(item, _element(base)) for item in value)
+    if origin is Mapping:
+        key, item = get_args(base)
+        return isinstance(value, Mapping) and all(_fits(k, key) and _fits(v, item) for k, v in value.items())
+    if origin in (tuple, Sequence):
+        kinds = (tuple,) if origin is tuple else (list, tuple)
+        return isinstance(value, kinds) and all(_fits(item, _element(base)) for item in value)
     return True

@@ -48,11 +48,9 @@ def discover(package: str, group: str, bases: tuple[type, ...]) -> dict[str, typ
     for name in dict.fromkeys([package, *entry_points, *_registered[group]]):
         for module in _modules(name):
             for _, cls in inspect.getmembers(module, inspect.isclass):
-                kind = getattr(cls, "kind", "")
+                kind = "" if getattr(cls, "fitted", False) else getattr(cls, "kind", "")
                 ours = cls.__module__ == module.__name__ and issubclass(cls, bases)
-                if not ours or not kind or getattr(cls, "fitted", False):
-                    continue
-                if classes.setdefault(kind, cls) is not cls:
+                if ours and kind and classes.setdefault(kind, cls) is not cls:
                     raise LakeSiftError(
                         f"two classes claim kind {kind!r}: {classes[kind]} and {cls}; rename one of them"
                     )

@@ -75,7 +75,7 @@ def struct_fields(ddl: str) -> dict[str, str]:
     """
     if not ddl.startswith("struct<"):
         return {}
-    return {name.strip(): kind.strip() for name, kind in (part.split(":") for part in ddl[7:-1].split(","))}
+    return {name.strip(): kind.strip() for name, kind in (part.split(":", 1) for part in ddl[7:-1].split(","))}
 
 
 def is_vector(ddl: str) -> bool:

@@ -25,7 +25,32 @@ DOCUMENT_INPUTS = ("text", "prompt", "completion")
 
 
 @dataclass(frozen=True)
-class Scorer:
+class Declared:
+    """What scorers and estimators have in common: parameters as fields, and what they declare of themselves."""
+
+    kind: ClassVar[str] = ""
+    revision: ClassVar[int] = 1
+    value: ClassVar[str] = "double"
+    comment: ClassVar[str] = ""
+
+    of: str = "text"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the kernel of the scorer, or of the one to be fitted, is called with, in order."""
+        return (self.of,)
+
+    @property
+    def takes(self) -> Takes:
+        """What its inputs must be; checked before a run."""
+        return "text"
+
+
+@dataclass(frozen=True)
+class Scorer(Declared):
     """Parameters or fitted state as fields; `kernel()` builds the function that scores a batch.
 
     Parameters
@@ -39,28 +64,12 @@ class Scorer:
     their own, so that a crash or a failure never costs the values of cheap ones.
     """
 
-    kind: ClassVar[str] = ""
     fitted: ClassVar[bool] = False
-    revision: ClassVar[int] = 1
-    value: ClassVar[str] = "double"
-    comment: ClassVar[str] = ""
     alone: ClassVar[bool] = False
-
-    of: str = "text"
 
     def __post_init__(self) -> None:
         if not self.fitted:  # what an estimator made was checked there
-            check_fields(self)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """What the kernel is called with, in order."""
-        return (self.of,)
-
-    @property
-    def takes(self) -> Takes:
-        """What its inputs must be; checked before a run."""
-        return "text"
+            super().__post_init__()
 
     @property
     def seconds_per_row(self) -> float:
@@ -121,35 +130,16 @@ class Scorer:
 
 
 @dataclass(frozen=True)
-class Estimator(ABC):
+class Estimator(Declared, ABC):
     """Parameters; `fit(fold)` learns from tables and returns the Scorer."""
 
-    kind: ClassVar[str] = ""
-    revision: ClassVar[int] = 1
-    value: ClassVar[str] = "double"
-    comment: ClassVar[str] = ""
     #: What `fit` returns; what a model is restored as.
     model_class: ClassVar[type[Scorer]]
-
-    of: str = "text"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     @abstractmethod
     def fits_on(self) -> tuple[str, ...]:
         """Tables it learns from: "documents" or names of the recipe's targets."""
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """What the fitted scorer's kernel will be called with."""
-        return (self.of,)
-
-    @property
-    def takes(self) -> Takes:
-        """What its inputs must be; checked before a run."""
-        return "text"
 
     @abstractmethod
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> Scorer:
@@ -222,7 +212,7 @@ class Fold(ABC, Generic[State]):
         """Return the union of two states."""
 
 
-def parameters(scorer: Scorer | Estimator) -> dict[str, Any]:
+def parameters(scorer: Declared) -> dict[str, Any]:
     """Return the fields of a scorer or estimator by name."""
     return {f.name: getattr(scorer, f.name) for f in fields(scorer)}
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .arrow import fold_batches, kernel_of, score_batch, without_large
+from .arrow import fold_batches, kernel_of, placed, score_batch, without_large
 from .discovery import scorers
 from .encoding import MEMO, MEMO_NAMES, memo_columns
 from .errors import BoundError
@@ -92,18 +92,11 @@ def _score_batches(scores: Sequence[FittedScore], batches: Iterable[pa.RecordBat
             seconds = np.zeros(len(rows))
             seconds[0] = time.perf_counter() - start
             if score.name in read:  # a later score of the pass is computed from it
-                columns[score.name] = value if some is None else _at(value, rows, len(missing))
+                columns[score.name] = value if some is None else placed(value, rows, len(missing))
             own = pa.repeat(pa.scalar(score.fingerprint), len(rows))
             yield pa.RecordBatch.from_arrays(
                 [ids, hashes, own, *memo_columns(value), pa.array(seconds)], names=[*MEMO_NAMES, "seconds"]
             )
-
-
-def _at(value: pa.Array, rows: Any, size: int) -> pa.Array:
-    """Return an array of `size` with the values at `rows`, null elsewhere."""
-    slots = np.full(size, -1)
-    slots[rows] = np.arange(len(rows))
-    return value.take(pa.array(slots, mask=slots < 0))
 
 
 def _to_pandas(value: pa.Array) -> Any:
@@ -111,17 +104,6 @@ def _to_pandas(value: pa.Array) -> Any:
         names = [f.name for f in value.type]
         return pd.DataFrame({n: value.field(n).to_pandas(integer_object_nulls=True) for n in names})
     return value.to_pandas(integer_object_nulls=True)
-
-
-def _score_series(scorer: Scorer, batch: pd.Series[Any] | tuple[pd.Series[Any], ...]) -> Any:
-    series = batch if isinstance(batch, tuple) else (batch,)  # Spark sends a single argument bare, whatever the hint
-    return _to_pandas(score_batch(scorer, [pa.Array.from_pandas(s) for s in _typed(series)]))
-
-
-def _typed(series: tuple[pd.Series[Any], ...]) -> Iterator[Any]:
-    # A batch of nulls alone has no type of its own.
-    for s in series:
-        yield s.astype("string") if s.dtype == object and s.isna().all() else s
 
 
 def column(scorer: Scorer) -> Callable[..., Column]:
@@ -133,19 +115,14 @@ def column(scorer: Scorer) -> Callable[..., Column]:
     """
     from pyspark.sql.functions import pandas_udf
 
-    if scorer.value.startswith("struct<"):
-
-        def frames(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
-            for batch in batches:
-                yield _score_series(scorer, batch)
-
-        return pandas_udf(frames, scorer.value)  # type: ignore[call-overload, no-any-return]
-
-    def series(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.Series]:
+    def values(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.Series]:  # of a struct: pd.DataFrame
         for batch in batches:
-            yield _score_series(scorer, batch)
+            series = batch if isinstance(batch, tuple) else (batch,)  # Spark sends a single argument bare
+            # A batch of nulls alone has no type of its own.
+            typed = [s.astype("string") if s.dtype == object and s.isna().all() else s for s in series]
+            yield _to_pandas(score_batch(scorer, [pa.Array.from_pandas(s) for s in typed]))
 
-    return pandas_udf(series, scorer.value)  # type: ignore[call-overload, no-any-return]
+    return pandas_udf(values, scorer.value)  # type: ignore[call-overload, no-any-return]
 
 
 def register_all(spark: SparkSession) -> list[str]:
@@ -153,12 +130,10 @@ def register_all(spark: SparkSession) -> list[str]:
 
     `SELECT id, compression_ratio(text) FROM corpus`. A scorer with inputs of its own takes them in order.
     """
-    names = []
-    for kind, cls in scorers().items():
-        if issubclass(cls, Scorer):
-            spark.udf.register(kind, column(cls()))
-            names.append(kind)
-    return names
+    unfitted = {kind: cls for kind, cls in scorers().items() if issubclass(cls, Scorer)}
+    for kind, cls in unfitted.items():
+        spark.udf.register(kind, column(cls()))
+    return list(unfitted)
 
 
 def start_workers(spark: SparkSession, count: int) -> None:
@@ -203,10 +178,7 @@ def _fold_batches(fold: Fold[Any], batches: Iterable[pa.RecordBatch]) -> Iterato
 def _merge_batches(fold: Fold[Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     states = [pickle.loads(b) for batch in batches for b in batch.column(0).to_pylist()]
     if states:
-        merged = states[0]
-        for state in states[1:]:
-            merged = fold.merge(merged, state)
-        yield _state_batch(fold, merged)
+        yield _state_batch(fold, reduce(fold.merge, states))
 
 
 def fold(frame: DataFrame, fold: Fold[Any]) -> Any:
@@ -223,7 +195,4 @@ def fold(frame: DataFrame, fold: Fold[Any]) -> Any:
     # By a column, not a number: adaptive execution then makes one task of groups that are small.
     groups = partials.selectExpr("state", f"spark_partition_id() % {MERGE_GROUPS} AS part").repartition("part")
     merged = groups.select("state").mapInArrow(partial(_merge_batches, fold), "state binary")
-    state = fold.zero()
-    for row in merged.collect():
-        state = fold.merge(state, pickle.loads(row["state"]))
-    return state
+    return reduce(fold.merge, (pickle.loads(row["state"]) for row in merged.collect()), fold.zero())

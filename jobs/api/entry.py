@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .jobs.commands.diff import Diff
-from .jobs.commands.export import Export
+from pyspark.sql import Column, DataFrame, SparkSession
+
+from .jobs.commands.diff import Diff, diff
+from .jobs.commands.export import Export, export
+from .jobs.commands.history import history
+from .jobs.commands.maintain import maintain
 from .jobs.commands.plan import Plan
+from .jobs.commands.report import report
 from .jobs.commands.report_result import Report
-from .jobs.commands.sql import QueryResult
+from .jobs.commands.sql import QueryResult, register
 from .jobs.lake import tables
 from .jobs.lake.session import session
 from .jobs.lake.text_table import Rows
@@ -20,9 +25,6 @@ from .udfs.discovery import scorers
 from .udfs.errors import RecipeError
 from .udfs.scorer import Scorer
 from .udfs.spark import column
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
 
 #: What stands for a recipe: a shipped name, a path, a URI that Spark reads, a mapping, or a recipe.
 AnyRecipe = str | Mapping[str, Any] | Recipe
@@ -64,8 +66,6 @@ class Lake:
 
     def register(self) -> list[str]:
         """Make tables known to SQL by their names and scorers as functions; returns the names."""
-        from .jobs.commands.sql import register
-
         return register(self.tables)
 
     def sql(self, query: str) -> QueryResult:
@@ -76,32 +76,22 @@ class Lake:
 
     def report(self, recipe: AnyRecipe) -> Report:
         """Compare the newest selection with its pool and its controls."""
-        from .jobs.commands.report import report
-
         return report(self.tables, as_recipe(recipe))
 
     def history(self, recipe: AnyRecipe) -> Rows:
         """Return the versions of a recipe's selection, newest first, and what changed in each."""
-        from .jobs.commands.history import history
-
         return history(self.tables, as_recipe(recipe).name)
 
     def diff(self, recipe: AnyRecipe, *versions: int) -> Diff:
         """Return the rows that came and went between two versions, by default the last two, and why."""
-        from .jobs.commands.diff import diff
-
         return diff(self.tables, as_recipe(recipe), list(versions))
 
     def export(self, recipe: AnyRecipe, to: str, out: str, version: int | None = None) -> Export:
         """Write a version of the selection to files: `to` is "jsonl" or "parquet"."""
-        from .jobs.commands.export import export
-
         return export(self.tables, as_recipe(recipe).name, to, out, version)
 
     def maintain(self, dry_run: bool = False) -> Rows:
         """Compact, drop unused memos, and remove files that no kept version needs."""
-        from .jobs.commands.maintain import maintain
-
         return maintain(self.tables, dry_run)
 
 

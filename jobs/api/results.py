@@ -96,5 +96,4 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values: the manifest, as the table `runs` keeps it."""
-        body: dict[str, Any] = json.loads(self.manifest.to_json())
-        return body
+        return dict(json.loads(self.manifest.to_json()))

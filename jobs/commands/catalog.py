@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields
+from itertools import takewhile
 from typing import Any
 
 from ...udfs.constraints import allowed, hints_of, is_needed
@@ -55,11 +57,6 @@ def _parameter(field: Any, annotation: Any) -> str:
 
 def _heading(text: str) -> str:
     """Return the first sentence of the comment that a recipe opens with."""
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.lstrip("# ").strip())
-        if line.rstrip().endswith("."):
-            break
-    return " ".join(lines)
+    comment = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    heading = "\n".join(line.lstrip("# ").strip() for line in comment)
+    return re.split(r"(?<=\.)\n", heading)[0].replace("\n", " ")

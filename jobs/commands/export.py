@@ -10,16 +10,15 @@ import shutil
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
 
 from ...udfs.errors import InputError
 from ...udfs.uris import is_uri
 from ..lake.spark_errors import raising
 from ..lake.tables import Lake
 from .history import commits_of, files_of, refuse_unknown
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 #: Rows of one exported file when a folder is written.
 FILE_ROWS = 500_000
@@ -95,13 +94,10 @@ def _place(to: str, out: str) -> tuple[str, str | None]:
 
 def _write_folder(frame: DataFrame, to: str, uri: str, files: int) -> None:
     ordered = frame.repartitionByRange(files, "rank").sortWithinPartitions("rank")
-    writer = ordered.write.mode("error")
+    writer = ordered.write.mode("error").format("json" if to == "jsonl" else to).option("ignoreNullFields", "false")
     taken = InputError(f"{uri} exists already; nothing is overwritten: give another --out")
     with raising(taken, re.compile("PATH_ALREADY_EXISTS")):
-        if to == "jsonl":
-            writer.option("ignoreNullFields", "false").json(uri)
-        else:
-            writer.parquet(uri)
+        writer.save(uri)
 
 
 def _write_file(frame: DataFrame, to: str, path: Path) -> None:

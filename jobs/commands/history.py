@@ -69,17 +69,14 @@ def _changed(before: Commit | None, commit: Commit) -> str:
     if before.metadata["run_id"] == commit.metadata["run_id"]:
         return "nothing: the table was changed and is made anew"
     old, new = before.metadata, commit.metadata
-    inputs = [k for k in new["inputs"] if _content(old, k) != _content(new, k)]
-    changes = [f"{k}: version {_version(old, k)} to {_version(new, k)}" for k in inputs]
+    inputs = {k: (old["inputs"].get(k, {}), now) for k, now in new["inputs"].items()}
+    changed = {k: pair for k, pair in inputs.items() if _content(pair[0]) != _content(pair[1])}
+    changes = [f"{k}: version {a.get('version')} to {b.get('version')}" for k, (a, b) in changed.items()]
     names = {**old["fingerprints"], **new["fingerprints"]}
     changes += [f"score {k}" for k in names if old["fingerprints"].get(k) != new["fingerprints"].get(k)]
     return "; ".join(changes) or "recipe"
 
 
-def _content(metadata: dict[str, Any], name: str) -> Any:
-    entry = metadata["inputs"].get(name, {})
-    return entry.get("digest", entry.get("version"))
-
-
-def _version(metadata: dict[str, Any], name: str) -> Any:
-    return metadata["inputs"].get(name, {}).get("version")
+def _content(read: dict[str, Any]) -> Any:
+    """Return what an input's rows are identified by, from what a commit says about it."""
+    return read.get("digest", read.get("version"))

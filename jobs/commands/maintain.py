@@ -7,11 +7,9 @@ Left out: tables that LakeSift did not write; they are their owner's.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from ...udfs.errors import InputError
@@ -29,17 +27,6 @@ log = logging.getLogger("lakesift")
 MANY_FILES, SMALL_BYTES = 6, 32_000_000
 #: Memos that were written within these days stay: a run that was cut short goes on with its finished units.
 RECENT_DAYS = 7
-
-
-@dataclass(frozen=True)
-class TableReport:
-    """One table: its files before and after, rows dropped, and what was or would be done."""
-
-    name: str
-    before: int
-    after: int
-    dropped: int
-    actions: str
 
 
 def maintain(lake: Lake, dry_run: bool = False) -> Rows:
@@ -65,12 +52,9 @@ def maintain(lake: Lake, dry_run: bool = False) -> Rows:
             histories = dict(zip(names, pool.map(lambda n: _history(lake, n), names), strict=True))
             ours = {n: commits for n, commits in histories.items() if commits and is_ours(lake, n, commits[0])}
             needed = _needed(lake, ours)
-            reports = list(pool.map(lambda n: _maintain(lake, n, ours[n], needed, dry_run), ours))
-    if dry_run:
-        rows = [(r.name, r.before, r.dropped, r.actions) for r in reports]
-        return rows_of(("table", "files", "rows to drop", "would"), rows)
-    done = [(r.name, r.before, r.after, r.dropped) for r in reports]
-    return rows_of(("table", "files before", "files after", "rows dropped"), done)
+            rows = list(pool.map(lambda n: _maintain(lake, n, ours[n], needed, dry_run), ours))
+    columns = ("files", "rows to drop", "would") if dry_run else ("files before", "files after", "rows dropped")
+    return rows_of(("table", *columns), rows)
 
 
 def _history(lake: Lake, name: str) -> list[Commit]:
@@ -88,14 +72,15 @@ def _needed(lake: Lake, histories: dict[str, list[Commit]]) -> set[str]:
     for name, commits in histories.items():
         if name.startswith("selection_"):
             last = last_run(lake, name.removeprefix("selection_"))
-            needed |= set(json.loads(last["manifest"])["fingerprints"].values()) if last else set()
+            needed |= set(last["fingerprints"].values()) if last else set()
         if name.startswith(("selection_", "scores_")):
             for commit in commits:
                 needed |= set(commit.metadata.get("fingerprints", {}).values())
     return needed
 
 
-def _maintain(lake: Lake, name: str, commits: list[Commit], needed: set[str], dry_run: bool) -> TableReport:
+def _maintain(lake: Lake, name: str, commits: list[Commit], needed: set[str], dry_run: bool) -> tuple[Any, ...]:
+    """Maintain one table; returns its name, its files before and after and the rows dropped, or what would be done."""
     log.info("  %s", name)
     detail, dropped, partitions = _detail(lake, name), 0, 1
     before, size = int(detail["numFiles"]), detail["sizeInBytes"]
@@ -108,14 +93,13 @@ def _maintain(lake: Lake, name: str, commits: list[Commit], needed: set[str], dr
     if dry_run:
         gone = lake.spark.sql(f"VACUUM {lake.ref(name)} DRY RUN").count()
         steps = [("drop rows", dropped > 0), ("compact", crowded), (f"remove {gone} files", gone > 0)]
-        actions = ", ".join(word for word, true in steps if true) or "nothing"
-        return TableReport(name, before, before, dropped, actions)
+        return name, before, dropped, ", ".join(word for word, true in steps if true) or "nothing"
     if dropped:
-        dropped = int(retry_on_conflict("maintain", lambda: _drop(lake, name, needed)))
+        dropped = retry_on_conflict("maintain", lambda: _drop(lake, name, needed))
     if crowded:
         retry_on_conflict(f"maintain {name}", lambda: _compact(lake, name))
     lake.spark.sql(f"VACUUM {lake.ref(name)}").collect()
-    return TableReport(name, before, int(_detail(lake, name)["numFiles"]), dropped, "")
+    return name, before, int(_detail(lake, name)["numFiles"]), dropped
 
 
 def _compact(lake: Lake, name: str) -> None:

@@ -18,7 +18,7 @@ from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
 from ..inputs.opening import check_machine, check_sample, open_documents, open_target
 from ..inputs.tables import tables_of
-from ..lake.schemas import WRITER, Table, rejected_lines
+from ..lake.schemas import WRITER, rejected_lines
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
@@ -79,18 +79,9 @@ def plan(lake: Lake, recipe: Recipe) -> Plan:
                 open_target(lake, documents, name)
     count = _documents_count(lake, recipe)
     steps, nothing_new = predict_steps(lake, recipe, documents, count)
-    return Plan(
-        lake=lake.root,
-        recipe=recipe.name,
-        recipe_hash=recipe.digest(),
-        resolved=resolved(recipe, documents),
-        reads=_reads(lake, recipe),
-        steps=steps,
-        writes=_writes(lake, recipe, documents),
-        warnings=tuple(warnings(lake, recipe, documents, count)),
-        nothing_new=nothing_new,
-        ddl=_ddl(lake, recipe, documents),
-    )
+    body, reads, writes = resolved(recipe, documents), _reads(lake, recipe), _writes(lake, recipe, documents)
+    warned, ddl = tuple(warnings(lake, recipe, documents, count)), _ddl(lake, recipe, documents)
+    return Plan(lake.root, recipe.name, recipe.digest(), body, reads, steps, writes, warned, nothing_new, ddl)
 
 
 def _documents(lake: Lake, recipe: Recipe) -> Documents | None:
@@ -107,15 +98,14 @@ def _documents(lake: Lake, recipe: Recipe) -> Documents | None:
 
 def resolved(recipe: Recipe, documents: Documents | None) -> dict[str, Any]:
     """Return the recipe as JSON values with every default written out."""
-    wheres = recipe.score_where
-    body: dict[str, Any] = {
+    scores = {k: {"kind": s.kind, **parameters(s)} for k, s in recipe.scores.items()}
+    for name, sql in recipe.score_where.items():
+        scores[name]["where"] = sql
+    body = {
         "name": recipe.name,
         "documents": _block(recipe.documents),
         "targets": {k: _block(t) for k, t in recipe.targets.items()},
-        "scores": {
-            k: {"kind": s.kind, **parameters(s), **({"where": wheres[k]} if k in wheres else {})}
-            for k, s in recipe.scores.items()
-        },
+        "scores": scores,
         "where": recipe.where,
         "select": {"kind": recipe.selector.kind, **_values(recipe.selector)},
         "budget": {k: v for k, v in _values(recipe.budget).items() if v not in (None, "")},
@@ -125,8 +115,7 @@ def resolved(recipe: Recipe, documents: Documents | None) -> dict[str, Any]:
         "seed": recipe.seed,
         "keep_versions": recipe.keep_versions,
     }
-    plain: dict[str, Any] = json.loads(json.dumps(body, default=str))
-    return plain
+    return dict(json.loads(json.dumps(body, default=str)))
 
 
 def _values(item: Any) -> dict[str, Any]:
@@ -144,13 +133,12 @@ def _block(item: Any) -> dict[str, Any]:
 
 
 def _reads(lake: Lake, recipe: Recipe) -> Rows:
-    uses = [("documents", recipe.documents.table, recipe.documents.source)]
-    uses += [(f"target {n}", t.table, t.source) for n, t in recipe.targets.items()]
+    uses: dict[str, Any] = {"documents": recipe.documents, **{f"target {n}": t for n, t in recipe.targets.items()}}
     rows = []
-    for use, table, source in uses:
-        version = _version(lake, table)
-        came_from = "" if source is None else origin_of(lake, source)
-        rows.append((use, lake.ref(table), version, _count(lake, table, version), came_from))
+    for use, read in uses.items():
+        version = _version(lake, read.table)
+        came_from = origin_of(lake, read.source) if read.source else ""
+        rows.append((use, lake.ref(read.table), version, _count(lake, read.table, version), came_from))
     return rows_of(("use", "table", "version", "rows", "ingested from"), rows)
 
 
@@ -172,8 +160,7 @@ def _count(lake: Lake, table: str, version: str) -> int | str:
 
 
 def _writes(lake: Lake, recipe: Recipe, documents: Documents | None) -> Rows:
-    names = [t.name for t in tables_of(recipe, documents)]
-    names += recipe.ingested()
+    names = [*(t.name for t in tables_of(recipe, documents)), *recipe.ingested()]
     names += [] if documents else [f"selection_{recipe.name}"]
     versions = {n: lake.version(n) for n in dict.fromkeys(names)}
     rows = [(lake.ref(n), "made by the run" if v is None else f"version {v}") for n, v in versions.items()]
@@ -182,18 +169,16 @@ def _writes(lake: Lake, recipe: Recipe, documents: Documents | None) -> Rows:
 
 def _ddl(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     """Return CREATE TABLE statements of all tables that the recipe needs: for where jobs may not CREATE."""
-    tables: list[Table] = [*(rejected_lines(t) for t in recipe.ingested()), *tables_of(recipe, documents)]
+    tables = [*(rejected_lines(t) for t in recipe.ingested()), *tables_of(recipe, documents)]
     statements = [f"{t.ddl(lake.ref(t.name))};" for t in tables]
     for name in recipe.ingested():
         if lake.version(name) is None:
-            mark = f"TBLPROPERTIES ('{WRITER}' = 'lakesift')"
             statements.append(
                 f"-- {lake.ref(name)}: its columns are those of its files and are not known before ingest; who creates "
-                f"it beforehand adds {mark}"
+                f"it beforehand adds TBLPROPERTIES ('{WRITER}' = 'lakesift')"
             )
     if documents is None:
-        selection = lake.ref(f"selection_{recipe.name}")
-        table = recipe.documents.table
+        selection, table = lake.ref(f"selection_{recipe.name}"), recipe.documents.table
         statements.append(
             f"-- {selection}: keeps columns of {table}, which does not exist yet; plan again after ingest"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ...udfs.scorer import DocumentEstimator, Estimator, Scorer, fingerprint
@@ -36,7 +35,8 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count
     fresh = tables.get(recipe.documents.table, UNCHANGED) == UNCHANGED
     hashed = bool(documents and fresh and hashes_stand(lake, documents))
     rows.append(("hashes", f"hashes_{recipe.name}", UNCHANGED if hashed else "computed: one pass over the documents"))
-    known = _fingerprints(lake, recipe)
+    last = last_run(lake, recipe.name) or {}
+    known = _fingerprints(lake, recipe, last)
     scores = {name: _score(lake, recipe, name, known, hashed) for name in order(recipe)}
     costs = {name: f", {_hours(cpu_hours(recipe, name, count))}" for name, would in scores.items() if would == ALL}
     rows += [(f"score {name}", MEMOS, would + costs.get(name, "").rstrip(", ")) for name, would in scores.items()]
@@ -44,13 +44,10 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count
     published = complete and scores_stand(lake, recipe, origin(lake, recipe, _last_rows(lake, recipe), known))
     missing = any(w not in (UNCHANGED, ON_DEMAND) for w in scores.values())
     rows.append(("publish", f"scores_{recipe.name}", UNCHANGED if published else "written" if missing else UNKNOWN))
-    last = last_run(lake, recipe.name)
-    same = published and last is not None and json.loads(last["manifest"])["recipe_hash"] == recipe.digest()
-    selection = f"selection_{recipe.name}"
-    if same and last is not None and stands(lake, selection, last["run_id"]):
+    selection, same = f"selection_{recipe.name}", last.get("recipe_hash") == recipe.digest()
+    would = "written" if published or lake.last_write(selection) is None else "written, if its inputs changed"
+    if published and same and stands(lake, selection, last["run_id"]):
         would = UNCHANGED
-    else:
-        would = "written" if published or lake.last_write(selection) is None else "written, if its inputs changed"
     return rows_of(columns, [*rows, ("select", selection, would)]), ""
 
 
@@ -61,9 +58,8 @@ def origin_of(lake: Lake, source: Source) -> str:
 
 def _ingest(lake: Lake, table: str, source: Source, id_sql: str | None) -> str:
     last = lake.last_write(table)
-    if last is not None and last.metadata.get("source") == sources_digest(lake.spark, source, id_sql):
-        return UNCHANGED
-    return f"ingested from {origin_of(lake, source)}"
+    same = last is not None and last.says({"source": sources_digest(lake.spark, source, id_sql)})
+    return UNCHANGED if same else f"ingested from {origin_of(lake, source)}"
 
 
 def _last_rows(lake: Lake, recipe: Recipe) -> str:
@@ -72,19 +68,17 @@ def _last_rows(lake: Lake, recipe: Recipe) -> str:
     return str(last.metadata.get("rows", "")) if last else ""
 
 
-def _fingerprints(lake: Lake, recipe: Recipe) -> dict[str, str]:
+def _fingerprints(lake: Lake, recipe: Recipe, last: dict[str, Any]) -> dict[str, str]:
     """Return the fingerprints that are known without fitting: of plain scorers, and of models with the same targets."""
-    last = last_run(lake, recipe.name)
-    body: dict[str, Any] = json.loads(last["manifest"]) if last else {}
     tables = [t.table for t in recipe.targets.values()]
-    now = data_versions(lake, recipe, {}) if body.get("recipe_hash") == recipe.digest() else {}
-    same = bool(now) and all(now[t] == body["data_versions"].get(t) for t in tables)
+    now = data_versions(lake, recipe, {}) if last.get("recipe_hash") == recipe.digest() else {}
+    same = bool(now) and all(now[t] == last["data_versions"].get(t) for t in tables)
     known: dict[str, str] = {}
     for name in order(recipe):
         score = recipe.scores[name]
         if isinstance(score, Estimator):
             again = isinstance(score, DocumentEstimator) and score.refit == "always"
-            known |= {name: body["fingerprints"][name]} if same and not again else {}
+            known |= {name: last["fingerprints"][name]} if same and not again else {}
         elif all(i in known for i in score.inputs if i in recipe.scores):
             known[name] = fingerprint(score, known)
     return known

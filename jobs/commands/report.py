@@ -8,8 +8,12 @@ than the stated samples are sampled by id hash, never by order.
 from __future__ import annotations
 
 import math
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ...udfs.kernels.ngram_model import held_out_bits_per_byte
@@ -25,10 +29,6 @@ from ..lake.tuning import collect_small, compiled
 from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
 from .report_result import QUANTILES, Report
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from pyspark.sql import Column, DataFrame
 
 #: Rows of one set whose scores are described, and texts that a model is fitted on; chosen by id hash.
 SCORE_ROWS, TEXT_ROWS = 50_000, 5_000
@@ -50,23 +50,17 @@ def report(lake: Lake, recipe: Recipe) -> Report:
         raise InputError(
             f"there is no selection of {recipe.name} in {lake.root}; do this first: lakesift run {recipe.name}"
         )
-    with compiled(lake.spark, last.metadata.get("counts", {}).get("documents", 0)):
+    counts, sets = last.metadata.get("counts", {}), ("pool", "selection", *recipe.controls)
+    with compiled(lake.spark, counts.get("documents", 0)):
         run = _opened(lake, recipe)
         members = _members(lake, recipe, last.rows or DRIVER_ROWS)
-        sets = ("pool", "selection", *recipe.controls)
         described = _scores(run, members)
         judged = [name for name, t in recipe.targets.items() if t.held_out]
         texts = _texts(run, members, sets, described["rows"]) if judged else {}
-        return Report(
-            recipe=recipe.name,
-            run_id=last.metadata.get("run_id"),
-            selection_version=selection.version,
-            counts=last.metadata.get("counts", {}),
-            sets=sets,
-            shares={c: _shares(run, members, c) for c in recipe.shares},
-            held_out_bits_per_byte={name: _evidence(run, name, texts) for name in judged},
-            **described,
-        )
+        shares = {c: _shares(run, members, c) for c in recipe.shares}
+        evidence = {name: _evidence(run, name, texts) for name in judged}
+    result = (recipe.name, last.metadata.get("run_id"), selection.version, counts, sets, shares)
+    return Report(*result, held_out_bits_per_byte=evidence, **described)
 
 
 def _opened(lake: Lake, recipe: Recipe) -> Run:
@@ -91,8 +85,6 @@ def _members(lake: Lake, recipe: Recipe, rows: int) -> DataFrame:
 
 def _shares(run: Run, members: DataFrame, column: str) -> dict[str, dict[str, float]]:
     """Return set -> value -> share of rows."""
-    from pyspark.sql import functions as F
-
     value = F.coalesce(F.col(quoted_name(column)).cast("string"), F.lit("(null)")).alias("value")
     rows = _rows(run, value)
     pool = rows.groupBy(F.lit("pool").alias("set"), "value").count()
@@ -105,39 +97,36 @@ def _shares(run: Run, members: DataFrame, column: str) -> dict[str, dict[str, fl
 
 def _rows(run: Run, *columns: Column) -> DataFrame:
     """Return id and columns of the documents, one row per id."""
-    from pyspark.sql import functions as F
-
     documents = run.documents
-    keys = [F.expr(documents.id).alias("id")]
-    if run.hashes.summary.duplicates:
-        keys.append(F.expr(documents.row_hash).alias(ROW_HASH))
+    keys = F.expr(documents.id).alias("id"), F.expr(documents.row_hash).alias(ROW_HASH)
     return one_row_per_id(run, documents.frame.select(*keys, *columns))
 
 
-def _sampled(salt: str, most: int, count: int) -> str:
-    """Return SQL that about `most` of `count` ids pass: a threshold on a hash, not an order over all rows."""
-    return f"pmod(xxhash64(id, '{salt}'), 1000000) < {math.ceil(1e6 * min(1.0, most / max(1, count)))}"
+def _sample(rows: DataFrame, members: DataFrame, counts: Mapping[str, int], salt: str, most: int) -> DataFrame:
+    """Return about `most` rows of each set, and the set: by a threshold on a hash, not an order over all rows."""
+    millionth = F.pmod(F.xxhash64("id", F.lit(salt)), F.lit(1_000_000))
+    limits = {s: math.ceil(1e6 * min(1.0, most / max(1, n))) for s, n in counts.items()}
+    limit = F.coalesce(*(F.when(F.col("set") == s, n) for s, n in limits.items()))
+    some = members.where(millionth < limit)
+    pool = rows.where(millionth < limits["pool"]).withColumn("set", F.lit("pool"))
+    return pool.unionByName(rows.join(F.broadcast(some), "id", "inner"))
 
 
 def _scores(run: Run, members: DataFrame) -> dict[str, Any]:
     """Return quantiles of every numeric score in every set, and each one's rank correlation with length in the pool."""
-    from pyspark.sql import functions as F
-
     table = run.lake.read(f"scores_{run.recipe.name}")
     numeric = ("double", "float", "bigint", "int")
     names = [f.name for f in table.schema.fields[2:] if f.dataType.simpleString() in numeric]
     columns = [F.col(quoted_name(c)).cast("double").alias(c) for c in names]
-    sizes = {r["set"]: r["count"] for r in members.groupBy("set").count().collect()}
     total = table.count()
+    sizes = {"pool": total, **{r["set"]: r["count"] for r in members.groupBy("set").count().collect()}}
     scores = collect_small(table.select("id", *columns), total)
-    pool = scores.where(_sampled("report", SCORE_ROWS, total)).drop("id").toPandas()
-    some = [members.where(F.col("set") == s).where(_sampled("report", SCORE_ROWS, n)) for s, n in sizes.items()]
-    inside = scores.join(F.broadcast(reduce(lambda a, b: a.unionByName(b), some)), "id", "inner")
-    picked = inside.drop("id").toPandas()
-    frames = {"pool": pool, **{s: picked[picked["set"] == s] for s in sizes}}
+    sample = _sample(scores, members, sizes, "report", SCORE_ROWS).drop("id").toPandas()
+    frames = {s: sample[sample["set"] == s] for s in sizes}
+    pool = frames["pool"]
     length = run.recipe.length_name()
     return {
-        "rows": {"pool": total, **sizes},
+        "rows": sizes,
         "quantiles": {
             name: {s: [_number(v) for v in quantiles(f[name].to_numpy(), QUANTILES)] for s, f in frames.items()}
             for name in names
@@ -159,21 +148,12 @@ def _rank_correlation(frame: pd.DataFrame, x: str, y: str) -> float:
 
 def _texts(run: Run, members: DataFrame, sets: tuple[str, ...], rows: dict[str, int]) -> dict[str, list[str]]:
     """Return about TEXT_ROWS texts of each set at most, in order of their id hash: two passes for all sets."""
-    from pyspark.sql import functions as F
-
     text = F.substring(F.expr(f"CAST(({run.recipe.documents.text}) AS STRING)"), 1, TEXT_CHARS).alias("text")
     source = _rows(run, text).where("text IS NOT NULL")
-    most = TEXT_ROWS * 6 // 5
-    some = [members.where(F.col("set") == s).where(_sampled("text", most, rows.get(s, 0))) for s in sets[1:]]
-    picked = source.join(F.broadcast(reduce(lambda a, b: a.unionByName(b), some)), "id", "inner")
-    pool = source.where(_sampled("text", most, rows["pool"])).withColumn("set", F.lit("pool"))
-    by_set: dict[str, list[str]] = {s: [] for s in sets}
-    for frame in (pool, picked):
-        table = frame.select("set", F.xxhash64("id", F.lit("text")).alias("h"), "id", "text").toPandas()
-        table = table.drop_duplicates(["set", "id"]).sort_values(["h", "id"])
-        for name in table["set"].unique():
-            by_set[str(name)] = [str(t) for t in table["text"][table["set"] == name].head(TEXT_ROWS)]
-    return by_set
+    sample = _sample(source, members, rows, "text", TEXT_ROWS * 6 // 5)
+    table = sample.select("set", F.xxhash64("id", F.lit("text")).alias("h"), "id", "text").toPandas()
+    table = table.drop_duplicates(["set", "id"]).sort_values(["h", "id"])
+    return {s: [str(t) for t in table["text"][table["set"] == s].head(TEXT_ROWS)] for s in sets}
 
 
 def _evidence(run: Run, target: str, texts: dict[str, list[str]]) -> dict[str, Any]:
@@ -183,8 +163,5 @@ def _evidence(run: Run, target: str, texts: dict[str, list[str]]) -> dict[str, A
     if not held_out:
         raise InputError(f"targets.{target}.held_out leaves no row of {run.recipe.targets[target].table}; widen it")
     size = min(FIT_BYTES, *(sum(len(t.encode("utf-8", "replace")) for t in part) for part in texts.values()))
-    return {
-        "bytes": size,
-        "held_out_rows": len(held_out),
-        "bits": {s: _number(held_out_bits_per_byte(part, held_out, size)) for s, part in texts.items()} if size else {},
-    }
+    bits = {s: _number(held_out_bits_per_byte(part, held_out, size)) for s, part in texts.items()} if size else {}
+    return {"bytes": size, "held_out_rows": len(held_out), "bits": bits}

@@ -6,8 +6,6 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from ..lake.text_table import text_table
 
 #: Distinct values of a shares column that are shown.
@@ -38,41 +36,32 @@ class Report:
 
     def __str__(self) -> str:
         """Return the report as text."""
-        return _text(self)
+        counts = self.counts
+        parts = [
+            f"report of {self.recipe}, selection version {self.selection_version}, run {self.run_id}",
+            f"{counts.get('documents', 0):,} documents, {counts.get('ineligible', 0):,} ineligible, "
+            f"{counts.get('unranked', 0):,} unranked, {counts.get('selected', 0):,} selected; "
+            "one draw of each control",
+        ]
+        for column, shares in self.shares.items():
+            values = sorted({v for s in shares.values() for v in s}, key=lambda v: (-shares["selection"].get(v, 0), v))
+            rows = [(v, *(f"{shares.get(s, {}).get(v, 0):.3f}" for s in self.sets)) for v in values[:VALUES]]
+            more = f" (first {VALUES} of {len(values)})" if len(values) > VALUES else ""
+            parts += ["", f"share of rows by {column}{more}", text_table((column, *self.sets), rows)]
+        for name, by_set in self.quantiles.items():
+            lines = [(s, self.rows.get(s), *by_set.get(s, ())) for s in self.sets]
+            parts += ["", f"{name}: quantiles", text_table(("set", "rows", *(f"{q:g}" for q in QUANTILES)), lines)]
+        parts += ["", f"rank correlation (Spearman) with {self.length} in the pool, {self.pool_sample:,} rows"]
+        parts.append(text_table(("score", "correlation"), list(self.correlation_with_length.items())))
+        for target, result in self.held_out_bits_per_byte.items():
+            parts += [
+                "",
+                f"held-out bits per byte on {result['held_out_rows']:,} held-out rows of {target}, byte 5-gram model "
+                f"fitted on {result['bytes']:,} bytes of each set (lower = closer)",
+                text_table(("set", "bits per byte"), [(s, result["bits"].get(s)) for s in self.sets]),
+            ]
+        return "\n".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), allow_nan=False, default=_plain))
-        return plain
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)
-
-
-def _text(report: Report) -> str:
-    counts, sets = report.counts, report.sets
-    parts = [
-        f"report of {report.recipe}, selection version {report.selection_version}, run {report.run_id}",
-        f"{counts.get('documents', 0):,} documents, {counts.get('ineligible', 0):,} ineligible, "
-        f"{counts.get('unranked', 0):,} unranked, {counts.get('selected', 0):,} selected; "
-        "one draw of each control",
-    ]
-    for column, shares in report.shares.items():
-        values = sorted({v for s in shares.values() for v in s}, key=lambda v: (-shares["selection"].get(v, 0), v))
-        rows = [(v, *(f"{shares.get(s, {}).get(v, 0):.3f}" for s in sets)) for v in values[:VALUES]]
-        more = f" (first {VALUES} of {len(values)})" if len(values) > VALUES else ""
-        parts += ["", f"share of rows by {column}{more}", text_table((column, *sets), rows)]
-    for name, by_set in report.quantiles.items():
-        lines = [(s, report.rows.get(s), *by_set.get(s, ())) for s in sets]
-        parts += ["", f"{name}: quantiles", text_table(("set", "rows", *(f"{q:g}" for q in QUANTILES)), lines)]
-    parts += ["", f"rank correlation (Spearman) with {report.length} in the pool, {report.pool_sample:,} rows"]
-    parts.append(text_table(("score", "correlation"), list(report.correlation_with_length.items())))
-    for target, result in report.held_out_bits_per_byte.items():
-        parts += [
-            "",
-            f"held-out bits per byte on {result['held_out_rows']:,} held-out rows of {target}, byte 5-gram model "
-            f"fitted on {result['bytes']:,} bytes of each set (lower = closer)",
-            text_table(("set", "bits per byte"), [(s, result["bits"].get(s)) for s in sets]),
-        ]
-    return "\n".join(parts)
+        return dict(json.loads(json.dumps(asdict(self), allow_nan=False)))

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ...udfs.spark import register_all
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of, text_table
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 #: Rows and characters of a cell that a query shows.
 SHOWN_ROWS, SHOWN_CHARACTERS = 1_000, 80
@@ -84,8 +85,6 @@ def register(lake: Lake, sql: str = "") -> list[str]:
 
 def _shown(frame: DataFrame) -> DataFrame:
     """Return every column as a short string (numbers stay), cut before it reaches the driver."""
-    from pyspark.sql import functions as F
-
     parts = []
     named = frame.toDF(*(f"c{i}" for i in range(len(frame.columns))))  # names may repeat: select d.*, s.*
     for field in named.schema:
@@ -108,8 +107,6 @@ def _cell(value: Any) -> str:
 
 def _sentence(error: Exception, lake: Lake) -> Exception:
     """Return Spark's complaint about a query as one sentence; an error that is not Spark's own stays as it is."""
-    from pyspark.errors import PySparkException
-
     text = str(error)
     if not isinstance(error, PySparkException) or "PythonException" in type(error).__name__:
         return error

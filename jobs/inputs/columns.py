@@ -6,8 +6,13 @@ until the one that does not fit is found: a query for each of 1 500 columns take
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from ...udfs.errors import LISTED, RecipeError, nearest
 from ...udfs.quoting import quoted, quoted_name
@@ -15,50 +20,45 @@ from ..lake.spark_errors import analysis_message
 from ..recipe.uses import Use, uses
 from .documents import ROW_HASH, Documents, joined_columns
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql import types as T
-
-Item = TypeVar("Item")
 #: Characters of a type that a message shows.
 TYPE_CHARS = 80
 
 
 def expression_types(frame: DataFrame, expressions: Mapping[str, str]) -> dict[str, T.DataType]:
     """Return the type of each SQL expression, both by its place in the recipe; raises RecipeError, runs nothing."""
-    from pyspark.sql import functions as F
 
-    def types(part: Mapping[str, str]) -> dict[str, T.DataType]:
+    def query(*sqls: str) -> DataFrame:
         # In a filter, too: an aggregate, a window or explode() is not a value of one row, and is refused there.
-        values = [F.expr(sql).alias(f"c{i}") for i, sql in enumerate(part.values())]
-        bracketed = [F.expr(f"({sql})").alias(f"c{i}") for i, sql in enumerate(part.values())]
-        schema = frame.where(F.struct(*bracketed).isNotNull()).select(*values).schema
-        return {where: field.dataType for where, field in zip(part, schema, strict=True)}
+        values = [F.expr(sql).alias(f"c{i}") for i, sql in enumerate(sqls)]
+        bracketed = [F.expr(f"({sql})").alias(f"c{i}") for i, sql in enumerate(sqls)]
+        return frame.where(F.struct(*bracketed).isNotNull()).select(*values)
 
-    if not expressions:
-        return {}
+    types: dict[str, T.DataType] = {}
+    for (where, sql), found in zip(expressions.items(), _types(query, [*expressions.values()]), strict=True):
+        if isinstance(found, Exception):
+            more = f" and {len(frame.columns) - LISTED} more" if len(frame.columns) > LISTED else ""
+            columns = f"{', '.join(frame.columns[:LISTED])}{more}"
+            reason = f"does not fit its table, whose columns are {columns}: {analysis_message(found)}"
+            raise RecipeError(f"{where}: {sql!r} {reason}") from found
+        types[where] = found
+    return types
+
+
+def _types(query: Callable[..., DataFrame], sqls: Sequence[str]) -> Iterator[T.DataType | Exception]:
+    """Yield the type of each SQL expression, or Spark's reason against it: one analysis if all fit, else by halves."""
     try:
-        return types(expressions)
+        yield from [field.dataType for field in query(*sqls).schema] if sqls else []
     except Exception as error:
-        if analysis_message(error) is None or len(expressions) == 1:
-            raise _refused(error, frame, expressions) from error
-    first, second = (expression_types(frame, dict(half)) for half in _halves([*expressions.items()]))
-    return first | second
+        if analysis_message(error) is None:
+            raise
+        if len(sqls) == 1:
+            yield error
+        else:
+            yield from chain.from_iterable(_types(query, half) for half in _halves(sqls))
 
 
-def _halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
-    return items[: len(items) // 2], items[len(items) // 2 :]
-
-
-def _refused(error: Exception, frame: DataFrame, expressions: Mapping[str, str]) -> Exception:
-    """Return the error to raise for one expression that does not fit: a sentence where Spark has a reason."""
-    reason = analysis_message(error)
-    if reason is None:
-        return error
-    ((where, sql),) = expressions.items()
-    more = f" and {len(frame.columns) - LISTED} more" if len(frame.columns) > LISTED else ""
-    columns = f"{', '.join(frame.columns[:LISTED])}{more}"
-    return RecipeError(f"{where}: {sql!r} does not fit its table, whose columns are {columns}: {reason}")
+def _halves(sqls: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    return sqls[: len(sqls) // 2], sqls[len(sqls) // 2 :]
 
 
 def check_conditions(frame: DataFrame, conditions: Mapping[str, str]) -> None:
@@ -90,15 +90,14 @@ def check_columns(documents: Documents) -> None:
         if not part:
             continue
         frame = documents.frame if source else _pool(documents, documents.recipe.scores)
-        types = _column_types(frame, list(dict.fromkeys(map(_sql, part))))
+        names = list(dict.fromkeys(map(_sql, part)))
+        types = dict(zip(names, _types(frame.selectExpr, names), strict=True))
         for use in part:
             _check_use(documents, use, types[_sql(use)], frame)
 
 
 def _pool(documents: Documents, scores: Collection[str]) -> DataFrame:
     """Return source columns beside nulls of the types of some scores: to analyse, not to read."""
-    from pyspark.sql import functions as F
-
     types = {name: score.value for name, score in documents.recipe.scores.items() if name in scores}
     nulls = (F.lit(None).cast(value).alias(name) for name, value in types.items())
     return documents.frame.select(*joined_columns(documents), *nulls).drop(ROW_HASH)
@@ -109,29 +108,15 @@ def _sql(use: Use) -> str:
     return quoted_name(name) if use.source else quoted(name)
 
 
-def _column_types(frame: DataFrame, names: Sequence[str]) -> dict[str, T.DataType | None]:
-    """Return the types of columns and fields, all found in one analysis if all exist; None for one that does not."""
-    try:
-        schema = frame.selectExpr(*names).schema
-    except Exception as error:
-        if analysis_message(error) is None:
-            raise
-        if len(names) == 1:
-            return dict.fromkeys(names)
-        first, second = (_column_types(frame, half) for half in _halves(names))
-        return first | second
-    return {name: field.dataType for name, field in zip(names, schema, strict=True)}
-
-
-def _check_use(documents: Documents, use: Use, data_type: T.DataType | None, frame: DataFrame) -> None:
+def _check_use(documents: Documents, use: Use, found: T.DataType | Exception, frame: DataFrame) -> None:
     need, scores = use.need, documents.recipe.scores
     root, _, field = need.name.partition(".")
-    if not use.source and root not in scores and root.lower() in map(str.lower, scores):
-        data_type = None  # scores are told apart by case
-    if data_type is None:
+    # scores are told apart by case
+    other_case = not use.source and root not in scores and root.lower() in map(str.lower, scores)
+    if isinstance(found, Exception) or other_case:
         raise RecipeError(f"{use.where} names {need.name!r}, {_missing(documents, use, root, field, frame)}")
-    if not need.accepts(data_type):
-        raise RecipeError(f"{use.where} names {need.name!r}, which is {_shown(data_type)}; {need.words}")
+    if not need.accepts(found):
+        raise RecipeError(f"{use.where} names {need.name!r}, which is {_shown(found)}; {need.words}")
     if not use.source and need.name.lower() == "id":
         raise RecipeError(f"{use.where} names 'id', which differs in every row; name a score or source column")
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
 
 from ...udfs.quoting import quoted_name
 from ..recipe.recipe import mentions
 from .documents import joined_columns
 from .run import Run, one_row_per_id
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 
 def satisfying(run: Run, scores: DataFrame, where: str, columns: Collection[str]) -> DataFrame:

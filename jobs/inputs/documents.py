@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from ...udfs.digests import digest
 from ...udfs.quoting import quoted_name
@@ -14,13 +16,12 @@ from ..lake.commits import TableState
 from ..recipe import Recipe
 from .hashing import encode_all, hash_sql
 
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
 #: The row hash beside source columns, which may be called anything that a table can hold: no blanks.
 ROW_HASH = "row hash"
 #: A slice of documents is a range of these buckets of the id hash.
 BUCKETS = 65_536
+#: Its first bucket and its end; None for all documents.
+Buckets = tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Documents:
     def id(self) -> str:
         """SQL of the id, as a string."""
         return f"CAST(({self.recipe.documents.id}) AS STRING)"
+
+    @property
+    def keys(self) -> list[str]:
+        """SQL of the id and of ROW_HASH, aliased: what `one_row_per_id` needs beside other columns."""
+        return [f"{self.id} AS id", f"{self.row_hash} AS `{ROW_HASH}`"]
 
     def inputs(self, names: tuple[str, ...]) -> list[str]:
         """Return SQL for document inputs and source columns, aliased by their names."""
@@ -76,9 +82,8 @@ class Documents:
 
     def _plain(self, name: str) -> str:
         """Return SQL of a document input before it is checked to be UTF-8, or of a source column."""
-        if name not in DOCUMENT_INPUTS:
-            return quoted_name(name)
-        return f"CAST(({getattr(self.recipe.documents, name)}) AS STRING)"
+        documents = self.recipe.documents
+        return f"CAST(({getattr(documents, name)}) AS STRING)" if name in DOCUMENT_INPUTS else quoted_name(name)
 
 
 def hash_name(names: tuple[str, ...]) -> str:
@@ -100,8 +105,10 @@ def bucket_of(id_sql: str) -> str:
     return f"pmod(xxhash64({id_sql}), {BUCKETS})"
 
 
-def in_buckets(id_sql: str, buckets: tuple[int, int]) -> str:
-    """Return SQL of whether an id lies in a slice, from its low bucket up to its end."""
+def in_buckets(id_sql: str, buckets: Buckets) -> str:
+    """Return SQL of whether an id lies in a slice, from its low bucket up to its end; true of all without a slice."""
+    if buckets is None:
+        return "true"
     return f"{bucket_of(id_sql)} BETWEEN {buckets[0]} AND {buckets[1] - 1}"
 
 
@@ -113,8 +120,6 @@ def text_of(sql: str) -> str:
 
 def joined_columns(documents: Documents) -> list[Column]:
     """Return the source columns that stand beside scores in `where:` and selectors; names of scores and the id win."""
-    from pyspark.sql import functions as F
-
     taken = {"id", "content_hash", *(name.lower() for name in documents.recipe.scores)}
-    columns = [F.expr(documents.id).alias("id"), F.expr(documents.row_hash).alias(ROW_HASH)]
-    return columns + [F.col(quoted_name(c)) for c in documents.frame.columns if c.lower() not in taken]
+    named = (quoted_name(c) for c in documents.frame.columns if c.lower() not in taken)
+    return [F.expr(sql) for sql in (*documents.keys, *named)]

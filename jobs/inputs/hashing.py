@@ -8,12 +8,12 @@ seconds; they go on ordering and sampling, which decide nothing about content.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import types as T
 
 from ...udfs.quoting import quoted_name
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 #: Types whose values as text hold no ";" and are different where the values are.
 PLAIN = ("boolean", "byte", "short", "integer", "long", "float", "double", "date", "decimal")
@@ -43,39 +43,30 @@ def encode(sql: str, data_type: Any, depth: int = 0) -> str:
     >>> encode("`text`", StringType())
     "coalesce(concat(octet_length(`text`), ':', `text`), 'N')"
     """
-    kind = data_type.typeName().split("(")[0]
-    if kind == "string":
-        return f"coalesce(concat(octet_length({sql}), ':', {sql}), 'N')"
-    if kind == "binary":
-        return f"coalesce(concat(hex({sql}), ';'), 'N')"
-    if kind == "timestamp":  # as text it follows the session's time zone and may lose microseconds
-        return f"coalesce(concat(unix_micros({sql}), ';'), 'N')"
+    kind, text = _kind(data_type), f"CAST({sql} AS STRING)"
     if kind == "void":
         return "'N'"
     if kind == "struct":
-        fields = (encode(f"{sql}.{quoted_name(f.name)}", f.dataType, depth) for f in data_type.fields)
-        return (
-            f"IF({sql} IS NULL, 'N', concat('{{', {', '.join(fields)}, '}}'))"
-            if data_type.fields
-            else f"({sql} IS NULL)"
-        )
+        fields = [encode(f"{sql}.{quoted_name(f.name)}", f.dataType, depth) for f in data_type.fields]
+        return f"IF({sql} IS NULL, 'N', concat('{{', {', '.join(fields)}, '}}'))" if fields else f"({sql} IS NULL)"
     if kind == "map":
-        return _array(f"map_entries({sql})", _entries(data_type), depth)
-    if kind == "array" and data_type.elementType.typeName().split("(")[0] not in PLAIN:
+        entry = T.StructType([T.StructField("key", data_type.keyType), T.StructField("value", data_type.valueType)])
+        return _array(f"map_entries({sql})", entry, depth)
+    if kind == "array" and _kind(data_type.elementType) not in PLAIN:
         return _array(sql, data_type.elementType, depth)
-    text = f"CAST({sql} AS STRING)"
-    if kind in PLAIN or kind == "array":  # an array of plain values is written as [1, null, 2]
-        return f"coalesce(concat({text}, ';'), 'N')"
+    # As text a timestamp follows the session's time zone and may lose microseconds.
+    ended = {"binary": f"hex({sql})", "timestamp": f"unix_micros({sql})", "array": text} | dict.fromkeys(PLAIN, text)
+    if kind in ended:  # an array of plain values is written as [1, null, 2]
+        return f"coalesce(concat({ended[kind]}, ';'), 'N')"
+    text = sql if kind == "string" else text
     return f"coalesce(concat(octet_length({text}), ':', {text}), 'N')"
+
+
+def _kind(data_type: Any) -> str:
+    return str(data_type.typeName()).split("(")[0]
 
 
 def _array(sql: str, element: Any, depth: int) -> str:
     item = f"v{depth}"
     items = f"array_join(transform({sql}, {item} -> {encode(item, element, depth + 1)}), '')"
     return f"coalesce(concat(size({sql}), '[', {items}, ']'), 'N')"
-
-
-def _entries(data_type: Any) -> Any:
-    from pyspark.sql import types as T
-
-    return T.StructType([T.StructField("key", data_type.keyType), T.StructField("value", data_type.valueType)])

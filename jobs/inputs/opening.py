@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError, RecipeError
 from ...udfs.quoting import quoted_name
@@ -18,11 +21,9 @@ from .columns import check_columns, check_conditions, check_where, expression_ty
 from .documents import Documents, text_of
 from .run import Target
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
 #: Characters that Delta refuses in names.
 _REFUSED = re.compile(r"[ ,;{}()\n\t=]")
+_CHARACTER = "character that Delta refuses (one of space ,;{}()= tab)"
 
 
 def _kept(recipe: Recipe, frame: DataFrame) -> dict[str, str]:
@@ -34,10 +35,9 @@ def _kept(recipe: Recipe, frame: DataFrame) -> dict[str, str]:
 
 
 def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
-    fixed = {"id": "the column id"}
-    fixed |= dict.fromkeys(("rank", "gain", "weight", "copies", "tokens_used"), "a fixed column of the selection")
-    fixed |= {name: "a fixed column of the selection" for name, _, _ in recipe.selector.extra_columns}
-    taken = fixed | {name.lower(): f"the score {name!r}" for name in recipe.scores}
+    fixed = ("rank", "gain", "weight", "copies", "tokens_used", *(name for name, _, _ in recipe.selector.extra_columns))
+    taken = {"id": "the column id"} | dict.fromkeys(fixed, "a fixed column of the selection")
+    taken |= {name.lower(): f"the score {name!r}" for name in recipe.scores}
     types = {field.name: field.dataType for field in frame.schema}
     if recipe.keep is not None:
         checked = expression_types(frame, {f"keep: {name}": sql for name, sql in keep.items()})
@@ -49,9 +49,7 @@ def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
             raise RecipeError(f"the source column {name!r} collides with {taken[name.lower()]}; {hint}")
         taken[name.lower()] = "another kept column"
         if _REFUSED.search(name):
-            raise RecipeError(
-                f"the source column {name!r} has a character that Delta refuses (one of space ,;{{}}()= tab); {hint}"
-            )
+            raise RecipeError(f"the source column {name!r} has a {_CHARACTER}; {hint}")
         _check_type(name, sql, types[name])
 
 
@@ -59,10 +57,8 @@ def _check_type(name: str, sql: str, data_type: Any) -> None:
     """Refuse a kept column whose type no table of LakeSift can hold."""
     for leaf, kind in _leaves(name, data_type):
         if _REFUSED.search(leaf):
-            raise RecipeError(
-                f"the source column {name!r} has the field {leaf!r}, with a character that Delta refuses (one of "
-                f"space ,;{{}}()= tab); leave it out with keep: [...]"
-            )
+            field = f"has the field {leaf!r}, with a {_CHARACTER}"
+            raise RecipeError(f"the source column {name!r} {field}; leave it out with keep: [...]")
         if kind.startswith(RESERVED_TYPES):
             whole = data_type.simpleString()
             cast = "TIMESTAMP" if whole == "timestamp_ntz" else "STRING"
@@ -83,10 +79,10 @@ def _named(recipe: Recipe, frame: DataFrame) -> tuple[str, ...]:
     """Return source columns that conditions, selectors and the report name; a score of the same name wins."""
     scores = {name.lower() for name in recipe.scores}
     conditions = (recipe.where, *recipe.score_where.values())
-    words = {c.lower() for c in frame.columns if any(mentions(sql, c) for sql in conditions)}
-    words |= {name.lower() for name in (*recipe.columns_used(), *recipe.columns_on_demand())}
-    words |= {name.lower() for name in (*recipe.source_columns(), *recipe.shares)}
-    return tuple(c for c in frame.columns if c.lower() in words - scores)
+    named = {c for c in frame.columns if any(mentions(sql, c) for sql in conditions)}
+    named |= {*recipe.columns_used(), *recipe.columns_on_demand(), *recipe.source_columns(), *recipe.shares}
+    words = {name.lower() for name in named} - scores
+    return tuple(c for c in frame.columns if c.lower() in words)
 
 
 def open_input(lake: Lake, table: str, use: str) -> tuple[DataFrame, TableState]:
@@ -95,17 +91,14 @@ def open_input(lake: Lake, table: str, use: str) -> tuple[DataFrame, TableState]
         state = lake.state(table)
     except InputError:
         return lake.read(table), TableState(lake.ref(table), None, None, None)
-    if state.version is None:
-        raise InputError(
-            f"{use}: there is no table {table} ({state.ref}); create it, or give it a 'from:' to ingest it"
-        )
-    return lake.read(table, state.version), state
+    if state.version is not None:
+        return lake.read(table, state.version), state
+    raise InputError(f"{use}: there is no table {table} ({state.ref}); create it, or give it a 'from:' to ingest it")
 
 
 def open_documents(lake: Lake, recipe: Recipe) -> Documents:
     """Pin the documents table and check every expression and column over it, before any Spark job starts."""
-    frame, state = open_input(lake, recipe.documents.table, "documents")
-    return _checked(recipe, frame, state)
+    return _checked(recipe, *open_input(lake, recipe.documents.table, "documents"))
 
 
 def check_machine(recipe: Recipe) -> None:
@@ -117,8 +110,6 @@ def check_machine(recipe: Recipe) -> None:
 
 def check_sample(lake: Lake, recipe: Recipe) -> None:
     """Check a recipe against the columns of its sample, where the documents are to be ingested for the first time."""
-    from pyspark.sql import functions as F
-
     source = recipe.documents.source
     if source is None or not source.sample or lake.version(recipe.documents.table) is not None:
         return
@@ -150,8 +141,8 @@ def open_target(lake: Lake, documents: Documents, name: str) -> tuple[DataFrame,
     target = documents.recipe.targets[name]
     frame, state = open_input(lake, target.table, f"targets.{name}")
     expression_types(frame, {f"targets.{name}.text": target.text})
-    conditions = {"where": target.where, "held_out": target.held_out}
-    check_conditions(frame, {f"targets.{name}.{key}": sql for key, sql in conditions.items() if sql})
+    conditions = {f"targets.{name}.where": target.where, f"targets.{name}.held_out": target.held_out}
+    check_conditions(frame, {where: sql for where, sql in conditions.items() if sql})
     return frame, state
 
 
@@ -164,5 +155,4 @@ def target_texts(frame: DataFrame, documents: Documents, name: str, held_out: bo
     """Return the one column `text` of a target's rows: those fitted on, or those held out for the report."""
     target = documents.recipe.targets[name]
     condition = target.held_out if held_out else target.where
-    rows = frame.where(condition) if condition else frame
-    return rows.selectExpr(f"{text_of(target.text)} AS text")
+    return frame.where(condition or "true").selectExpr(f"{text_of(target.text)} AS text")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
 
 from ..lake.commits import TableState
 from ..lake.manifest import Manifest
 from ..lake.tables import Lake
 from ..recipe import Recipe
 from .documents import ROW_HASH, Documents
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,8 @@ class Run:
 
 def one_row_per_id(run: Run, source: DataFrame) -> DataFrame:
     """Return `source` (with id and ROW_HASH) with one row per id, the one that was hashed, without its ROW_HASH."""
-    from pyspark.sql import functions as F
-
     source = source.where("id IS NOT NULL")
     if not run.hashes.summary.duplicates:
         return source.drop(ROW_HASH)
-    hashed = run.hashed.withColumnRenamed("row_hash", ROW_HASH).select("id", F.col(f"`{ROW_HASH}`"))
+    hashed = run.hashed.selectExpr("id", f"row_hash AS `{ROW_HASH}`")
     return source.join(hashed, ["id", ROW_HASH], "left_semi").dropDuplicates(["id"]).drop(ROW_HASH)

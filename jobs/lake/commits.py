@@ -19,15 +19,13 @@ T = TypeVar("T")
 log = logging.getLogger("lakesift")
 
 #: Commits of these operations change no row.
-NO_DATA = frozenset(
-    {
-        "OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT",
-        "DROP CONSTRAINT", "CREATE TABLE", "COMPUTE STATS", "CLUSTER BY", "UPGRADE PROTOCOL", "REORG",
-    }
-)  # fmt: skip
+NO_DATA = {
+    "OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT",
+    "DROP CONSTRAINT", "CREATE TABLE", "COMPUTE STATS", "CLUSTER BY", "UPGRADE PROTOCOL", "REORG",
+}  # fmt: skip
 _CONFLICT = re.compile(
     r"DELTA_CONCURRENT|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|Concurrent(Append|Write|Transaction|Delete\w+)Exception"
-    r"|ProtocolChangedException|MetadataChangedException|FileAlreadyExistsException"
+    r"|ProtocolChangedException|MetadataChangedException|FileAlreadyExistsException|NON_EMPTY_LOCATION"
 )
 
 
@@ -112,8 +110,3 @@ def retry_on_conflict(what: str, attempt: Callable[[], T], tries: int = 5) -> T:
 def conflicts(name: str) -> AbstractContextManager[None]:
     """Raise Conflict where a statement or write on a table fails because another writer got there first."""
     return raising(Conflict(name), _CONFLICT)
-
-
-def is_conflict(error: BaseException) -> bool:
-    """Tell whether an exception of Spark or py4j says that another writer got there first."""
-    return bool(_CONFLICT.search(f"{type(error).__name__} {error}"))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
-from .commits import Commit, is_conflict
+from .commits import Commit, Conflict, conflicts
 from .schemas import RETENTION, WRITER, Table
 
 if TYPE_CHECKING:
@@ -32,12 +33,8 @@ def create(lake: Lake, table: Table) -> None:
             return _retain(lake, table)
         if lake.local and attempt == 4:  # no racing creator takes a second: a log without a commit is a crash's
             shutil.rmtree(Path(lake.root) / table.name / "_delta_log", ignore_errors=True)
-        try:
+        with suppress(Conflict), conflicts(table.name):
             lake.spark.sql(table.ddl(lake.ref(table.name)))
-        except Exception as error:
-            if "NON_EMPTY_LOCATION" not in str(error) and not is_conflict(error):
-                raise
-        else:
             if newest_of_ours(lake, table.name):
                 return None
         time.sleep(0.2 * (attempt + 1))
@@ -53,9 +50,9 @@ def newest_of_ours(lake: Lake, name: str) -> Commit | None:
         If somebody else made the table.
     """
     newest = next(iter(lake.history(name, 1)), None)
-    if newest is None or is_ours(lake, name, newest):
-        return newest
-    raise _foreign(lake, name)
+    if newest and not is_ours(lake, name, newest):
+        raise _foreign(lake, name)
+    return newest
 
 
 def is_ours(lake: Lake, name: str, newest: Commit) -> bool:

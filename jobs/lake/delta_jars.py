@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from importlib import metadata, util
+from importlib import metadata, resources
 from pathlib import Path
+from subprocess import PIPE, STDOUT, run
 
 from ...udfs.errors import PlatformError
 
@@ -26,12 +25,7 @@ DELTA = {"4.1": "delta-spark_4.1_2.13", "4.0": "delta-spark_2.13", "3.5": "delta
 #: What Delta names and neither Spark nor LakeSift needs.
 EXCLUDED = ("delta-kernel-api", "delta-kernel-defaults", "delta-kernel-unitycatalog")
 #: Settings that decide where from, and where to, jars are fetched.
-FETCHING = (
-    "spark.jars.ivy",
-    "spark.jars.ivySettings",
-    "spark.jars.repositories",
-    "spark.driver.extraJavaOptions",
-)
+FETCHING = ("spark.jars.ivy", "spark.jars.ivySettings", "spark.jars.repositories", "spark.driver.extraJavaOptions")
 
 
 def delta_jars(conf: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -63,19 +57,15 @@ def delta_jars(conf: Mapping[str, str] | None = None) -> dict[str, str]:
         names.append("org.antlr_antlr4-runtime-4.9.3.jar")
     default = Path.home() / (".ivy2" if spark == "3.5" else ".ivy2.5.2")
     folders = [Path(conf["spark.jars.ivy"])] if "spark.jars.ivy" in conf else [default, Path.home() / ".ivy2"]
+    excluded = ",".join(f"io.delta:{name}" for name in EXCLUDED)
+    packages = {"spark.jars.packages": f"io.delta:{artifact}:{delta}", "spark.jars.excludes": excluded}
     if not (jars := _jars_in(folders, names)):
-        packages = {
-            "spark.jars.packages": f"io.delta:{artifact}:{delta}",
-            "spark.jars.excludes": ",".join(f"io.delta:{name}" for name in EXCLUDED),
-        }
-        fetching = {key: conf[key] for key in FETCHING if key in conf}
-        if "spark.jars.ivySettings" not in conf:  # Java may know another home than $HOME
-            fetching.setdefault("spark.jars.ivy", str(default))
-        _fetch({**packages, **fetching})
+        # Java may know another home than $HOME.
+        place = {} if "spark.jars.ivySettings" in conf else {"spark.jars.ivy": str(default)}
+        _fetch({**packages, **place, **{key: conf[key] for key in FETCHING if key in conf}})
         jars = _jars_in(folders, names)
-        if not jars:  # Ivy's settings keep them elsewhere: the session finds them as the child did
-            return packages
-    return {"spark.jars": ",".join(map(str, jars))}
+    # Ivy's settings may keep them elsewhere: the session finds them as the child did.
+    return {"spark.jars": ",".join(map(str, jars))} if jars else packages
 
 
 def _jars_in(folders: Sequence[Path], names: Sequence[str]) -> list[Path]:
@@ -87,22 +77,16 @@ def _jars_in(folders: Sequence[Path], names: Sequence[str]) -> list[Path]:
 def _fetch(settings: Mapping[str, str]) -> None:
     """Let spark-submit resolve packages for a program that does nothing; raises PlatformError with Ivy's reason."""
     log.info("first start: fetching Delta's jars (12 MB) once")
-    spec = util.find_spec("pyspark")
-    home = os.environ.get("SPARK_HOME") or str(Path(spec.origin).parent if spec and spec.origin else "")
+    home = os.environ.get("SPARK_HOME") or str(resources.files("pyspark"))
     submit = Path(home) / "bin" / ("spark-submit.cmd" if os.name == "nt" else "spark-submit")
+    nothing = Path(__file__).with_name("__init__.py")  # an empty file, to stay so
     pairs = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     env = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "nothing.py"
-        program.touch()
-        command = [str(submit), "--master", "local[1]", *pairs, str(program)]
-        try:
-            done = subprocess.run(
-                command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
-                check=False,
-            )  # fmt: skip
-        except OSError as error:
-            raise PlatformError(f"{submit} cannot be started ({error.strerror}); is SPARK_HOME right?") from error
+    command = [str(submit), "--master", "local[1]", *pairs, str(nothing)]
+    try:
+        done = run(command, env=env, stdout=PIPE, stderr=STDOUT, encoding="utf-8", errors="replace", check=False)
+    except OSError as error:
+        raise PlatformError(f"{submit} cannot be started ({error.strerror}); is SPARK_HOME right?") from error
     log.debug("%s", done.stdout)
     if done.returncode:
         raise PlatformError(

@@ -6,18 +6,18 @@ The log saves a Spark query of about 0.25 s a call, and a run makes about 40 cal
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...udfs.errors import InputError
+from ...udfs.errors import InputError, RecipeError
 from .commits import Commit
-from .spark_errors import NOT_DELTA, lookup_error
+from .spark_errors import NOT_DELTA, analysis_message
 
 if TYPE_CHECKING:
     from .tables import Lake
 
+T = TypeVar("T")
 #: Commits that a catalog is asked for at first: mostly the newest data-changing one is among them.
 FEW_COMMITS = 8
 #: What DESCRIBE HISTORY is asked for.
@@ -27,8 +27,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def history(lake: Lake, name: str, limit: int | None = None) -> list[Commit]:
-    """Return the newest commits; [] if there is no such table.
+def commits(lake: Lake, name: str, few: int | None = FEW_COMMITS) -> Iterator[Commit]:
+    """Yield all commits; none if there is no such table.
+
+    No more are read than are asked for: file by file in a folder; elsewhere `few` at first, then all (None: at once).
 
     Raises
     ------
@@ -38,50 +40,40 @@ def history(lake: Lake, name: str, limit: int | None = None) -> list[Commit]:
         If the table cannot be looked up.
     """
     if lake.local and "." not in name:
-        return list(islice(read_log(Path(lake.root) / name), limit))
-    query = f"DESCRIBE HISTORY {lake.ref(name)}" + (f" LIMIT {limit}" if limit else "")
-    try:
-        rows = lake.spark.sql(query).selectExpr(*COLUMNS).collect()
-    except Exception as error:
-        if not NOT_DELTA.search(str(error)):
-            raise lookup_error(name, error) from error
-        if "." in name and _readable(lake, name):
-            raise InputError(f"{name} has no versions") from error
-        return []
-    return [commit_of(r.asDict()) for r in rows]
-
-
-def commits(lake: Lake, name: str) -> Iterator[Commit]:
-    """Yield all commits, no more than are asked for: file by file, elsewhere a few at first."""
-    if lake.local and "." not in name:
         yield from read_log(Path(lake.root) / name)
         return
-    few = history(lake, name, FEW_COMMITS)
-    yield from few
-    if len(few) == FEW_COMMITS:
-        yield from (c for c in history(lake, name) if c.version < few[-1].version)
+    query = f"DESCRIBE HISTORY {lake.ref(name)}" + (f" LIMIT {few}" if few else "")
+    rows = _found(name, lambda: lake.spark.sql(query).selectExpr(*COLUMNS).collect())
+    if rows is None and "." in name and _found(name, lambda: bool(lake.read(name).columns)):
+        raise InputError(f"{name} has no versions")
+    newest = [commit_of(r.asDict()) for r in rows or []]
+    yield from newest
+    if len(newest) == few:
+        yield from (c for c in commits(lake, name, None) if c.version < newest[-1].version)
 
 
-def _readable(lake: Lake, name: str) -> bool:
+def _found(name: str, ask: Callable[[], T]) -> T | None:
+    """Return what a query about a table finds, None if there is no such Delta table, view or file."""
     try:
-        return bool(lake.read(name).columns)
+        return ask()
     except Exception as error:
-        if NOT_DELTA.search(str(error)):  # no such table, view or file
-            return False
-        raise lookup_error(name, error) from error
+        if NOT_DELTA.search(str(error)):
+            return None
+        reason = analysis_message(error)
+        if reason is None:
+            raise
+        raise RecipeError(
+            f"the table {name!r} cannot be looked up: {reason} Write catalog.schema.table, delta.`/path`, or the name "
+            "of a table in the lake"
+        ) from error
 
 
 def commit_of(row: Mapping[str, Any]) -> Commit:
     """Return a row of `COLUMNS` as a Commit."""
-    rows = (row["operationMetrics"] or {}).get("numOutputRows")
-    return Commit(
-        row["version"],
-        row["operation"],
-        _json_object(row["userMetadata"]),
-        int(rows) if rows else None,
-        row["timestamp"],
-        _json_object((row["operationParameters"] or {}).get("properties")),
-    )
+    metadata = _json_object(row.get("userMetadata"))
+    rows = (row.get("operationMetrics") or {}).get("numOutputRows")
+    properties = _json_object((row.get("operationParameters") or {}).get("properties"))
+    return Commit(row["version"], row["operation"], metadata, int(rows) if rows else None, row["timestamp"], properties)
 
 
 def _json_object(text: str | None) -> dict[str, Any]:
@@ -109,6 +101,5 @@ def _commit_in(file: Path) -> Commit:
         info = json.loads(line)["commitInfo"]
     except ValueError as error:
         raise InputError(f"{file} is damaged ({error}); drop the table or bring the file back") from error
-    row = {k: info.get(k) for k in ("userMetadata", "operationMetrics", "operationParameters", "timestamp")}
-    row["timestamp"] = row["timestamp"] or int(file.stat().st_mtime * 1000)
-    return commit_of({"version": int(file.stem), "operation": info.get("operation", ""), **row})
+    at = info.get("timestamp") or int(file.stat().st_mtime * 1000)
+    return commit_of({"operation": "", **info, "version": int(file.stem), "timestamp": at})

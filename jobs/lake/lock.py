@@ -26,14 +26,13 @@ def ensure_folder(folder: Path) -> Path:
     PlatformError
         If it cannot be made or written.
     """
+    what = f"the lake folder {folder}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PlatformError(
-            f"the lake folder {folder} cannot be made ({error.strerror}); give another --lake"
-        ) from error
+        raise PlatformError(f"{what} cannot be made ({error.strerror}); give another --lake") from error
     if not os.access(folder, os.W_OK):
-        raise PlatformError(f"the lake folder {folder} is not writable; give another --lake or change its mode")
+        raise PlatformError(f"{what} is not writable; give another --lake or change its mode")
     return folder
 
 

@@ -7,7 +7,7 @@ import platform
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
@@ -46,9 +46,8 @@ class Step:
     @property
     def outcome(self) -> str:
         """The outcome in words."""
-        if self.version is None:
-            return ""
-        return f"{'wrote' if self.written else 'unchanged,'} version {self.version}"
+        said = "wrote" if self.written else "unchanged,"
+        return "" if self.version is None else f"{said} version {self.version}"
 
 
 @dataclass
@@ -103,8 +102,6 @@ def versions() -> dict[str, str]:
     """Return versions of the code, Python, packages and the zlib that was used."""
     by_name = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
     for package in ("lakesift", "pyspark", "delta-spark", "numpy", "pyarrow", "pandas"):
-        try:
+        with suppress(metadata.PackageNotFoundError):  # a cluster may carry them without metadata
             by_name[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:  # a cluster may carry them without metadata
-            continue
     return by_name

@@ -54,16 +54,17 @@ class Table:
 
     def ddl(self, ref: str) -> str:
         """Return CREATE TABLE IF NOT EXISTS for a table reference."""
-        lines = [
+        columns = ",\n".join(
             f"  {quoted_name(c.name)} {c.type}{' NOT NULL' if c.required else ''} COMMENT {_quote(c.comment)}"
             for c in self.columns
-        ]
+        )
         checks = {f"delta.constraints.{name}": rule for name, rule in self.checks}
-        properties = {**PORTABLE, WRITER: "lakesift", **dict(keeping_log()), **dict(self.properties), **checks}
+        log = {RETENTION[1]: f"interval {LOG_DAYS} days"}
+        properties = {**PORTABLE, WRITER: "lakesift", **log, **dict(self.properties), **checks}
         body = ",\n".join(f"  {_quote(k)} = {_quote(v)}" for k, v in properties.items())
         parts = f"\nPARTITIONED BY ({', '.join(self.partition)})" if self.partition else ""
         return (
-            f"CREATE TABLE IF NOT EXISTS {ref} (\n" + ",\n".join(lines) + f"\n) USING delta{parts}\n"
+            f"CREATE TABLE IF NOT EXISTS {ref} (\n{columns}\n) USING delta{parts}\n"
             f"COMMENT {_quote(self.comment)}\nTBLPROPERTIES (\n{body}\n)"
         )
 
@@ -77,33 +78,28 @@ RETENTION = ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration")
 
 
 def keeping(days: int) -> tuple[tuple[str, str], ...]:
-    """Return the properties that keep old versions readable for so many days."""
-    return ((RETENTION[0], f"interval {days} days"), *keeping_log(days))
-
-
-def keeping_log(days: int = 0) -> tuple[tuple[str, str], ...]:
-    """Return the property that keeps the log for `LOG_DAYS`, or for so many days if these are more."""
-    return ((RETENTION[1], f"interval {max(days, LOG_DAYS)} days"),)
+    """Return the properties that keep old versions readable for so many days, and the log for `LOG_DAYS` at least."""
+    return ((RETENTION[0], f"interval {days} days"), (RETENTION[1], f"interval {max(days, LOG_DAYS)} days"))
 
 
 #: An append that has read what it adds to conflicts with one that got there first (managed runtimes default to less).
 SERIALIZABLE = ("delta.isolationLevel", "Serializable")
 ID = Col("id", "STRING", "id of the document", required=True)
 HASH = Col("content_hash", "STRING", "128 bits of SHA-256 of the score's inputs, in hex", required=True)
+#: The CHECK of tables whose ids are not declared NOT NULL.
+ID_IS_THERE = ("id_is_there", "id IS NOT NULL")
 
 
 def hashes(recipe: str, inputs: list[str]) -> Table:
     """One row per distinct id: a content hash per distinct set of score inputs, and the hash of all columns used."""
-    content = tuple(Col(name, HASH.type, HASH.comment) for name in inputs)
     columns = (
-        Col("id", ID.type, ID.comment),
+        replace(ID, required=False),
         Col("rows", "BIGINT", "rows of the documents table with this id"),
         Col("differs", "BOOLEAN", "whether those rows differ in content"),
         Col("row_hash", HASH.type, "the same of id, text and every source column the recipe names or keeps"),
-        *content,
+        *(Col(name, HASH.type, HASH.comment) for name in inputs),
     )
-    checks = (("id_is_there", "id IS NOT NULL"),)
-    return Table(f"hashes_{recipe}", f"hashes of each document, for recipe {recipe}", columns, checks=checks)
+    return Table(f"hashes_{recipe}", f"hashes of each document, for recipe {recipe}", columns, checks=(ID_IS_THERE,))
 
 
 #: The table of every score ever computed.
@@ -131,14 +127,9 @@ def memos() -> Table:
 def scores(recipe: str, columns: list[Col], days: int) -> Table:
     """Exactly one row per document, one column per score: what SQL, notebooks and selectors read."""
     # CHECKs on scores would bind an edited recipe; the table memos has them.
-    columns = [replace(ID, required=False), replace(HASH, required=False), *columns]
-    return Table(
-        f"scores_{recipe}",
-        f"scores of recipe {recipe}, one row per document; null = undefined",
-        tuple(columns),
-        checks=(("id_is_there", "id IS NOT NULL"),),
-        properties=keeping(days),
-    )
+    declared = (replace(ID, required=False), replace(HASH, required=False), *columns)
+    comment = f"scores of recipe {recipe}, one row per document; null = undefined"
+    return Table(f"scores_{recipe}", comment, declared, checks=(ID_IS_THERE,), properties=keeping(days))
 
 
 FIXED = (
@@ -154,15 +145,13 @@ TOKENS_USED = Col("tokens_used", "BIGINT", "tokens of the row inside the budget;
 def selection(recipe: str, columns: tuple[Col, ...], days: int) -> Table:
     """The chosen rows of one run, with their scores and kept source columns: one commit a run."""
     checks = (
-        ("id_is_there", "id IS NOT NULL"),
+        ID_IS_THERE,
         ("rank_from_1", "rank >= 1"),
         ("gain_is_a_number", "gain IS NULL OR NOT isnan(gain)"),
         ("weight_not_negative", "weight >= 0"),
         ("copies_from_1", "copies >= 1"),
     )
-    return Table(
-        f"selection_{recipe}", f"rows chosen by recipe {recipe}", columns, checks=checks, properties=keeping(days)
-    )
+    return Table(f"selection_{recipe}", f"rows chosen by recipe {recipe}", columns, (), checks, keeping(days))
 
 
 def controls(recipe: str, days: int) -> Table:
@@ -183,13 +172,10 @@ def rejected(recipe: str) -> Table:
 
 def rejected_lines(table: str) -> Table:
     """Lines of the source files that are not rows, with the reason."""
+    raw = "the line as it stands in the file; base64 where it is not UTF-8, JSON of the row where the id is null"
     columns = (
         Col("reason", "STRING", "why the line is not a row", True),
-        Col(
-            "raw",
-            "STRING",
-            "the line as it stands in the file; base64 where it is not UTF-8, JSON of the row where the id is null",
-        ),
+        Col("raw", "STRING", raw),
         Col("file", "STRING", "the file it stands in"),
     )
     return Table(f"{table}_rejected", f"lines that ingest left out of {table}", columns)
@@ -197,15 +183,11 @@ def rejected_lines(table: str) -> Table:
 
 def runs() -> Table:
     """One row per finished run that changed something."""
+    sequence = "1 for the first run of a recipe, then up: the order of runs, whatever clocks say"
     columns = (
         Col("run_id", "STRING", "hash of recipe, input digests, fingerprints, seed; may recur", True),
         Col("recipe", "STRING", "name of the recipe", True),
-        Col(
-            "sequence",
-            "BIGINT",
-            "1 for the first run of a recipe, then up: the order of runs, whatever clocks say",
-            True,
-        ),
+        Col("sequence", "BIGINT", sequence, True),
         Col("finished_at", "TIMESTAMP", "UTC", True),
         Col("selection_version", "BIGINT", "version of selection_<recipe> that holds the result", True),
         Col("rows", "BIGINT", "rows selected", True),

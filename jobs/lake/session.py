@@ -13,15 +13,14 @@ import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import PlatformError
 from .delta_jars import delta_jars
+from .tuning import set_allowed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-log = logging.getLogger("lakesift")
 
 #: Whatever the place: correctness, not speed.
 ALWAYS = {
@@ -92,42 +91,29 @@ def session(conf: str = "local") -> SparkSession:
         raise PlatformError("the package pyspark is missing: pip install 'lakesift[local]'") from None
     # pyspark 4 logs a page of JSON for every AnalysisException, also for those that are caught.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        return _adopt(active)
+    spark = SparkSession.getActiveSession()
     # A thread of a notebook has no active session of its own; a builder without options returns the one that exists.
     elsewhere = {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT", "SPARK_REMOTE"} & set(os.environ)
-    if elsewhere or getattr(SparkSession, "_instantiatedSession", None) is not None:
-        return _adopt(SparkSession.builder.getOrCreate())
-    return _start(conf)
-
-
-def _adopt(spark: SparkSession) -> SparkSession:
-    for key, value in ALWAYS.items():
-        try:
-            spark.conf.set(key, value)
-        except Exception as error:  # a managed runtime may refuse some: it has its own value
-            log.debug("%s stays as it is: %s", key, error)
+    if spark is None and (elsewhere or getattr(SparkSession, "_instantiatedSession", None) is not None):
+        spark = SparkSession.builder.getOrCreate()
+    if spark is None:
+        return _start(SparkSession.builder, conf)
+    set_allowed(spark, ALWAYS)
     return spark
 
 
-def _start(conf: str) -> SparkSession:
-    from pyspark.sql import SparkSession
-
+def _start(builder: SparkSession.Builder, conf: str) -> SparkSession:
     java_version()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     place = read_conf(conf)
-    settings = {"spark.app.name": "lakesift", **delta_jars(place), **STATIC, **ALWAYS, **place}
+    settings: dict[str, Any] = {"spark.app.name": "lakesift", **delta_jars(place), **STATIC, **ALWAYS, **place}
     # log4j speaks before spark.log.level is read; this silences the start.
     quiet = resources.files("lakesift.conf") / "spark" / "log4j2.properties"
     options = f"-Dlog4j2.configurationFile={quiet}"
     settings["spark.driver.extraJavaOptions"] = f"{options} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
-    builder = SparkSession.builder
-    for key, value in settings.items():
-        builder = builder.config(key, value)
     try:
-        return builder.getOrCreate()
+        return builder.config(map=settings).getOrCreate()
     except Exception as error:
         raise PlatformError(
             f"Spark did not start ({str(error).splitlines()[0]}); the lines above say why: often the memory or the "

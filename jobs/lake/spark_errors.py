@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ...udfs.errors import RecipeError
-
 #: Errors of DESCRIBE HISTORY that mean: no Delta table of that name.
 NOT_DELTA = re.compile(
     r"NOT_FOUND|DELTA_MISSING_DELTA_TABLE|PATH_DOES_NOT_EXIST|EXPECT_TABLE_NOT_VIEW|TABLE_ONLY_OPERATION|ONLY_OPERATION"
@@ -16,9 +14,7 @@ NOT_DELTA = re.compile(
 
 
 #: What Spark and Delta say where a file of a snapshot, or of the log, does not exist.
-FILES_GONE = re.compile(
-    r"FILE_NOT_EXIST|FILE_NOT_FOUND|FileNotFoundException|DELTA_(VERSION|LOG_FILE|STATE)\w*NOT_FOUND"
-)
+FILES_GONE = re.compile(r"FILE_NOT_(EXIST|FOUND)|FileNotFoundException|DELTA_(VERSION|LOG_FILE|STATE)\w*NOT_FOUND")
 
 
 @contextmanager
@@ -39,14 +35,3 @@ def analysis_message(error: BaseException) -> str | None:
     if not type(error).__name__.endswith(("AnalysisException", "ParseException")):
         return None
     return " ".join(re.sub(r"SQLSTATE.*|;\s*'\w.*", "", str(error), flags=re.S).split())
-
-
-def lookup_error(name: str, error: Exception) -> Exception:
-    """Return the error to raise for a table that cannot be looked up: a sentence where Spark has a reason."""
-    reason = analysis_message(error)
-    if reason is None:
-        return error
-    return RecipeError(
-        f"the table {name!r} cannot be looked up: {reason} Write catalog.schema.table, delta.`/path`, or the name of a "
-        "table in the lake"
-    )

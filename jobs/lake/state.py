@@ -26,16 +26,12 @@ def state(lake: Lake, name: str) -> TableState:
 
     Where there is none: "empty" and the name if the log goes back to the creation of the table, else the digest.
     """
-    newest = oldest = last = None
-    for oldest in commits(lake, name):
-        newest = newest or oldest
-        if oldest.changes_data:
-            last = oldest
-            break
-    if newest is None or oldest is None:
-        return TableState(lake.ref(name), None, None, None)
-    data_version = last.data_version if last else _without_commit(lake, name, newest, oldest)
-    return TableState(lake.ref(name), newest.version, data_version, last)
+    seen: list[Commit] = []
+    for commit in commits(lake, name):
+        seen.append(commit)
+        if commit.changes_data:
+            return TableState(lake.ref(name), seen[0].version, commit.data_version, commit)
+    return TableState(lake.ref(name), seen[0].version if seen else None, _without_commit(lake, name, seen), None)
 
 
 def data_versions(lake: Lake, name: str, fingerprints: Iterable[str]) -> dict[str, str | None]:
@@ -46,22 +42,24 @@ def data_versions(lake: Lake, name: str, fingerprints: Iterable[str]) -> dict[st
     """
     wanted = set(fingerprints)
     newest_of: dict[str, str | None] = {}
-    newest = oldest = None
-    for oldest in commits(lake, name):
-        newest = newest or oldest
-        newest_of |= {f: oldest.data_version for f in wanted - newest_of.keys() if oldest.concerns(f)}
+    seen: list[Commit] = []
+    for commit in commits(lake, name):
+        seen.append(commit)
+        newest_of |= {f: commit.data_version for f in wanted - newest_of.keys() if commit.concerns(f)}
         if len(newest_of) == len(wanted):
             return newest_of
-    rest = _without_commit(lake, name, newest, oldest) if newest and oldest else None
-    return dict.fromkeys(wanted, rest) | newest_of
+    return dict.fromkeys(wanted, _without_commit(lake, name, seen)) | newest_of
 
 
-def _without_commit(lake: Lake, name: str, newest: Commit, oldest: Commit) -> str:
-    return f"{EMPTY}{name}" if oldest.version == 0 else _snapshot(lake, name, newest.version)
+def _without_commit(lake: Lake, name: str, seen: list[Commit]) -> str | None:
+    """Return what identifies a version by what it is, not by how it came about: table id, columns, files.
 
-
-def _snapshot(lake: Lake, name: str, version: int) -> str:
-    """Return what identifies a version by what it is, not by how it came about: table id, columns, files."""
-    frame = lake.read(name, version)
+    `seen` is all that is left of the log. None if there is no table.
+    """
+    if not seen:
+        return None
+    if seen[-1].version == 0:
+        return f"{EMPTY}{name}"
+    frame = lake.read(name, seen[0].version)
     table = lake.spark.sql(f"DESCRIBE DETAIL {lake.ref(name)}").select("id").collect()[0]["id"]
     return f"{table}:{digest(frame.schema.simpleString())}:{files_digest(frame)}"

@@ -13,13 +13,14 @@ import threading
 import uuid
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.uris import is_uri
 from .commits import Commit, Conflict, TableState, conflicts, retry_on_conflict
 from .creation import create, newest_of_ours
-from .history import commits, history
+from .history import commits
 from .lock import ensure_folder, hold
 from .schemas import Table, cast_to
 from .state import data_versions, state
@@ -48,9 +49,8 @@ class Lake:
         self.spark = spark
         schema = re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)+", root) is not None and not Path(root).exists()
         self.schema = root if schema else None
-        remote = is_uri(root)
-        self.root = root if schema or remote else str(Path(root).expanduser().absolute())
-        self.local = not schema and not remote
+        self.local = not (schema or is_uri(root))
+        self.root = str(Path(root).expanduser().absolute()) if self.local else root
 
     # -- names -------------------------------------------------------------------------------------------------
 
@@ -68,7 +68,7 @@ class Lake:
 
     def history(self, name: str, limit: int | None = None) -> list[Commit]:
         """Return commits, newest first; [] if there is no such table; InputError for an input without versions."""
-        return history(self, name, limit)
+        return list(islice(commits(self, name, limit), limit))
 
     def last_write(self, name: str) -> Commit | None:
         """Return the newest commit that changed data, None if the log holds none."""
@@ -76,8 +76,7 @@ class Lake:
 
     def version(self, name: str) -> int | None:
         """Return the present version, None if there is no such table."""
-        commits = self.history(name, 1)
-        return commits[0].version if commits else None
+        return next((c.version for c in self.history(name, 1)), None)
 
     def state(self, name: str) -> TableState:
         """Return version and data version of a table, outside ones too."""
@@ -138,11 +137,10 @@ class Lake:
         present = self.read(table.name).schema
         cast = cast_to(table, frame)
         mode = "overwrite" if base or self.last_write(table.name) else "append"
-        writer, attempt = _writer(cast, mode, metadata)
-        writer = writer.option("txnAppId", f"lakesift/{table.name}").option("txnVersion", base + 1)
+        options: dict[str, Any] = {"txnAppId": f"lakesift/{table.name}", "txnVersion": base + 1}
         if [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in cast.schema]:
-            writer = writer.option("overwriteSchema", "true")
-        commit = self._commit(table.name, writer, attempt)
+            options["overwriteSchema"] = "true"
+        commit = self._commit(table, cast.write.mode(mode), metadata, **options)
         if commit is None:
             raise Conflict(table.name)
         return commit
@@ -158,10 +156,7 @@ class Lake:
             If LakeSift did not make the table.
         """
         self.refuse_foreign(table.name)
-        writer, attempt = _writer(cast_to(table, frame), "append", metadata)
-        if table.partition:
-            writer = writer.partitionBy(*table.partition)
-        return self._commit(table.name, writer, attempt)
+        return self._commit(table, cast_to(table, frame).write.mode("append"), metadata)
 
     def delete(self, name: str, condition: str, metadata: dict[str, Any]) -> None:
         """Delete rows in one commit; where the session refuses the setting that carries `metadata`, without it.
@@ -171,18 +166,18 @@ class Lake:
         Conflict
             If somebody else committed to what the condition reads.
         """
-        text = _metadata(metadata)[0]
-        carried = {"spark.databricks.delta.commitInfo.userMetadata": text}
+        carried = {"spark.databricks.delta.commitInfo.userMetadata": _metadata(metadata)[0]}
         with _DELETING, settings(self.spark, carried), conflicts(name):
             self.spark.sql(f"DELETE FROM {self.ref(name)} WHERE {condition}").collect()
 
-    def _commit(self, name: str, writer: Any, attempt: str) -> Commit | None:
-        with conflicts(name):
-            if self.schema:
-                writer.saveAsTable(self.ref(name))
-            else:
-                writer.save(self.path(name))
-        return next((c for c in self.history(name, 20) if c.metadata.get("attempt") == attempt), None)
+    def _commit(self, table: Table, writer: Any, metadata: dict[str, Any], **options: Any) -> Commit | None:
+        text, attempt = _metadata(metadata)
+        writer = writer.format("delta").options(userMetadata=text, **options)
+        if table.partition:
+            writer = writer.partitionBy(*table.partition)
+        with conflicts(table.name):
+            writer.saveAsTable(self.ref(table.name)) if self.schema else writer.save(self.path(table.name))
+        return next((c for c in self.history(table.name, 20) if c.metadata.get("attempt") == attempt), None)
 
     def lock(self, who: str) -> AbstractContextManager[None]:
         """Make the lake if it does not exist and hold it: a folder has one writer at a time, elsewhere Delta checks.
@@ -201,8 +196,3 @@ def _metadata(metadata: dict[str, Any]) -> tuple[str, str]:
     """Return JSON for a commit, and the fresh attempt id in it by which the commit is found again."""
     attempt = uuid.uuid4().hex
     return json.dumps({**metadata, "attempt": attempt}, sort_keys=True), attempt
-
-
-def _writer(frame: DataFrame, mode: str, metadata: dict[str, Any]) -> tuple[Any, str]:
-    text, attempt = _metadata(metadata)
-    return frame.write.format("delta").mode(mode).option("userMetadata", text), attempt

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,11 +30,9 @@ FEW_BYTES = 64_000_000
 def cores(spark: SparkSession) -> int:
     """Return how many tasks can run at once: a hint for the number of splits, from settings alone."""
     master = spark.conf.get("spark.master", "") or ""
-    local = re.match(r"local\[(\d+|\*)", master)
-    if local:
+    if local := re.match(r"local\[(\d+|\*)", master):
         return (os.cpu_count() or 1) if local[1] == "*" else int(local[1])
-    cluster = re.match(r"local-cluster\[(\d+),(\d+)", master)
-    if cluster:
+    if cluster := re.match(r"local-cluster\[(\d+),(\d+)", master):
         return int(cluster[1]) * int(cluster[2])
     executors = int(spark.conf.get("spark.executor.instances", "4") or 4)
     return executors * int(spark.conf.get("spark.executor.cores", "4") or 4)
@@ -56,12 +54,8 @@ def spread(spark: SparkSession, few: bool = False) -> Iterator[Callable[[DataFra
             lake.append(table, apply(deal_out(rows), scores), metadata)
     """
     tasks = 4 * cores(spark)
-
-    def deal_out(frame: DataFrame) -> DataFrame:
-        return frame.repartition(tasks) if few else frame
-
     with settings(spark, {"spark.sql.files.minPartitionNum": str(tasks), "spark.sql.files.openCostInBytes": "0"}):
-        yield deal_out
+        yield lambda frame: frame.repartition(tasks) if few else frame
 
 
 def few_splits(spark: SparkSession, ref: str) -> bool:
@@ -96,18 +90,23 @@ def collect_small(frame: DataFrame, rows: int) -> DataFrame:
     return frame.sparkSession.createDataFrame(frame.toArrow(), frame.schema)
 
 
-@contextmanager
-def settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
-    """Set values of the session for a block; those that a managed runtime refuses stay as they are."""
+def set_allowed(spark: SparkSession, values: Mapping[str, str]) -> dict[str, str | None]:
+    """Set values of the session but those that a managed runtime refuses; returns what the others were before."""
     before: dict[str, str | None] = {}
     for key, value in values.items():
         try:
             old = spark.conf.get(key, None)
             spark.conf.set(key, value)
+            before[key] = old
         except Exception as error:
             log.debug("%s stays as it is: %s", key, error)
-        else:
-            before[key] = old
+    return before
+
+
+@contextmanager
+def settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
+    """Set values of the session for a block; those that a managed runtime refuses stay as they are."""
+    before = set_allowed(spark, values)
     try:
         yield
     finally:

@@ -12,20 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from ...udfs.errors import BoundError, InputError
 from ...udfs.kernels.quantiles import quantile_rank
-from .sort_keys import bin_of, uniform
-from .top import DRIVER_ROWS, MARGINS, RATES, SAMPLE_ROWS, collect_pandas
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+from .sort_keys import bin_of
+from .top import DRIVER_ROWS, MARGINS, collect_pandas, count_and_sample, keyed_rows
 
 #: Cells of a rank column: the tasks among which its distinct values are shared out.
 CELLS = 64
@@ -39,8 +35,7 @@ def quantiles(rows: DataFrame, column: Column, qs: Sequence[float]) -> list[floa
     BoundError
         If more than DRIVER_ROWS distinct values lie inside the brackets.
     """
-    values = _values(rows, column)
-    n, sample = _count_and_sample(values)
+    values, n, sample = _sampled(rows, column)
     if n == 0 or not qs:
         return [math.nan] * len(qs)
     places = [quantile_rank(q, n) for q in qs]
@@ -57,39 +52,24 @@ def with_rank(rows: DataFrame, column: Column, name: str) -> DataFrame:
 
     Equal values share the mean of their places. Two jobs run at once, the rest when the result is read.
     """
-    values = _values(rows, column)
-    _, sample = _count_and_sample(values)
+    values, _, sample = _sampled(rows, column)
     splitters = np.unique(sample[:: max(1, len(sample) // CELLS)]).tolist()
     cell = bin_of(F.col("value"), splitters)
-    counts = collect_pandas(values.groupBy(cell.alias("cell")).count()).sort_values("cell")
-    before: dict[int, int] = {}
-    n = 0
-    for c, count in zip(counts["cell"], counts["count"], strict=True):
-        before[int(c)], n = n, n + int(count)
-    base = F.array(*(F.lit(before.get(c, 0)).cast("bigint") for c in range(len(splitters) + 1)))
+    counted = collect_pandas(values.groupBy(cell.alias("cell")).count()).set_index("cell")["count"]
+    counts = counted.reindex(range(len(splitters) + 1), fill_value=0).to_numpy()
+    base = F.array(*(F.lit(before).cast("bigint") for before in (np.cumsum(counts) - counts).tolist()))
     upto = F.sum("count").over(Window.partitionBy("cell").orderBy("value"))
     distinct = values.groupBy("value").count().withColumn("cell", cell)
     last = F.get(base, F.col("cell")) + upto
-    rank = ((last - (F.col("count") - 1) / 2) / F.lit(float(n))).alias(name)
+    rank = ((last - (F.col("count") - 1) / 2) / F.lit(float(counts.sum()))).alias(name)
     return rows.withColumn("value", column + F.lit(0.0)).join(distinct.select("value", rank), "value").drop("value")
 
 
-def _values(rows: DataFrame, column: Column) -> DataFrame:
-    # + 0.0 makes one zero of two
-    return rows.select("id", (column + F.lit(0.0)).alias("value")).where(F.col("value").isNotNull())
-
-
-def _count_and_sample(values: DataFrame) -> tuple[int, npt.NDArray[np.float64]]:
-    """Return the number of values and a sample of them by id hash, ascending, in one job."""
-    for rate in RATES:
-        in_sample = uniform(F.xxhash64("id", F.lit("sample"))) < F.lit(rate)
-        cells = values.groupBy(F.when(in_sample, F.col("value")).alias("value")).agg(F.count(F.lit(1)).alias("size"))
-        counts = collect_pandas(cells.limit(SAMPLE_ROWS + 1))
-        if len(counts) <= SAMPLE_ROWS:
-            break
-    drawn = counts[counts["value"].notna()].sort_values("value")
-    sample = np.repeat(drawn["value"].to_numpy(dtype=float), drawn["size"].to_numpy(dtype=int))
-    return int(counts["size"].sum()), sample
+def _sampled(rows: DataFrame, column: Column) -> tuple[DataFrame, int, npt.NDArray[np.float64]]:
+    """Return the values that are not null, their number, and a sample of them by id hash, ascending, in one job."""
+    values = keyed_rows(rows, column, 0, None)
+    groups, sample = count_and_sample(values, 0)
+    return values.withColumnRenamed("key", "value"), int(groups["size"].sum()), sample["key"][:-1].astype(float)
 
 
 def _bracket(sample: npt.NDArray[np.float64], mean: float, margin: float) -> tuple[float, float]:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ...udfs.errors import InputError
 from ...udfs.quoting import quoted
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
 
 
 def column_of(name: str) -> Column:
@@ -34,10 +31,8 @@ def numeric_column(rows: DataFrame, name: str) -> Column:
     """
     data_type = rows.select(column_of(name)).schema[0].dataType
     if not isinstance(data_type, T.NumericType):
-        raise InputError(
-            f"column {name!r} is {data_type.simpleString()}, and rows are ranked by numbers: cast it or name a numeric "
-            "column"
-        )
+        what = f"column {name!r} is {data_type.simpleString()}"
+        raise InputError(f"{what}, and rows are ranked by numbers: cast it or name a numeric column")
     value = column_of(name).cast("double")
     return F.when(~F.isnan(value), value)
 

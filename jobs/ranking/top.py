@@ -19,20 +19,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyspark.sql import Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from ...udfs.errors import BoundError, InputError
 from .quota import quota
 from .sort_keys import hashed, uniform
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
 
 Sample = dict[str, npt.NDArray[Any]]
 
@@ -64,19 +61,14 @@ def top(rows: DataFrame, key: Column, budget: int, seed: int) -> pd.DataFrame:
     BoundError
         If more than DRIVER_ROWS would be selected.
     """
-    keyed = _keyed(rows, key, seed, None)
-    groups, sample = _count_and_sample(keyed, seed)
+    keyed = keyed_rows(rows, key, seed, None)
+    groups, sample = count_and_sample(keyed, seed)
     groups["need"] = np.minimum(groups["size"], budget)
     return _first(keyed, groups, sample)[["id", "key"]]
 
 
 def top_by_quota(
-    rows: DataFrame,
-    key: Column,
-    group: Column,
-    plan: Callable[[pd.DataFrame], pd.DataFrame],
-    budget: int,
-    seed: int,
+    rows: DataFrame, key: Column, group: Column, plan: Callable[[pd.DataFrame], pd.DataFrame], budget: int, seed: int
 ) -> pd.DataFrame:
     """Return the first rows of each group, as many as its quota, interleaved by (i - u_j) / w_j: a frame (id, key).
 
@@ -93,8 +85,8 @@ def top_by_quota(
     BoundError
         If there are more than GROUPS groups or more than DRIVER_ROWS would be selected.
     """
-    keyed = _keyed(rows, key, seed, group)
-    groups, sample = _count_and_sample(keyed, seed)
+    keyed = keyed_rows(rows, key, seed, group)
+    groups, sample = count_and_sample(keyed, seed)
     groups = plan(groups)
     groups["need"] = quota(groups["capacity"], groups["weight"], groups["offset"], budget)
     best = _first(keyed, groups, sample)
@@ -104,7 +96,7 @@ def top_by_quota(
     return best.loc[order, ["id", "key"]].reset_index(drop=True)
 
 
-def _keyed(rows: DataFrame, key: Column, seed: int, group: Column | None) -> DataFrame:
+def keyed_rows(rows: DataFrame, key: Column, seed: int, group: Column | None) -> DataFrame:
     """Return id, group tag, sort key and hash of the rows that have a key."""
     tag = F.lit("")
     if group is not None:
@@ -114,7 +106,7 @@ def _keyed(rows: DataFrame, key: Column, seed: int, group: Column | None) -> Dat
     return shaped.where(F.col("key").isNotNull())
 
 
-def _count_and_sample(keyed: DataFrame, seed: int) -> tuple[pd.DataFrame, Sample]:
+def count_and_sample(keyed: DataFrame, seed: int) -> tuple[pd.DataFrame, Sample]:
     """Return one row per group in order of its tag (group, size, offset u_j), and a hash sample, in one job.
 
     Rows outside of the sample fall into one cell a group, so the aggregate is small before it is exchanged. The sample
@@ -144,9 +136,8 @@ def _first(keyed: DataFrame, groups: pd.DataFrame, sample: Sample) -> pd.DataFra
     """Return the first `need` rows of each group, sorted by (group, key, h, id): id, key, h, code, place (from 1)."""
     need, wanted = groups["need"].to_numpy(), int(groups["need"].sum())
     if wanted > DRIVER_ROWS:
-        raise BoundError(
-            f"the selection would hold {wanted} rows, more than the {DRIVER_ROWS} the driver takes: lower the budget"
-        )
+        bound = f"more than the {DRIVER_ROWS} the driver takes: lower the budget"
+        raise BoundError(f"the selection would hold {wanted} rows, {bound}")
     if not wanted:
         return pd.DataFrame({"id": [], "key": [], "h": [], "code": [], "place": []})
     for margin in MARGINS:

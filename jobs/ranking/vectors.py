@@ -13,11 +13,12 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
@@ -25,9 +26,6 @@ from ...udfs.arrow import fold_batches
 from ...udfs.errors import BoundError, InputError
 from ...udfs.scorer import Fold
 from .sort_keys import column_of, hashed
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
 
 Matrix = np.ndarray[Any, np.dtype[np.float32]]
 

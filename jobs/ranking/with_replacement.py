@@ -8,11 +8,9 @@ are those of s. Twin in numpy: tests/udfs/kernels/twins_sensitivity.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
-from pyspark.sql import Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from ...udfs.digests import digest
@@ -20,9 +18,6 @@ from ...udfs.errors import BoundError, InputError
 from ...udfs.kernels.sensitivity import draws, locate
 from .sort_keys import hashed
 from .top import DRIVER_ROWS, collect_pandas
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
 
 #: Blocks of the hash for one group; for many groups, so that totals stay few and a giant group is many tasks.
 BLOCKS, GROUP_BLOCKS = 4_096, 64
@@ -47,16 +42,14 @@ def with_running_weight(rows: DataFrame, weight: Column, seed: int, group: Colum
 
 def block_totals(sums: DataFrame) -> pd.DataFrame:
     """Return (group, block, total, rows) in order of group and block; raises BoundError above TOTALS, InputError."""
-    blocks = sums.groupBy("group", "block").agg(
-        F.max("upto").alias("total"), F.count(F.lit(1)).alias("rows"), F.min("weight").alias("least")
-    )
+    total, least = F.max("upto").alias("total"), F.min("weight").alias("least")
+    blocks = sums.groupBy("group", "block").agg(total, F.count(F.lit(1)).alias("rows"), least)
     totals = collect_pandas(blocks.limit(TOTALS + 1))
     if len(totals) > TOTALS:
         raise BoundError(f"there are more than {TOTALS // GROUP_BLOCKS} groups to draw from; name a coarser column")
-    if len(totals) and totals["least"].min() < 0:
-        raise InputError(
-            f"a row has the weight {totals['least'].min()}; weights to draw by are >= 0: shift or rank them"
-        )
+    lowest = totals["least"].min()
+    if lowest < 0:
+        raise InputError(f"a row has the weight {lowest}; weights to draw by are >= 0: shift or rank them")
     return totals.sort_values(["group", "block"], ignore_index=True).drop(columns="least")
 
 
@@ -77,17 +70,10 @@ def draw_rows(sums: DataFrame, totals: pd.DataFrame, wanted: dict[str, int], see
         if count:
             own = int(digest([seed, str(group)])[:15], 16) if group else seed  # a stream for every group
             place, offset = locate(draws(own, count) * np.cumsum(total)[-1], total)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "group": str(group),
-                        "block": block["block"].to_numpy()[place].astype(np.int64),
-                        "offset": offset,
-                        "turn": np.arange(count) / count,
-                        "number": np.arange(count) + sum(map(len, parts)),
-                    }
-                )
-            )
+            number = np.arange(count)
+            blocks = block["block"].to_numpy()[place].astype(np.int64)
+            part = pd.DataFrame({"group": str(group), "block": blocks, "offset": offset, "turn": number / count})
+            parts.append(part.assign(number=number + sum(map(len, parts))))
     if not parts:
         return pd.DataFrame({"id": [], "group": [], "weight": [], "first": [], "copies": []})
     drawn = pd.concat(parts, ignore_index=True).sort_values(["turn", "number"], ignore_index=True)
@@ -95,9 +81,8 @@ def draw_rows(sums: DataFrame, totals: pd.DataFrame, wanted: dict[str, int], see
     hits = sums.sparkSession.createDataFrame(drawn[["group", "block", "offset", "number"]])
     inside = (F.col("offset") >= F.col("before")) & (F.col("offset") < F.col("upto"))
     joined = sums.join(F.broadcast(hits), ["group", "block"], "inner").where(inside)
-    counts = joined.groupBy("id", "group", "weight").agg(
-        F.min("number").alias("first"), F.count(F.lit(1)).alias("copies")
-    )
+    first, copies = F.min("number").alias("first"), F.count(F.lit(1)).alias("copies")
+    counts = joined.groupBy("id", "group", "weight").agg(first, copies)
     rows = collect_pandas(counts).sort_values("first", ignore_index=True)
     if rows["copies"].sum() != len(drawn):
         raise InputError("the rows changed while they were drawn from; read a pinned version of the table")

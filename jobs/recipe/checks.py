@@ -6,7 +6,7 @@ from ...udfs.errors import RecipeError, nearest
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer
 from ..selectors.needs import Fitted
 from .recipe import Recipe, mentions, order
-from .uses import where_of
+from .uses import uses_of_selectors
 
 #: What a scorer takes, in a message: the fact is "... reads 'tokens', which is bigint; <this>".
 TAKEN = {
@@ -18,13 +18,11 @@ TAKEN = {
 def check(recipe: Recipe) -> None:
     """Raise RecipeError for the first rule that is broken."""
     _check_names(recipe)
-    for name in recipe.scores:
-        _check_inputs(recipe, name)
-        _check_tables(recipe, name)
-        _check_condition(recipe, name)
+    for name, score in recipe.scores.items():
+        _check_score(recipe, name, score)
     order(recipe)
-    for name in recipe.scores:
-        _check_kinds(recipe, name)
+    for name, score in recipe.scores.items():
+        _check_kinds(recipe, name, score)
     _check_fitted(recipe)
     _check_budget(recipe)
 
@@ -37,50 +35,35 @@ def _check_names(recipe: Recipe) -> None:
         taken[name.lower()] = f"the name of the score {name!r}, and names that differ in case only are the same column"
 
 
-def _check_inputs(recipe: Recipe, name: str) -> None:
-    score = recipe.scores[name]
-    columns = score.columns if isinstance(score, Scorer) else ()
+def _check_score(recipe: Recipe, name: str, score: Scorer | Estimator) -> None:
+    """Check what a score reads and is fitted on, and refuse a condition on its own values."""
+    columns, reads = score.columns if isinstance(score, Scorer) else (), f"scores.{name} reads"
     for read in score.inputs:
         if read in columns and read in recipe.scores:
-            raise RecipeError(
-                f"scores.{name} reads the source column {read!r}, which a score is called, too; rename the score"
-            )
+            raise RecipeError(f"{reads} the source column {read!r}, which a score is called, too; rename the score")
         if read not in (*DOCUMENT_INPUTS, *recipe.scores, *columns):
-            raise RecipeError(f"scores.{name} reads {read!r}; {nearest(read, {*DOCUMENT_INPUTS, *recipe.scores})}")
+            raise RecipeError(f"{reads} {read!r}; {nearest(read, {*DOCUMENT_INPUTS, *recipe.scores})}")
         if read in ("prompt", "completion") and not getattr(recipe.documents, read):
-            raise RecipeError(f"scores.{name} reads {read!r}, which documents does not define; add {read}: <SQL>")
-
-
-def _check_tables(recipe: Recipe, name: str) -> None:
-    score = recipe.scores[name]
+            raise RecipeError(f"{reads} {read!r}, which documents does not define; add {read}: <SQL>")
     for table in score.fits_on if isinstance(score, Estimator) else ():
         if table != "documents" and table not in recipe.targets:
             raise RecipeError(f"scores.{name}: there is no target {table!r}; {nearest(table, recipe.targets)}")
-
-
-def _check_condition(recipe: Recipe, name: str) -> None:
-    """Refuse a condition of a score on its own values."""
     condition = recipe.score_where.get(name, "")
-    if condition and mentions(condition, name):
+    if mentions(condition, name):
         raise RecipeError(
             f"scores.{name}: where is {condition!r}, which names the score itself; it may name columns and other scores"
         )
 
 
-def _check_kinds(recipe: Recipe, name: str) -> None:
+def _check_kinds(recipe: Recipe, name: str, score: Scorer | Estimator) -> None:
     """Refuse a score as input whose values are not what the scorer takes; source columns are checked when opened."""
-    score = recipe.scores[name]
+    values = dict.fromkeys(DOCUMENT_INPUTS, "text") | {k: s.value for k, s in recipe.scores.items()}
     for read in score.inputs:
-        if read not in recipe.scores and read not in DOCUMENT_INPUTS:
-            continue
-        value = recipe.scores[read].value if read in recipe.scores else "text"
-        if score.takes not in ("any", _kind_of(value)):
+        if read in values and score.takes not in ("any", _kind_of(values[read])):
             fitting = [k for k, s in recipe.scores.items() if k != name and _kind_of(s.value) == score.takes]
             fitting += [n for n in DOCUMENT_INPUTS if score.takes == "text" and getattr(recipe.documents, n)]
-            raise RecipeError(
-                f"scores.{name}: {score.kind} reads {read!r}, which is {value}; {TAKEN[score.takes]}; "
-                f"{nearest(read, fitting)}"
-            )
+            fact = f"scores.{name}: {score.kind} reads {read!r}, which is {values[read]}"
+            raise RecipeError(f"{fact}; {TAKEN[score.takes]}; {nearest(read, fitting)}")
 
 
 def _kind_of(value: str) -> str:
@@ -96,36 +79,29 @@ def _kind_of(value: str) -> str:
 
 def _check_fitted(recipe: Recipe) -> None:
     """Check scores whose scorer a selector works with: kind, and parameters that must not be set."""
-    for place, selector in recipe.selectors().items():
-        for need in (*selector.needs, *selector.on_demand):
-            if not isinstance(need, Fitted):
-                continue
-            where, score = where_of(place, selector, need), recipe.scores.get(need.name)
-            if score is None or score.kind != need.kind:
-                fact = "which is no score" if score is None else f"which is of kind {score.kind}"
-                fitting = [name for name, s in recipe.scores.items() if s.kind == need.kind]
-                raise RecipeError(
-                    f"{where} names {need.name!r}, {fact}; a score of kind {need.kind} is needed; "
-                    f"{nearest(need.name, fitting)}"
-                )
-            for parameter in need.without:
-                if value := getattr(score, parameter):
-                    raise RecipeError(
-                        f"{where} names {need.name!r}, which has {parameter}: {value}; a score without {parameter} is "
-                        f"needed: take it out of scores.{need.name}"
-                    )
+    for use in uses_of_selectors(recipe):
+        need, names = use.need, f"{use.where} names {use.need.name!r}"
+        if not isinstance(need, Fitted):
+            continue
+        score = recipe.scores.get(need.name)
+        if score is None or score.kind != need.kind:
+            fact = "no score" if score is None else f"of kind {score.kind}"
+            fitting = nearest(need.name, [name for name, s in recipe.scores.items() if s.kind == need.kind])
+            raise RecipeError(f"{names}, which is {fact}; a score of kind {need.kind} is needed; {fitting}")
+        for parameter in need.without:
+            if value := getattr(score, parameter):
+                remedy = f"a score without {parameter} is needed: take it out of scores.{need.name}"
+                raise RecipeError(f"{names}, which has {parameter}: {value}; {remedy}")
 
 
 def _check_budget(recipe: Recipe) -> None:
-    length = recipe.budget.length
+    length, fact = recipe.budget.length, f"budget: length is {recipe.budget.length!r}"
     if length and length not in recipe.scores:
-        raise RecipeError(f"budget: length is {length!r}; {nearest(length, recipe.scores)}")
-    if length and recipe.scores[length].value not in ("int", "bigint"):
-        counting = [name for name, score in recipe.scores.items() if score.value in ("int", "bigint")]
-        raise RecipeError(
-            f"budget: length is {length!r}, which is {recipe.scores[length].value}; a score that counts tokens is "
-            f"needed, such as one of kind length_tokens; {nearest(length, counting)}"
-        )
+        raise RecipeError(f"{fact}; {nearest(length, recipe.scores)}")
+    counting = [name for name, score in recipe.scores.items() if score.value in ("int", "bigint")]
+    if length and length not in counting:
+        need = "a score that counts tokens is needed, such as one of kind length_tokens"
+        raise RecipeError(f"{fact}, which is {recipe.scores[length].value}; {need}; {nearest(length, counting)}")
     if recipe.budget.tokens and not recipe.selector.prefix_stable:
         raise RecipeError(
             f"budget: tokens needs a ranking whose prefixes are selections; {recipe.selector.kind} has none; use rows"

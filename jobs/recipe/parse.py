@@ -92,10 +92,9 @@ def shipped() -> dict[str, Any]:
 
 def _text(recipe: str, read_uri: Callable[[str], str] | None) -> str:
     known = shipped()
-    if recipe in known:
-        return str(known[recipe].read_text(encoding="utf-8"))
-    if Path(recipe).is_file():
-        return Path(recipe).read_text(encoding="utf-8")
+    place = known.get(recipe, Path(recipe))
+    if place.is_file():
+        return str(place.read_text(encoding="utf-8"))
     if is_uri(recipe) and read_uri is not None:
         return read_uri(recipe)
     raise RecipeError(f"there is no recipe {recipe!r}: give a path, a URI or a shipped name; {nearest(recipe, known)}")
@@ -108,37 +107,29 @@ def _source(raw: Any, where: str) -> Source | None:
     if "sample" in block:
         from ..sources.samples import SAMPLES
 
-        if str(block["sample"]) not in SAMPLES:
-            raise RecipeError(
-                f"{where}: there is no sample {block['sample']!r}; {nearest(str(block['sample']), SAMPLES)}"
-            )
+        strict.known(block["sample"], SAMPLES, f"{where}: there is no sample {block['sample']!r}")
         return Source(sample=block["sample"])
     files = block.get("files")
     files = strict.typed([files] if isinstance(files, str) else files or [], tuple[str, ...], f"{where}: files")
     if not files:
         raise RecipeError(f"{where} names no files; write files: [path, ...] or sample: name")
     form = block.get("format") or "jsonl"
-    if form not in FORMATS:
-        raise RecipeError(f"{where}: format is {form!r}; {nearest(str(form), FORMATS)}")
+    strict.known(form, FORMATS, f"{where}: format is {form!r}")
     return Source(files, form)
 
 
-def _table(raw: Any, where: str, cls: type[T], needed: tuple[str, ...]) -> T:
+def _table(raw: Any, where: str, cls: type[T]) -> T:
     names = tuple("from" if f.name == "source" else f.name for f in fields(cls))
-    block = strict.block(raw, where, names, needed)
+    block = strict.block(raw, where, names, ("table",))
     source = _source(block.pop("from", None), f"{where}.from")
     for key, value in block.items():
         if not isinstance(value, str):
             raise RecipeError(f"{where}: {key} is {value!r}; a SQL expression or name in quotes is needed")
+    fact = f"{where}: table {block['table']!r} has a 'from:'"
     if source and not re.fullmatch(r"\w+", block["table"]):
-        raise RecipeError(
-            f"{where}: table {block['table']!r} has a 'from:'; ingest writes names of letters, digits and _ only"
-        )
+        raise RecipeError(f"{fact}; ingest writes names of letters, digits and _ only")
     if source and OWN_TABLES.fullmatch(block["table"]):
-        raise RecipeError(
-            f"{where}: table {block['table']!r} has a 'from:', and LakeSift writes tables of that name itself; "
-            "choose another name"
-        )
+        raise RecipeError(f"{fact}, and LakeSift writes tables of that name itself; choose another name")
     return cls(source=source, **strict.arguments(block, where, cls))
 
 
@@ -190,10 +181,8 @@ def _scores(raw: Any) -> tuple[dict[str, Scorer | Estimator], dict[str, str]]:
         scores[name] = strict.build(block, f"scores.{name}", known, "score")
     if not any(score.kind in LENGTHS for score in scores.values()):
         if "length_bytes" in scores:
-            raise RecipeError(
-                f"scores.length_bytes is of kind {scores['length_bytes'].kind}; a score of that name measures length: "
-                "rename it"
-            )
+            fact = f"scores.length_bytes is of kind {scores['length_bytes'].kind}"
+            raise RecipeError(f"{fact}; a score of that name measures length: rename it")
         scores["length_bytes"] = strict.build("length_bytes", "scores", known, "score")
     return scores, {name: sql for name, sql in conditions.items() if sql}
 
@@ -209,14 +198,14 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
     raw = strict.block(raw, "the recipe", KEYS, ("name", "documents", "select", "budget"))
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,79}", str(raw["name"])):
         raise RecipeError(f"name is {raw['name']!r}; lower-case letters, digits and _ are needed (it names tables)")
-    documents = _table(raw["documents"], "documents", Documents, ("table",))
+    documents = _table(raw["documents"], "documents", Documents)
     targets = _named(raw.get("targets"), "targets")
     scores, score_where = _scores(raw.get("scores"))
     classes, report = selectors(), strict.block(raw.get("report") or {}, "report", ("shares",))
     recipe = Recipe(
         name=raw["name"],
         documents=documents,
-        targets={name: _table(block, f"targets.{name}", Target, ("table",)) for name, block in targets.items()},
+        targets={name: _table(block, f"targets.{name}", Target) for name, block in targets.items()},
         scores=scores,
         where=strict.typed(raw.get("where") or "", str, "where"),
         selector=strict.build(raw["select"], "select", classes, "selector"),

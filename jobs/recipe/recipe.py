@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from ...udfs.digests import digest
 from ...udfs.errors import RecipeError
@@ -62,8 +62,8 @@ class Recipe:
     def digest(self) -> str:
         """Return the hash of everything that decides the result."""
         objects = {k: [v.kind, v.revision, type(v).__name__, parameters(v)] for k, v in self.scores.items()}
-        picks = {k: [v.kind, _fields(v)] for k, v in {"": self.selector, **self.controls}.items()}
-        plain = [_fields(self.documents), {k: _fields(t) for k, t in self.targets.items()}, _fields(self.budget)]
+        picks = {k: [v.kind, asdict(v)] for k, v in {"": self.selector, **self.controls}.items()}
+        plain = [asdict(self.documents), {k: asdict(t) for k, t in self.targets.items()}, asdict(self.budget)]
         conditions = [self.where, self.score_where]
         return digest([self.name, plain, objects, conditions, picks, self.keep, self.seed, self.keep_versions])
 
@@ -133,11 +133,6 @@ def mentions(expression: str, column: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", expression, re.IGNORECASE) is not None
 
 
-def _fields(item: Any) -> dict[str, Any]:
-    values = {f.name: getattr(item, f.name) for f in fields(item)}
-    return {k: _fields(v) if isinstance(v, Source) else v for k, v in values.items()}
-
-
 def order(recipe: Recipe) -> list[str]:
     """Return names of scores such that a score comes after those it reads; raises RecipeError on a circle."""
     ordered: list[str] = []
@@ -147,6 +142,5 @@ def order(recipe: Recipe) -> list[str]:
         if not ready:
             raise RecipeError(f"scores {', '.join(left)} read each other in a circle; let one of them read text")
         ordered += ready
-        for name in ready:
-            del left[name]
+        left = {name: reads for name, reads in left.items() if name not in ready}
     return ordered

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import Field, fields
 from typing import Any, TypeVar
 
@@ -30,23 +30,26 @@ def block(raw: Any, where: str, allowed: tuple[str, ...], needed: tuple[str, ...
     if not isinstance(raw, Mapping):
         raise RecipeError(f"{where} is {raw!r}; a block with keys {', '.join(allowed)} is needed")
     for key in raw:
-        if key not in allowed:
-            raise RecipeError(f"{where} has the unknown key {key!r}; {nearest(str(key), allowed)}")
+        known(key, allowed, f"{where} has the unknown key {key!r}")
     for key in needed:
         if raw.get(key) in (None, ""):
             raise RecipeError(f"{where} has no {key!r}; add it")
     return dict(raw)
 
 
+def known(name: Any, names: Collection[str], fact: str) -> None:
+    """Raise RecipeError with the fact and the valid names unless the name is one of them."""
+    if str(name) not in names:
+        raise RecipeError(f"{fact}; {nearest(str(name), names)}")
+
+
 def typed(value: Any, annotation: Any, where: str, field: Field[Any] | None = None) -> Any:
     """Return the value if its annotation allows it (a list where a tuple is wanted becomes one), else raise."""
-    reason, given = refusal(value, annotation, field), value
-    if reason and isinstance(value, list):
-        given = _as_tuples(value)
+    for given in (value, _as_tuples(value)):
         reason = refusal(given, annotation, field)
-    if reason:
-        raise RecipeError(f"{where} is {value!r}; {reason}")
-    return given
+        if not reason:
+            return given
+    raise RecipeError(f"{where} is {value!r}; {reason}")
 
 
 def _as_tuples(value: Any) -> Any:
@@ -55,9 +58,9 @@ def _as_tuples(value: Any) -> Any:
 
 def arguments(raw: Mapping[str, Any], where: str, cls: type) -> dict[str, Any]:
     """Return what a dataclass is built from, every value checked against its field; `where` opens every message."""
-    hints, known = hints_of(cls), {f.name: f for f in fields(cls)}
-    given = {k: typed(v, hints[k], f"{where}: {k}", known[k]) for k, v in raw.items()}
-    missing = [name for name, field in known.items() if name not in given and is_needed(field, hints[name])]
+    hints, by_name = hints_of(cls), {f.name: f for f in fields(cls)}
+    given = {k: typed(v, hints[k], f"{where}: {k}", by_name[k]) for k, v in raw.items()}
+    missing = [name for name, field in by_name.items() if name not in given and is_needed(field, hints[name])]
     if missing:
         raise RecipeError(f"{where} needs {', '.join(missing)}")
     return given
@@ -69,9 +72,8 @@ def build(raw: Any, where: str, classes: Mapping[str, type[T]], noun: str) -> T:
         raw = {"kind": raw}
     if not isinstance(raw, Mapping) or "kind" not in raw:
         raise RecipeError(f"{where} is {raw!r}; write {{kind: ...}}; {nearest('', classes)}")
-    cls = classes.get(str(raw["kind"]))
-    if cls is None:
-        raise RecipeError(f"{where} has the unknown {noun} {raw['kind']!r}; {nearest(str(raw['kind']), classes)}")
+    known(raw["kind"], classes, f"{where} has the unknown {noun} {raw['kind']!r}")
+    cls = classes[str(raw["kind"])]
     given = block(raw, where, ("kind", *(f.name for f in fields(cls))))  # type: ignore[arg-type]
     del given["kind"]
     try:

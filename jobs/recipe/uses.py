@@ -6,11 +6,10 @@ among them: the analyser reads these itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 from ..selectors.needs import Anything, Fitted, Group, Need, Text, Vector, field_of
-from ..selectors.selector import Selector
 from .recipe import Recipe
 
 #: What a source column must be that a scorer reads, by what the scorer takes.
@@ -28,32 +27,20 @@ class Use:
 
 def uses(recipe: Recipe) -> list[Use]:
     """Return every name that stands for a column: in selectors, controls, `report: shares` and scores."""
-    return [*_of_selectors(recipe), *_of_scores(recipe), *_of_report(recipe)]
-
-
-def _of_selectors(recipe: Recipe) -> list[Use]:
-    return [
-        Use(where_of(place, selector, need), need)
-        for place, selector in recipe.selectors().items()
-        for need in chain(selector.needs, selector.on_demand)
-        if not isinstance(need, Fitted)  # its kind was checked with the recipe
-    ]
-
-
-def where_of(place: str, selector: Selector, need: Need) -> str:
-    """Return the place of a name in a selector or control: "select: kmq: quality", "controls: random: by"."""
-    kind = "" if place.endswith(f": {selector.kind}") else f": {selector.kind}"
-    return f"{place}{kind}: {field_of(selector, need)}"
-
-
-def _of_scores(recipe: Recipe) -> list[Use]:
-    return [
+    # The kind of what is fitted was checked with the recipe.
+    of_selectors = [use for use in uses_of_selectors(recipe) if not isinstance(use.need, Fitted)]
+    of_scores = [
         Use(f"scores.{name}: {score.kind}: of", TAKES[score.takes](column), source=True)
         for name, score in recipe.scores.items()
         for column in score.inputs
         if column in recipe.source_columns()
     ]
+    return [*of_selectors, *of_scores, *(Use("report: shares", Group(c), source=True) for c in recipe.shares)]
 
 
-def _of_report(recipe: Recipe) -> list[Use]:
-    return [Use("report: shares", Group(column), source=True) for column in recipe.shares]
+def uses_of_selectors(recipe: Recipe) -> Iterator[Use]:
+    """Yield the names in selector and controls, at places such as "select: kmq: quality", "controls: random: by"."""
+    for place, selector in recipe.selectors().items():
+        kind = "" if place.endswith(f": {selector.kind}") else f": {selector.kind}"
+        for need in (*selector.needs, *selector.on_demand):
+            yield Use(f"{place}{kind}: {field_of(selector, need)}", need)

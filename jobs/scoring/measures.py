@@ -6,12 +6,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
 
 from ...udfs.scorer import FittedScore
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 log = logging.getLogger("lakesift")
 
@@ -31,35 +31,29 @@ class Measured:
         return Measured(self.rows + other.rows, self.seconds + other.seconds)
 
 
-def observed(
-    frame: DataFrame, scores: Sequence[FittedScore]
-) -> tuple[DataFrame, Callable[[], dict[str, Measured] | None]]:
-    """Return the frame without `seconds`, and a function that gives the measures after it was written, None if unknown.
+def observed(frame: DataFrame, scores: Sequence[FittedScore]) -> tuple[DataFrame, Callable[[], dict[str, Measured]]]:
+    """Return the frame without `seconds`, and a function that gives the measures after it was written, {} if unknown.
 
     Parameters
     ----------
     frame : DataFrame
         As udfs.spark.apply returns it.
     """
-    from pyspark.sql import Observation
-    from pyspark.sql import functions as F
-
     observation, measures = Observation(), []
     for i, score in enumerate(scores):
         mine = F.col("fingerprint") == F.lit(score.fingerprint)
         measures.append(F.count(F.when(mine, 1)).alias(f"rows_{i}"))
         measures.append(F.sum(F.when(mine, F.col("seconds"))).alias(f"seconds_{i}"))
 
-    def delivered() -> dict[str, Measured] | None:
+    def delivered() -> dict[str, Measured]:
         counts: dict[str, Any] = {}
         thread = threading.Thread(target=lambda: counts.update(_get(observation)), daemon=True)
         thread.start()
         thread.join(DELIVERY_SECONDS)
         if not counts:
-            return None
-        return {
-            s.name: Measured(int(counts[f"rows_{i}"]), float(counts[f"seconds_{i}"] or 0)) for i, s in enumerate(scores)
-        }
+            return {}
+        rows = {s.name: (counts[f"rows_{i}"], counts[f"seconds_{i}"]) for i, s in enumerate(scores)}
+        return {name: Measured(int(count), float(seconds or 0)) for name, (count, seconds) in rows.items()}
 
     return frame.observe(observation, *measures).drop("seconds"), delivered
 

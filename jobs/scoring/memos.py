@@ -7,16 +7,15 @@ until `lakesift maintain`. Nothing is written here: jobs/scoring/passes.py does 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ...udfs.encoding import pivoted_sql, value_sql
 from ...udfs.scorer import FittedScore
-from ..inputs.documents import ROW_HASH, in_buckets
+from ..inputs.documents import ROW_HASH, Buckets, in_buckets
 from ..inputs.run import Run
 from ..lake.schemas import MEMOS
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
 
 #: Documents up to which (id, hash) of all of them are broadcast, and most rows of one unit.
 BROADCAST_ROWS = 1_000_000
@@ -44,11 +43,8 @@ def values(run: Run, score: FittedScore, within: DataFrame | None = None) -> Dat
     within : DataFrame, optional
         `id` of the only documents wanted, few enough to be broadcast.
     """
-    from pyspark.sql import functions as F
-
-    rows = memo_rows(run, [score], score.current_at).select(
-        "id", "content_hash", F.expr(value_sql(score.scorer.value)).alias("value")
-    )
+    value = F.expr(value_sql(score.scorer.value)).alias("value")
+    rows = memo_rows(run, [score], score.current_at).select("id", "content_hash", value)
     wanted = run.hashed.select("id", F.col(score.hash_column).alias("content_hash"))
     if within is not None:
         wanted = F.broadcast(wanted.join(F.broadcast(within.select("id")), "id", "left_semi"))
@@ -64,8 +60,6 @@ def wide(run: Run, scores: Sequence[FittedScore]) -> DataFrame:
 
     The rows of a document are gathered once for all scores that have the same inputs.
     """
-    from pyspark.sql import functions as F
-
     frame, columns = run.hashed, []
     for column in dict.fromkeys(s.hash_column for s in scores):
         mine = [(i, s) for i, s in enumerate(scores) if s.hash_column == column]
@@ -80,11 +74,7 @@ def wide(run: Run, scores: Sequence[FittedScore]) -> DataFrame:
 
 
 def missing(
-    run: Run,
-    scores: Sequence[FittedScore],
-    buckets: tuple[int, int] | None = None,
-    within: DataFrame | None = None,
-    also: Sequence[str] = (),
+    run: Run, scores: Sequence[FittedScore], buckets: Buckets, within: DataFrame | None, also: Sequence[str] = ()
 ) -> DataFrame:
     """Return the documents that lack a score: id, ROW_HASH, the hash columns, and `missing`, bit i for scores[i].
 
@@ -93,32 +83,28 @@ def missing(
 
     Parameters
     ----------
-    buckets : (low, end), optional
+    buckets : (low, end) or None
         A slice of the id hash.
-    within : DataFrame, optional
+    within : DataFrame or None
         `id` of the only documents wanted.
     also : sequence of str
         Hash columns beside those of the scores.
     """
-    from pyspark.sql import functions as F
-
-    mine = "true" if buckets is None else in_buckets("id", buckets)
+    mine = in_buckets("id", buckets)
     columns = list(dict.fromkeys(s.hash_column for s in scores))
     kept = list(dict.fromkeys([*columns, *also]))
     frame = run.hashed.where(mine).select("id", F.col("row_hash").alias(ROW_HASH), *kept)
     if within is not None:
         frame = frame.join(within.select("id"), "id", "left_semi")
-    present: Column = F.lit(0).cast("bigint")
+    lacking = F.lit((1 << len(scores)) - 1).cast("bigint")
     for column in columns:
         bits = {s.fingerprint: 1 << i for i, s in enumerate(scores) if s.hash_column == column}
         rows = memo_rows(run, [s for s in scores if s.hash_column == column]).where(mine)
         cases = " ".join(f"WHEN '{f}' THEN {bit}L" for f, bit in bits.items())
-        bit_of = F.expr(f"CASE fingerprint {cases} END")
-        rows = rows.select("id", F.col("content_hash").alias(column), bit_of.alias(f"bits_{column}"))
+        bit_of, there = F.expr(f"CASE fingerprint {cases} END"), f"bits_{column}"
+        rows = rows.select("id", F.col("content_hash").alias(column), bit_of.alias(there))
         if len(bits) > 1:
-            rows = rows.groupBy("id", column).agg(F.bit_or(f"bits_{column}").alias(f"bits_{column}"))
+            rows = rows.groupBy("id", column).agg(F.bit_or(there).alias(there))
         frame = frame.join(rows, ["id", column], "left")
-        present = present.bitwiseOR(F.coalesce(F.col(f"bits_{column}"), F.lit(0).cast("bigint")))
-    every = F.lit((1 << len(scores)) - 1).cast("bigint")
-    lacking = every.bitwiseAND(F.bitwise_not(present))
+        lacking = lacking.bitwiseAND(F.bitwise_not(F.coalesce(there, F.lit(0).cast("bigint"))))
     return frame.select("id", F.col(f"`{ROW_HASH}`"), *kept, lacking.alias("missing")).where("missing <> 0")

@@ -11,17 +11,16 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ...udfs.scorer import Estimator, Scorer, fingerprint, parameters
+from ..lake.commits import Commit
 from ..lake.schemas import models
 from ..lake.tables import Lake
-
-if TYPE_CHECKING:
-    from ..lake.commits import Commit
 
 
 @dataclass(frozen=True)
@@ -47,21 +46,17 @@ def recall(lake: Lake, key: str, estimator: Estimator, reads: Mapping[str, str])
     InputError
         If the row is not the model that its fingerprint names: it was changed, or is damaged.
     """
-    from pyspark.sql import functions as F
-
     if lake.last_write("models") is None:
         return None
-    newest = lake.read("models").where(F.col("fit_key") == key).orderBy(F.desc("sequence")).limit(1).collect()
-    if not newest:
+    row = lake.read("models").where(F.col("fit_key") == key).orderBy(F.desc("sequence")).first()
+    if row is None:
         return None
-    row = newest[0]
     try:
         scorer = _restored(row, estimator)
-        actual = fingerprint(scorer, {i: reads[i] for i in scorer.inputs if i in reads})
+        actual = fingerprint(scorer, reads)
+        reason = f" but {actual}"
     except Exception as error:  # whatever numpy, json or the scorer says of such bytes
         actual, reason = "", f" ({type(error).__name__}: {' '.join(str(error).split())[:80]})"
-    else:
-        reason = f" but {actual}"
     if actual != row["fingerprint"]:
         raise InputError(
             f"the newest model of kind {estimator.kind} in {lake.ref('models')} is not {row['fingerprint']}, as its "
@@ -75,8 +70,6 @@ def remember(lake: Lake, fresh: list[Model]) -> Commit | None:
 
     A model with a key counts as there if it is the newest of its key: what was fitted last is what a later run takes.
     """
-    from pyspark.sql import functions as F
-
     table, stored = models(), lake.read("models")
     known, last = set(), dict[str, int]()
     if lake.last_write(table.name):

@@ -9,28 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ...udfs.encoding import MEMO, MEMO_NAMES, value_sql
 from ...udfs.errors import LakeSiftError
 from ...udfs.scorer import FittedScore, Scorer, fingerprint
-from ...udfs.spark import apply
-from ..inputs.documents import BUCKETS, hash_name
+from ..inputs.documents import hash_name
 from ..inputs.run import Run
 from ..lake.commits import Commit
 from ..lake.manifest import Step
 from ..lake.schemas import MEMOS, memos
 from ..lake.tables import retry_on_conflict
-from ..lake.tuning import spread
 from ..ranking.sort_keys import column_of
-from .memos import memo_rows, missing, values
+from .memos import memo_rows, values
 from .passes import UNIT_TRIES, compute
-from .rows import from_documents, from_memos
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+from .rows import Source
 
 #: Rows of a question up to which it is one job and its values stay on the driver until the selection is made.
 KEPT_ROWS = 200_000
@@ -66,18 +62,13 @@ class OnDemand:
         """
         wanted = self.rows.select("id") if ids is None else self._frame(ids)
         if not isinstance(what, str):
-            return self._values(self._own(what), "", wanted, ids)
+            own = FittedScore(what.kind, what, fingerprint(what), hash_name(what.inputs))
+            return self._values(own, "", wanted, ids)
         name, _, field = what.partition(".")
         if name in self._on_demand:
             return self._values(self.fitted[name], field, wanted, ids)
-        return self._column(what, None if ids is None else wanted)
-
-    def _column(self, name: str, wanted: DataFrame | None) -> pd.DataFrame:
-        """Return the values of a column that all rows have."""
-        from pyspark.sql import functions as F
-
-        rows = self.rows.select("id", column_of(name).alias("value"))
-        return (rows if wanted is None else rows.join(F.broadcast(wanted), "id", "left_semi")).toPandas()
+        rows = self.rows.select("id", column_of(what).alias("value"))
+        return (rows if ids is None else rows.join(F.broadcast(wanted), "id", "left_semi")).toPandas()
 
     def _values(self, score: FittedScore, field: str, wanted: DataFrame, ids: Sequence[str] | None) -> pd.DataFrame:
         """Return the values of a score, or of one field of it, after what is missing was computed."""
@@ -98,40 +89,29 @@ class OnDemand:
     def _frame(self, ids: Sequence[str]) -> DataFrame:
         return self.rows.sparkSession.createDataFrame(pd.DataFrame({"id": list(ids)}), "id string")
 
-    def _own(self, scorer: Scorer) -> FittedScore:
-        return FittedScore(scorer.kind, scorer, fingerprint(scorer), hash_name(scorer.inputs))
-
     def _few(self, score: FittedScore, wanted: DataFrame, step: Step) -> pd.DataFrame:
         """Return the values of at most KEPT_ROWS rows; what neither `memos` nor this run has is computed and kept."""
         kept = [rows for other, rows, _ in self._computed if other.fingerprint == score.fingerprint]
         if self.run.lake.last_write(MEMOS) is not None and not memo_rows(self.run, [score]).isEmpty():
             kept.append(values(self.run, score, within=wanted).toPandas())
-        known = pd.concat([rows[["id", "value"]] for rows in kept]) if kept else None
-        if known is not None:
-            ids = wanted.toPandas()["id"]
-            known, absent = known[known["id"].isin(ids)], ids[~ids.isin(known["id"])]
+        if kept:
+            known, ids = pd.concat([rows[["id", "value"]] for rows in kept]), wanted.toPandas()["id"]
+            kept, absent = [known[known["id"].isin(ids)]], ids[~ids.isin(known["id"])]
             if absent.empty:
                 step.computed = 0
                 step.ends(self.run.lake.version(MEMOS))
-                return known
+                return kept[0]
             wanted = self._frame(absent.tolist())
         rows = self._compute(score, wanted)
         step.rows = step.computed = len(rows)
         step.kernel = round(float(rows["seconds"].sum()), 1)
         self._computed.append((score, rows, step))
-        return rows if known is None else pd.concat([known, rows])
+        return pd.concat([*kept, rows])
 
     def _compute(self, score: FittedScore, wanted: DataFrame) -> pd.DataFrame:
         """Compute the values of a few documents in one job: the columns of `memos`, and `value`."""
-        from pyspark.sql import functions as F
-
-        read = score.scorer.inputs
-        source = (from_memos if any(i in self.fitted for i in read) else from_documents)(self.run, [score], self.fitted)
-        lacking = missing(self.run, [score], None, F.broadcast(wanted), source.hash_columns)
-        with spread(self.run.lake.spark, source.few) as deal_out:
-            rows = apply(source.read(lacking, (0, BUCKETS), deal_out), [score])
-            if self.run.hashes.summary.duplicates:
-                rows = rows.dropDuplicates(["id", "content_hash"])
+        parents = [self.fitted[i] for i in score.scorer.inputs if i in self.fitted]
+        with Source(self.run, [score], self.fitted, F.broadcast(wanted), parents).computed() as rows:
             return rows.select("*", F.expr(value_sql(score.scorer.value)).alias("value")).toPandas()
 
     def _write(self) -> None:

@@ -10,26 +10,22 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ...udfs.scorer import FittedScore
-from ...udfs.spark import apply
 from ..inputs.documents import BUCKETS, bucket_of
 from ..inputs.run import Run
-from ..lake.commits import Commit
 from ..lake.schemas import MEMOS, memos
 from ..lake.tables import retry_on_conflict
-from ..lake.tuning import spread
 from .measures import Measured, observed
 from .memos import BROADCAST_ROWS, missing
 from .progress import Pace, heartbeat
-from .rows import Source, from_documents, from_memos
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+from .rows import Source
 
 log = logging.getLogger("lakesift")
 
@@ -47,9 +43,9 @@ MOST_SCORES = 62
 class Pending:
     """How many documents lack which scores, bit i for scores[i], and the range of buckets that they lie in."""
 
-    rows: Mapping[int, int] = field(default_factory=dict)
-    low: int = 0
-    end: int = 0
+    rows: Mapping[int, int]
+    low: int
+    end: int
 
 
 def compute(
@@ -66,9 +62,10 @@ def compute(
     within : DataFrame, optional
         `id` of the only documents wanted.
     """
-    done: dict[str, Measured] = {}
+    done = {s.name: Measured() for s in scores}
     for together in passes(scores):
-        done |= _compute_pass(run, together, fitted, within)
+        for measured in _compute_pass(Source(run, together, fitted, within)):
+            done |= {name: done[name] + own for name, own in measured.items()}
     return done
 
 
@@ -96,28 +93,21 @@ def _fits(score: FittedScore, together: Sequence[FittedScore]) -> bool:
     return not alone and not twice and len(held - {None}) <= 1 and len(together) < MOST_SCORES
 
 
-def _compute_pass(
-    run: Run, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore], within: DataFrame | None
-) -> dict[str, Measured]:
+def _compute_pass(source: Source) -> Iterator[dict[str, Measured]]:
     """Compute from the documents what can be computed from them, then the rest from the values of its parents."""
-    ancestors = _ancestors(scores, fitted)
-    pending = _pending(run, scores, within)
+    scores, ancestors = source.scores, _ancestors(source.scores, source.fitted)
+    pending = _pending(source)
     here = {mask: _computable(mask, ancestors) for mask in pending.rows}
     rows = {mask: count for mask, count in pending.rows.items() if here[mask]}
-    done = {s.name: Measured() for s in scores}
-    if rows:
-        source = from_documents(run, scores, fitted)
-        wanted = Pending(rows, pending.low, pending.end)
-        done = _units(run, scores, wanted, source, _computable_sql(ancestors), within)
+    yield from _units(replace(source, computable=_computable_sql(ancestors)), replace(pending, rows=rows))
     left = {i for mask in here for i in range(len(scores)) if (mask & ~here[mask]) >> i & 1}
     groups: dict[tuple[str, ...], list[FittedScore]] = {}
     for i in sorted(left):  # its parent was there before this pass
         groups.setdefault(scores[i].scorer.inputs, []).append(scores[i])
-    for group in groups.values():
-        again = _pending(run, group, within)
-        added = _units(run, group, again, from_memos(run, group, fitted), "missing", within) if again.rows else {}
-        done |= {name: done[name] + measured for name, measured in added.items()}
-    return done
+    for inputs, group in groups.items():
+        parents = [source.fitted[i] for i in inputs if i in source.fitted]
+        again = replace(source, scores=group, parents=parents)
+        yield from _units(again, _pending(again))
 
 
 def _ancestors(scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore]) -> list[int | None]:
@@ -146,49 +136,38 @@ def _computable_sql(ancestors: Sequence[int | None]) -> str:
     return " | ".join(f"IF((missing & {needed}L) = {needed}L, {bit}L, 0L)" for bit, needed in parts) or "0L"
 
 
-def _pending(run: Run, scores: Sequence[FittedScore], within: DataFrame | None) -> Pending:
+def _pending(source: Source) -> Pending:
     """Count the documents by what they lack, in one job; in none if nothing was ever computed."""
-    from pyspark.sql import functions as F
-
-    if within is None and run.lake.last_write(MEMOS) is None:
+    run, scores = source.run, source.scores
+    if source.within is None and run.lake.last_write(MEMOS) is None:
         return Pending({(1 << len(scores)) - 1: run.hashes.summary.documents}, 0, BUCKETS)
     bucket = F.expr(bucket_of("id"))
-    counts = missing(run, scores, within=within).groupBy("missing")
+    counts = missing(run, scores, None, source.within).groupBy("missing")
     rows = counts.agg(F.count("*").alias("rows"), F.min(bucket).alias("low"), F.max(bucket).alias("high")).collect()
-    if not rows:
-        return Pending()
-    return Pending(
-        {r["missing"]: r["rows"] for r in rows}, min(r["low"] for r in rows), max(r["high"] for r in rows) + 1
-    )
+    low, end = min((r["low"] for r in rows), default=0), max((r["high"] + 1 for r in rows), default=0)
+    return Pending({r["missing"]: r["rows"] for r in rows}, low, end)
 
 
-def _units(
-    run: Run,
-    scores: Sequence[FittedScore],
-    pending: Pending,
-    source: Source,
-    computable: str,
-    within: DataFrame | None,
-) -> dict[str, Measured]:
+def _units(source: Source, pending: Pending) -> Iterator[dict[str, Measured]]:
     """Compute and append the pending rows, unit by unit."""
-    name = ", ".join(s.name for s in scores)
-    done, total = {s.name: Measured() for s in scores}, sum(pending.rows.values())
-    fixed = int(run.lake.spark.conf.get("spark.lakesift.unitRows", "0") or 0)
+    name = ", ".join(s.name for s in source.scores)
+    total = sum(pending.rows.values())
+    if not total:
+        return
+    fixed = int(source.run.lake.spark.conf.get("spark.lakesift.unitRows", "0") or 0)
     buckets, low, rows, pace = pending.end - pending.low, pending.low, 0, Pace(total)
-    width = math.ceil(buckets * min(1.0, (fixed or first_rows(scores)) / total))
+    width = math.ceil(buckets * min(1.0, (fixed or first_rows(source.scores)) / total))
     while low < pending.end:
         high, began = min(pending.end, low + width), time.monotonic()
-        with heartbeat(name, rows, total):
-            attempt = partial(_unit, run, scores, (low, high), source, computable, within)
-            measured = retry_on_conflict(f"score {name}", attempt, tries=UNIT_TRIES)
-        done = {n: done[n] + measured.get(n, Measured()) for n in done}
+        with heartbeat(f"{name}: {rows:,} of {total:,} rows"):
+            measured = retry_on_conflict(f"score {name}", partial(_unit, source, (low, high)), tries=UNIT_TRIES)
         rows += max((m.rows for m in measured.values()), default=0)
         seconds = max(time.monotonic() - began, 0.001)
         log.info("  %s: %s", name, pace.after(rows))
         wanted = 0 if fixed else int(UNIT_SECONDS / seconds * (high - low))
         width = min(max(width, wanted), max(1, buckets * BROADCAST_ROWS // total))
         low = high
-    return done
+        yield measured
 
 
 def first_rows(scores: Sequence[FittedScore]) -> float:
@@ -197,32 +176,14 @@ def first_rows(scores: Sequence[FittedScore]) -> float:
     return min(FIRST_SECONDS / seconds, BROADCAST_ROWS) if seconds else BROADCAST_ROWS
 
 
-def _unit(
-    run: Run,
-    scores: Sequence[FittedScore],
-    buckets: tuple[int, int],
-    source: Source,
-    computable: str,
-    within: DataFrame | None,
-) -> dict[str, Measured]:
+def _unit(source: Source, buckets: tuple[int, int]) -> dict[str, Measured]:
     """Compute and append one slice; returns what was computed, {} if another run has computed all of it meanwhile."""
-    from pyspark.sql import functions as F
-
-    lacking = (
-        missing(run, scores, buckets, within, source.hash_columns)
-        .withColumn("missing", F.expr(computable))
-        .where("missing <> 0")
-    )
-    metadata = {"recipe": run.recipe.name, "fingerprints": sorted(s.fingerprint for s in scores)}
-    with spread(run.lake.spark, source.few) as deal_out:
-        frame = apply(source.read(lacking, buckets, deal_out), scores)
-        if run.hashes.summary.duplicates:
-            frame = frame.dropDuplicates(["id", "content_hash", "fingerprint"])
-        frame, delivered = observed(frame, scores)
-        commit = run.lake.append(memos(), frame, metadata)
-    return {} if commit is None else delivered() or _shared(commit, scores)
-
-
-def _shared(commit: Commit, scores: Sequence[FittedScore]) -> dict[str, Measured]:
-    """Return the rows of a commit as if all scores had been computed for the same ones: where measures are unknown."""
-    return {s.name: Measured(round((commit.rows or 0) / len(scores))) for s in scores}
+    scores, lake = source.scores, source.run.lake
+    metadata = {"recipe": source.run.recipe.name, "fingerprints": sorted(s.fingerprint for s in scores)}
+    with source.computed(buckets) as computed:
+        frame, delivered = observed(computed, scores)
+        commit = lake.append(memos(), frame, metadata)
+    if commit is None:
+        return {}
+    # Where measures are unknown: the rows of the commit, as if all scores had been computed for the same ones.
+    return delivered() or {s.name: Measured(round((commit.rows or 0) / len(scores))) for s in scores}

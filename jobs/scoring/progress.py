@@ -12,19 +12,13 @@ log = logging.getLogger("lakesift")
 
 
 @contextmanager
-def heartbeat(what: str, done: int, total: int, every: float = 15.0) -> Iterator[None]:
+def heartbeat(what: str, every: float = 15.0) -> Iterator[None]:
     """Log every few seconds that work goes on, while one Spark job runs."""
     over, start = threading.Event(), time.monotonic()
 
     def beat() -> None:
         while not over.wait(every):
-            log.info(
-                "  %s: %s of %s rows, unit running for %.0f s",
-                what,
-                f"{done:,}",
-                f"{total:,}",
-                time.monotonic() - start,
-            )
+            log.info("  %s, unit running for %.0f s", what, time.monotonic() - start)
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

@@ -10,11 +10,6 @@ from ..lake.tables import Lake
 from ..recipe import Recipe
 
 
-def scores_table(recipe: Recipe) -> str:
-    """Return the name of the table."""
-    return f"scores_{recipe.name}"
-
-
 def origin(lake: Lake, recipe: Recipe, rows: str, fingerprints: Mapping[str, str]) -> dict[str, Any]:
     """Return what decides the content of `scores_<recipe>`, as its commit says it.
 
@@ -32,23 +27,15 @@ def origin(lake: Lake, recipe: Recipe, rows: str, fingerprints: Mapping[str, str
 
 def documents_origin(lake: Lake, recipe: Recipe, rows: str) -> dict[str, Any]:
     """Return the part of the origin that is the documents'."""
-    where = recipe.score_where
-    return {
-        "hashes": hashes_data(lake, recipe.name),
-        "where": where,
-        "rows": rows if where else "",  # conditions may read columns that no score reads
-    }
-
-
-def hashes_data(lake: Lake, recipe: str) -> list[Any]:
-    """Return what identifies the content of `hashes_<recipe>`: what it was made from, not when."""
-    last = lake.last_write(f"hashes_{recipe}")
-    return [last.metadata.get("documents"), last.metadata.get("expressions")] if last else []
+    last, where = lake.last_write(f"hashes_{recipe.name}"), recipe.score_where
+    hashed = [last.metadata.get("documents"), last.metadata.get("expressions")] if last else []  # from what, not when
+    # Conditions may read columns that no score reads.
+    return {"hashes": hashed, "where": where, "rows": rows if where else ""}
 
 
 def scores_stand(lake: Lake, recipe: Recipe, wanted: Mapping[str, Any]) -> bool:
     """Tell whether `scores_<recipe>` holds what it would be made of now."""
-    last = lake.last_write(scores_table(recipe))
+    last = lake.last_write(f"scores_{recipe.name}")
     return last is not None and last.says(wanted)
 
 
@@ -59,7 +46,7 @@ def current_scores(
 
     Nothing was missing when they were published; since then neither the documents nor their rows in `memos` changed.
     """
-    last = lake.last_write(scores_table(recipe))
+    last = lake.last_write(f"scores_{recipe.name}")
     if last is None or not last.says(documents):
         return set()
     known, versions = last.metadata.get("fingerprints", {}), last.metadata.get("memos", {})

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
+
+import pandas as pd
+from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above, AtLeast
 from ...udfs.errors import BoundError
 from ..ranking.top import DRIVER_ROWS
-from .selector import Pool, Selector
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from pyspark.sql import DataFrame
-
+from .selector import Pool, Selector, rows_of
 
 Count = Annotated[int, AtLeast(1)]
 Share = Annotated[float, Above(0, most=1)]
@@ -58,9 +56,6 @@ def apply_budget(selector: Selector, pool: Pool, budget: Budget, documents: int,
 
 def _within_tokens(selector: Selector, pool: Pool, budget: Budget, ranked: int) -> pd.DataFrame:
     """Rank as many rows as the tokens may hold, twice as many until the prefix that fits ends inside the ranking."""
-    import pandas as pd
-    from pyspark.sql import functions as F
-
     most = budget.tokens or 0
     counted = pool.rows.where(F.col(budget.length).isNotNull())
     mean = counted.agg(F.avg(budget.length)).collect()[0][0] or 1.0
@@ -68,7 +63,8 @@ def _within_tokens(selector: Selector, pool: Pool, budget: Budget, ranked: int) 
     while True:
         size = min(size, DRIVER_ROWS)
         picks = selector.select(replace(pool, rows=counted, budget=size))
-        tokens = picks[["id"]].merge(_tokens(counted, picks, budget.length), on="id", how="left")["tokens"].to_numpy()
+        lengths = rows_of(counted, picks).select("id", F.col(budget.length).cast("bigint").alias("tokens")).toPandas()
+        tokens = picks[["id"]].merge(lengths, on="id", how="left")["tokens"].to_numpy()
         total = tokens.cumsum()
         fits = int((total <= most).sum())
         if fits < len(picks) or len(picks) < size or size >= ranked:
@@ -84,11 +80,3 @@ def _within_tokens(selector: Selector, pool: Pool, budget: Budget, ranked: int) 
         last = picks.iloc[fits : fits + 1].assign(tokens_used=left)
         keep = pd.concat([keep, last], ignore_index=True)
     return keep
-
-
-def _tokens(rows: DataFrame, picks: pd.DataFrame, length: str) -> pd.DataFrame:
-    from pyspark.sql import functions as F
-
-    ids = rows.sparkSession.createDataFrame(picks[["id"]])
-    chosen = rows.join(F.broadcast(ids), "id", "left_semi")
-    return chosen.select("id", F.col(length).cast("bigint").alias("tokens")).toPandas()

@@ -20,7 +20,7 @@ from ...udfs.kernels.facility_location import facility_location
 from ...udfs.kernels.k_center import k_center
 from ..ranking.sort_keys import cluster_of, numeric_column
 from ..ranking.vectors import collect_vectors
-from .needs import Cluster, Need, Number, Vector
+from .needs import Cluster, Number, Vector
 from .selector import Pool, Selector, picks
 
 
@@ -37,20 +37,14 @@ class KCenter(Selector):
     """
 
     kind: ClassVar[str] = "k_center"
+    reads = {"vector": Vector}
 
     vector: str = "vector"
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The vectors."""
-        return (Vector(self.vector),)
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides the first one and ties."""
         rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed)
-        if not len(rows):
-            return picks(rows["id"])
-        centres = k_center(matrix, min(pool.budget, len(rows)))
+        centres = k_center(matrix, pool.budget)
         gain = pd.Series(np.where(np.isfinite(centres.distance_sq), centres.distance_sq, np.nan))
         return picks(rows["id"].iloc[centres.order], gain)
 
@@ -82,6 +76,7 @@ class FacilityLocation(Selector):
     """
 
     kind: ClassVar[str] = "facility_location"
+    reads = {"vector": Vector, "quality": Number, "cluster": Cluster}
 
     vector: str = "vector"
     quality: str | None = None
@@ -95,23 +90,13 @@ class FacilityLocation(Selector):
         if self.alpha and not self.quality:
             raise RecipeError(f"facility_location: alpha is {self.alpha!r} without quality; add quality: NAME")
 
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The vectors, the quality, the cells."""
-        quality = () if self.quality is None else (Number(self.quality),)
-        cells = () if self.cluster is None else (Cluster(self.cluster),)
-        return (Vector(self.vector), *quality, *cells)
-
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides ties."""
         columns = {"quality": numeric_column(pool.rows, self.quality)} if self.quality else {}
         if self.cluster:
             columns["cell"] = cluster_of(pool.rows, self.cluster)
         rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, **columns)
-        if not len(rows):
-            return picks(rows["id"])
         cells = pd.factorize(rows["cell"])[0] if self.cluster else None
         quality = rows["quality"].to_numpy(float) if self.quality else None
-        budget = min(pool.budget, len(rows))
-        cover = facility_location(matrix, budget, quality, self.alpha, self.mode, self.neighbours, cells)
+        cover = facility_location(matrix, pool.budget, quality, self.alpha, self.mode, self.neighbours, cells)
         return picks(rows["id"].iloc[cover.order], pd.Series(cover.gains))

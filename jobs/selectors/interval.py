@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
+import pandas as pd
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.errors import RecipeError
@@ -23,12 +25,8 @@ from ..ranking.top import top
 from .needs import Need, Number
 from .selector import Pool, Selector, picks
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from pyspark.sql import Column, DataFrame
-
 Bound = str | float | None
-Axis = tuple["Column", float, float]
+Axis = tuple[Column, float, float]
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,9 @@ class Interval(Selector):
         super().__post_init__()
         if not self.bounds:
             raise RecipeError(f"interval: bounds is {self.bounds!r}; map each score to [low, high], as in [q0.2, q0.9]")
-        pairs = [_checked(name, pair) for name, pair in self.bounds.items()]
-        if self.combine == "mean_rank" and any(p != pairs[0] or _absolute(p) for p in pairs):
+        pairs = {_checked(name, pair) for name, pair in self.bounds.items()}
+        ends = [end for pair in pairs for end in pair]
+        if self.combine == "mean_rank" and (len(pairs) > 1 or any(isinstance(end, int | float) for end in ends)):
             raise RecipeError(
                 f"interval: mean_rank cuts one mean, and bounds are {dict(self.bounds)}; "
                 "give every score the same pair of quantiles, as in [q0.2, q0.9]"
@@ -96,22 +95,17 @@ class Interval(Selector):
             scores = scores.where((value >= low) & (value <= high))
         if self.within == "random":
             return picks(top(scores, draw(pool.seed), pool.budget, pool.seed)["id"])
-        distances = [_distance(*axis) for axis in axes]
-        largest = distances[0] if len(distances) == 1 else F.greatest(*distances)
+        largest = F.greatest(F.lit(0.0), *(_distance(*axis) for axis in axes))
         nearest = top(scores, largest, pool.budget, pool.seed)
         return picks(nearest["id"], -nearest["key"])
 
     def _axis(self, scores: DataFrame, name: str, pair: Sequence[Bound]) -> Axis:
         """Return a score's column with its interval in absolute values."""
-        ends: list[Bound] = list(pair)
-        if self.within == "middle" or self.combine == "mean_rank":
-            ends = [end if end is not None else extreme for end, extreme in zip(ends, ("q0", "q1"), strict=True)]
-        qs = [float(end[1:]) for end in ends if isinstance(end, str)]
-        bounds = iter(quantiles(scores, F.col(name), qs))
-        low, high = (
-            next(bounds) if isinstance(end, str) else open_end if end is None else float(end)
-            for end, open_end in zip(ends, (-math.inf, math.inf), strict=True)
-        )
+        closed = self.within == "middle" or self.combine == "mean_rank"
+        extremes: tuple[str | float, ...] = ("q0", "q1") if closed else (-math.inf, math.inf)
+        ends = [extreme if end is None else end for end, extreme in zip(pair, extremes, strict=True)]
+        bounds = iter(quantiles(scores, F.col(name), [float(end[1:]) for end in ends if isinstance(end, str)]))
+        low, high = (next(bounds) if isinstance(end, str) else float(end) for end in ends)
         return F.col(name), low, high
 
 
@@ -122,10 +116,6 @@ def _quantile(end: object) -> float | None:
     except ValueError:
         return None
     return q if 0 <= q <= 1 else None
-
-
-def _absolute(pair: Sequence[Bound]) -> bool:
-    return any(isinstance(end, int | float) for end in pair)
 
 
 def _checked(name: str, pair: Sequence[Bound]) -> tuple[Bound, Bound]:

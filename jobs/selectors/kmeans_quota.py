@@ -9,9 +9,11 @@ temperature of the softmax is a parameter.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above, Needed
@@ -20,12 +22,8 @@ from ..ranking.quota import quota
 from ..ranking.sort_keys import cluster_of, draw, hashed, numeric_column, uniform
 from ..ranking.top import collect_pandas, top_by_quota
 from ..ranking.with_replacement import block_totals, draw_rows, with_running_weight
-from .needs import DISTANCE, Cluster, Group, Need, Number
+from .needs import DISTANCE, Cluster, Group, Number
 from .selector import Pool, Selector, picks
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from pyspark.sql import Column, DataFrame
 
 
 @dataclass(frozen=True)
@@ -46,16 +44,12 @@ class KMeansRandom(Selector):
     """
 
     kind: ClassVar[str] = "kmeans_random"
+    reads = {"cluster": Group}
     #: Whether `gain` is the negated sort key; null where rows are drawn.
     ranked: ClassVar[bool] = False
 
     cluster: str
     quota: Literal["proportional", "equal"] = "proportional"
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The clusters, and what fills their quotas."""
-        return (Group(self.cluster),)
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is null for draws."""
@@ -80,12 +74,8 @@ class KMeansClosest(KMeansRandom):
     """
 
     kind: ClassVar[str] = "kmeans_closest"
+    reads = {"cluster": Cluster}
     ranked: ClassVar[bool] = True
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The clusters with their distances."""
-        return (Cluster(self.cluster),)
 
     def _key(self, pool: Pool) -> Column:
         return numeric_column(pool.rows, f"{self.cluster}.{DISTANCE}")
@@ -115,6 +105,7 @@ class KMQ(KMeansRandom):
     """
 
     kind: ClassVar[str] = "kmq"
+    reads = {"cluster": Group, "quality": Number}
 
     quality: Annotated[str, Needed("a score or numeric column")] = ""
     weights: Literal["linear", "softmax"] = "linear"
@@ -126,11 +117,6 @@ class KMQ(KMeansRandom):
         """Copies follow the number of draws with replacement."""
         return not self.replacement
 
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The clusters and the quality."""
-        return (Group(self.cluster), Number(self.quality))
-
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is null. With replacement ids of a smaller budget are not a prefix.
 
@@ -140,7 +126,7 @@ class KMQ(KMeansRandom):
             If a linear quality is negative, or 0 in every row.
         """
         quality = numeric_column(pool.rows, self.quality)
-        least, most = collect_pandas(pool.rows.agg(F.min(quality).alias("least"), F.max(quality).alias("most"))).iloc[0]
+        least, most = collect_pandas(pool.rows.agg(F.min(quality), F.max(quality))).iloc[0]
         if self.weights == "linear" and (least < 0 or most == 0):
             fact = f"has the value {least}" if least < 0 else "is 0 in every row"
             raise InputError(

@@ -7,25 +7,21 @@ included. Whatever a selection shows beyond this control is not length.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import pandas as pd
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ..ranking.quantiles import quantiles
 from ..ranking.sort_keys import bin_of, draw, group_tag, numeric_column
 from ..ranking.top import collect_pandas, top_by_quota
-from .needs import Need, Number
-from .selector import Pool, Selector, picks
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+from .needs import Number
+from .selector import Pool, Selector, picks, rows_of
 
 #: Length quantiles of the eligible rows.
 BINS = 20
-#: Most selected ids that are joined by a broadcast.
-BROADCAST_IDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -43,13 +39,9 @@ class LengthMatched(Selector):
     """
 
     kind: ClassVar[str] = "length_matched"
+    reads = {"length": Number}
 
     length: str
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The length."""
-        return (Number(self.length),)
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return min(budget, len(selected)) picks; `gain` is null.
@@ -76,9 +68,7 @@ class LengthMatched(Selector):
 
 def _counts(rows: DataFrame, bins: Column, selected: pd.DataFrame) -> dict[str, int]:
     """Return how many of the selected rows lie in each bin, by the bin's tag."""
-    ids = rows.sparkSession.createDataFrame(selected[["id"]], "id string")
-    ids = F.broadcast(ids) if len(selected) <= BROADCAST_IDS else ids
-    counts = collect_pandas(rows.join(ids, "id", "left_semi").groupBy(bins.alias("bin")).count())
+    counts = collect_pandas(rows_of(rows, selected).groupBy(bins.alias("bin")).count())
     if counts["count"].sum() != len(selected):
         raise InputError(
             f"{len(selected)} rows were selected and {counts['count'].sum()} of them are among the rows to match with: "

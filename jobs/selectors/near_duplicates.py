@@ -17,7 +17,7 @@ from ...udfs.constraints import Above, Range
 from ...udfs.kernels.near_duplicates import deita, semdedup
 from ..ranking.sort_keys import cluster_of, numeric_column
 from ..ranking.vectors import collect_vectors
-from .needs import Cluster, Need, Number, Vector
+from .needs import Cluster, Number, Vector
 from .selector import Pool, Selector, picks
 
 
@@ -38,22 +38,18 @@ class Deita(Selector):
     """
 
     kind: ClassVar[str] = "deita"
+    reads = {"by": Number, "vector": Vector}
 
     by: str
     vector: str = "vector"
     limit: Annotated[float, Range(0, 1, open_high=True)] = 0.9
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The quality and the vectors."""
-        return (Number(self.by), Vector(self.vector))
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks in order of quality; the seed decides ties."""
         quality = numeric_column(pool.rows, self.by)
         rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, quality=quality)
         ranked = np.argsort(-rows["quality"].to_numpy(float), kind="stable")
-        kept = deita(matrix, ranked, self.limit, pool.budget)[0] if len(ranked) else ranked
+        kept, _ = deita(matrix, ranked, self.limit, pool.budget)
         return picks(rows["id"].iloc[kept], rows["quality"].iloc[kept])
 
 
@@ -77,17 +73,12 @@ class SemDeDup(Selector):
     """
 
     kind: ClassVar[str] = "semdedup"
+    reads = {"cluster": Cluster, "vector": Vector, "by": Number}
 
     cluster: str
     vector: str = "vector"
     by: str | None = None
     eps: Annotated[float, Above(0, most=1)] = 0.05
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The clusters, the vectors and the score."""
-        score = () if self.by is None else (Number(self.by),)
-        return (Cluster(self.cluster), Vector(self.vector), *score)
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks, the best first; the seed decides ties."""
@@ -95,8 +86,6 @@ class SemDeDup(Selector):
         if self.by:
             columns["score"] = numeric_column(pool.rows, self.by)
         rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, **columns)
-        if not len(rows):
-            return picks(rows["id"])
         ranked = np.argsort(-rows["score"].to_numpy(float), kind="stable") if self.by else np.arange(len(rows))
         keep, _ = semdedup(matrix, pd.factorize(rows["cell"])[0], ranked, 1 - self.eps)
         kept = ranked[keep[ranked]][: pool.budget]

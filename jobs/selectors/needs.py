@@ -7,7 +7,6 @@ for the rows that it asks about. What is left out: values (a negative weight is 
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,19 +18,23 @@ if TYPE_CHECKING:
 
 #: Fields of the struct that a k-means score is.
 CLUSTER, DISTANCE = "cluster", "distance_sq"
+#: Types of text.
+STRINGS = (T.StringType, T.CharType, T.VarcharType)
 
 
 @dataclass(frozen=True)
-class Need(ABC):
+class Need:
     """A score, score.field or source column by name; `words` end the message about one that does not fit."""
 
     name: str
 
     words: ClassVar[str]
+    #: Types that fit, if these are all that matters.
+    types: ClassVar[tuple[type[T.DataType], ...]] = ()
 
-    @abstractmethod
     def accepts(self, data_type: T.DataType) -> bool:
         """Return whether a column of this type fits."""
+        return isinstance(data_type, self.types)
 
 
 class Number(Need):
@@ -44,22 +47,18 @@ class Number(Need):
     """
 
     words = "a number is needed: name a score, score.field or numeric column"
-
-    def accepts(self, data_type: T.DataType) -> bool:
-        """Return whether the type is numeric."""
-        return isinstance(data_type, T.NumericType)
+    types = (T.NumericType,)
 
 
 class Group(Need):
     """Something whose equal values make a group; of a k-means score its field `cluster`."""
 
     words = "a value that makes groups is needed: name a score or column of strings, numbers, booleans or dates"
+    types = (*STRINGS, T.NumericType, T.BooleanType, T.DateType, T.TimestampType, T.TimestampNTZType)
 
     def accepts(self, data_type: T.DataType) -> bool:
         """Return whether values of the type can be compared, or the type is that of a k-means score."""
-        plain = (T.StringType, T.CharType, T.VarcharType, T.NumericType, T.BooleanType)
-        times = (T.DateType, T.TimestampType, T.TimestampNTZType)
-        return isinstance(data_type, (*plain, *times)) or _is_clustering(data_type)
+        return super().accepts(data_type) or _is_clustering(data_type)
 
 
 class Cluster(Need):
@@ -86,20 +85,14 @@ class Text(Need):
     """A string; what scorers read unless they say otherwise."""
 
     words = "text is needed: name a column of strings, or a document input"
-
-    def accepts(self, data_type: T.DataType) -> bool:
-        """Return whether the type is string."""
-        return isinstance(data_type, T.StringType | T.CharType | T.VarcharType)
+    types = STRINGS
 
 
 class Anything(Need):
     """A column of any type."""
 
     words = "a column is needed"
-
-    def accepts(self, data_type: T.DataType) -> bool:
-        """Return True for every type."""
-        return isinstance(data_type, T.DataType)
+    types = (T.DataType,)
 
 
 @dataclass(frozen=True)

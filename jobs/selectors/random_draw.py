@@ -8,19 +8,17 @@ reservoir, IPL 97, 2006). With log weights the same order is that of log w + Gum
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
+import pandas as pd
 from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above
 from ...udfs.errors import InputError
 from ..ranking.sort_keys import draw, numeric_column
 from ..ranking.top import collect_pandas, top
-from .needs import Need, Number
+from .needs import Number
 from .selector import Pool, Selector, picks
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -40,13 +38,9 @@ class Random(Selector):
     """
 
     kind: ClassVar[str] = "random"
+    reads = {"by": Number}
 
     by: str | None = None
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The weight, if there is one."""
-        return () if self.by is None else (Number(self.by),)
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is null.
@@ -58,8 +52,7 @@ class Random(Selector):
         """
         weight = None if self.by is None else numeric_column(pool.rows, self.by)
         if weight is not None:
-            ends = pool.rows.agg(F.min(weight).alias("least"), F.max(weight).alias("most"))
-            least, most = collect_pandas(ends).iloc[0]
+            least, most = collect_pandas(pool.rows.agg(F.min(weight), F.max(weight))).iloc[0]
             if least < 0 or most == 0:
                 fact = f"has the weight {least}" if least < 0 else "is 0 in every row"
                 raise InputError(f"column {self.by!r} {fact}; weights are >= 0 and some are above: shift or rank them")
@@ -87,14 +80,10 @@ class Resample(Selector):
     """
 
     kind: ClassVar[str] = "resample"
+    reads = {"by": Number}
 
     by: str
     temperature: Annotated[float, Above(0)] = 1.0
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The log weights."""
-        return (Number(self.by),)
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks."""

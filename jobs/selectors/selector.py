@@ -5,20 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ...udfs.constraints import check_fields
 from ...udfs.scorer import Scorer
 from .needs import Need
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
 #: Columns of the frame that `select` returns, in order.
 PICKS = ("id", "rank", "gain", "weight", "copies")
+#: Most ids that are joined by a broadcast.
+BROADCAST_IDS = 1_000_000
 
 
 class Values(Protocol):
@@ -66,10 +67,12 @@ class Selector(ABC):
     better; null for random draws), `weight` per row, `copies`. Laws (tests/jobs/selectors/test_contract.py holds them):
     exactly min(budget, eligible) distinct ids; the same for any partitioning; "lowest index" and ties mean order of
     (hash(seed, id), id); null needs are never selected; a smaller budget is a prefix of a larger one unless
-    `prefix_stable` is False, whose docstring says why.
+    `prefix_stable` is False, with the reason beside it.
     """
 
     kind: ClassVar[str] = ""
+    #: Fields that name what every eligible row must have, with what each must be; a field that is None names nothing.
+    reads: ClassVar[Mapping[str, type[Need]]] = {}
     #: Columns beside PICKS that its picks have and the selection holds: name, DDL type, comment.
     extra_columns: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 
@@ -77,9 +80,10 @@ class Selector(ABC):
         check_fields(self)
 
     @property
-    @abstractmethod
     def needs(self) -> tuple[Need, ...]:
         """What every eligible row must have: computed beforehand, and columns of `pool.rows`."""
+        named = {field: getattr(self, field) for field in self.reads}
+        return tuple(self.reads[field](name) for field, name in named.items() if name is not None)
 
     @property
     def prefix_stable(self) -> bool:
@@ -105,12 +109,12 @@ def picks(ids: pd.Series[str], gain: pd.Series[float] | None = None) -> pd.DataF
     [['b', 1, 2.0, 1], ['a', 2, 1.0, 1]]
     """
     n = len(ids)
-    return pd.DataFrame(
-        {
-            "id": ids.to_numpy(dtype=object),
-            "rank": np.arange(1, n + 1),
-            "gain": np.full(n, np.nan) if gain is None else gain.to_numpy(dtype=float) + 0.0,
-            "weight": np.ones(n),
-            "copies": np.ones(n, dtype=np.int64),
-        }
-    )
+    gains = np.full(n, np.nan) if gain is None else gain.to_numpy(dtype=float) + 0.0
+    ranked = pd.DataFrame({"id": ids.to_numpy(dtype=object), "rank": np.arange(1, n + 1), "gain": gains})
+    return ranked.assign(weight=np.ones(n), copies=np.ones(n, dtype=np.int64))
+
+
+def rows_of(rows: DataFrame, picked: pd.DataFrame, how: Literal["left_semi", "left_anti"] = "left_semi") -> DataFrame:
+    """Return the rows whose id a frame on the driver holds, or all others."""
+    ids = rows.sparkSession.createDataFrame(picked[["id"]], "id string")
+    return rows.join(F.broadcast(ids) if len(picked) <= BROADCAST_IDS else ids, "id", how)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above, AtLeast, Between, Range
@@ -23,10 +24,7 @@ from ..ranking.sort_keys import column_of, draw, hashed
 from ..ranking.top import GROUPS, collect_pandas, top_by_quota
 from ..ranking.with_replacement import block_totals, draw_rows, with_running_weight
 from .needs import CLUSTER, DISTANCE, Cluster, Need, Number
-from .selector import Pool, Selector, Values, picks
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+from .selector import Pool, Selector, Values, picks, rows_of
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -74,6 +72,9 @@ class Sensitivity(Selector):
     """
 
     kind: ClassVar[str] = "sensitivity"
+    reads = {"cluster": Cluster}
+    #: Weights and copies follow the number of draws.
+    prefix_stable = False
 
     cluster: str
     loss: str
@@ -92,16 +93,6 @@ class Sensitivity(Selector):
             raise RecipeError(f"sensitivity: lipschitz is {self.lipschitz!r} without probes; give probes, or a number")
 
     @property
-    def needs(self) -> tuple[Need, ...]:
-        """The clusters."""
-        return (Cluster(self.cluster),)
-
-    @property
-    def prefix_stable(self) -> bool:
-        """Weights and copies follow the number of draws."""
-        return False
-
-    @property
     def on_demand(self) -> tuple[Need, ...]:
         """The loss."""
         return (Number(self.loss),)
@@ -114,8 +105,7 @@ class Sensitivity(Selector):
         InputError
             If a loss at a centre or a probe is undefined or negative.
         """
-        members = with_distances(pool.rows, self.cluster, self.z)
-        centres = centres_of(members)
+        members, centres = clusters_of(pool.rows, self.cluster, self.z)
         centres["loss"] = self._losses(centres, pool)
         bound = self._bounds(members, centres, pool)
         if math.isinf(bound.max()):  # distance alone
@@ -160,39 +150,35 @@ class Sensitivity(Selector):
         pool.note(f"{cost} and {len(probes):,} probes{share}")
         if r2 < EXPLAINED:
             pool.note(f"the clusters explain less than {EXPLAINED:.0%} of {self.loss!r}: uniform draws may do better")
-        if not isinstance(self.lipschitz, str):
-            return np.full(len(centres), float(self.lipschitz))
-        square = probes["square"].to_numpy()
-        bound = lipschitz_from_probes(at_centre, loss, position, square, self.z, self.lipschitz)
-        return np.broadcast_to(np.asarray(bound, dtype=float), (len(centres),)).copy()
+        bound: Any = self.lipschitz
+        if isinstance(bound, str):
+            bound = lipschitz_from_probes(at_centre, loss, position, probes["square"].to_numpy(), self.z, bound)
+        return np.full(len(centres), bound, dtype=float)
 
     def _probes(self, members: DataFrame, centres: pd.DataFrame, seed: int) -> pd.DataFrame:
         """Return the members at which L is estimated, in order of id: `probes` of every cluster, drawn by hash."""
-        centre_ids = members.sparkSession.createDataFrame(centres[["id"]])
-        others = members.join(F.broadcast(centre_ids), "id", "left_anti")
+        others = rows_of(members, centres, "left_anti")
 
         def plan(groups: pd.DataFrame) -> pd.DataFrame:
             return groups.assign(weight=1.0, capacity=groups["size"].clip(upper=self.probes))
 
         drawn = top_by_quota(others, draw(seed), F.col("cell"), plan, self.probes * len(centres), seed)
-        ids = members.sparkSession.createDataFrame(drawn[["id"]], "id string")
-        probes = collect_pandas(members.join(F.broadcast(ids), "id", "left_semi"))
+        probes = collect_pandas(rows_of(members, drawn))
         return probes.sort_values("id", ignore_index=True)
 
 
-def with_distances(rows: DataFrame, cluster: str, z: int) -> DataFrame:
-    """Return id, cell, squared distance and dist^z of the rows that have a cluster."""
+def clusters_of(rows: DataFrame, cluster: str, z: int) -> tuple[DataFrame, pd.DataFrame]:
+    """Return the rows that have a cluster (id, cell, squared distance, dist^z), and one row per cluster, in order.
+
+    The latter holds cell, id of the member nearest to the centre, and number of rows.
+    """
     cell, square = column_of(f"{cluster}.{CLUSTER}"), column_of(f"{cluster}.{DISTANCE}")
     power = square if z == 2 else F.sqrt(square)
     shaped = rows.select("id", cell.alias("cell"), square.alias("square"), power.alias("power"))
-    return shaped.where("cell IS NOT NULL")
-
-
-def centres_of(members: DataFrame) -> pd.DataFrame:
-    """Return one row per cluster, in order: cell, id of the member nearest to the centre, number of rows."""
+    members = shaped.where("cell IS NOT NULL")
     nearest = F.min_by("id", F.struct("square", hashed(0), "id")).alias("id")
     centres = collect_pandas(members.groupBy("cell").agg(nearest, F.count("id").alias("rows")).limit(GROUPS))
-    return centres.sort_values("cell", ignore_index=True)
+    return members, centres.sort_values("cell", ignore_index=True)
 
 
 def losses_of(rows: pd.DataFrame, name: str, values: Values) -> Floats:

@@ -12,15 +12,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import functions as F
 
 from ...udfs.constraints import AtLeast, Between
 from ...udfs.errors import InputError
 from ...udfs.kernels.least_squares import weighted_least_squares
 from ..ranking.vectors import collect_vectors
 from .needs import Cluster, Need, Number, Vector
-from .selector import Pool, Selector
-from .sensitivity import Floats, centres_of, losses_of, weighted_draw, with_distances
+from .selector import Pool, Selector, rows_of
+from .sensitivity import Floats, clusters_of, losses_of, weighted_draw
 
 
 @dataclass(frozen=True)
@@ -50,22 +49,15 @@ class SensitivityRegression(Selector):
     """
 
     kind: ClassVar[str] = "sensitivity_regression"
+    reads = {"cluster": Cluster, "vector": Vector}
+    #: Weights and copies follow the number of draws.
+    prefix_stable = False
 
     cluster: str
     label: str
     vector: str = "vector"
     lipschitz: Annotated[float, AtLeast(0)] | None = None
     mixing: Annotated[float, Between(0, 1)] = 0.1
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The clusters and the vectors."""
-        return (Cluster(self.cluster), Vector(self.vector))
-
-    @property
-    def prefix_stable(self) -> bool:
-        """Weights and copies follow the number of draws."""
-        return False
 
     @property
     def on_demand(self) -> tuple[Need, ...]:
@@ -80,8 +72,7 @@ class SensitivityRegression(Selector):
         InputError
             If the label of a centre is undefined.
         """
-        members = with_distances(pool.rows, self.cluster, 2)
-        centres = centres_of(members)
+        members, centres = clusters_of(pool.rows, self.cluster, 2)
         labels = losses_of(centres, self.label, pool.values)
         bad = np.flatnonzero(~np.isfinite(labels))
         if bad.size:
@@ -98,8 +89,6 @@ class SensitivityRegression(Selector):
 
     def _features(self, pool: Pool, centres: pd.DataFrame) -> Floats:
         """Return the vectors of the centres with a last column of ones, in their order."""
-        ids = pool.rows.sparkSession.createDataFrame(centres[["id"]], "id string")
-        rows, matrix = collect_vectors(pool.rows.join(F.broadcast(ids), "id", "left_semi"), self.vector, pool.seed)
-        features: Floats = np.column_stack([matrix.astype(float), np.ones(len(matrix))])
-        in_order: Floats = features[pd.Index(rows["id"]).get_indexer(pd.Index(centres["id"]))]
-        return in_order
+        rows, matrix = collect_vectors(rows_of(pool.rows, centres), self.vector, pool.seed)
+        order = pd.Index(rows["id"]).get_indexer(pd.Index(centres["id"]))
+        return np.column_stack([matrix[order].astype(float), np.ones(len(order))])

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+import pandas as pd
 
 from ...udfs.constraints import AtLeast
 from ...udfs.errors import InputError, RecipeError, nearest
 from ..ranking.sort_keys import cluster_of, draw, group_tag, numeric_column
 from ..ranking.top import top_by_quota
-from .needs import Group, Need, Number
+from .needs import Group, Number
 from .selector import Pool, Selector, picks
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Strata that an error lists.
 LISTED = 20
@@ -52,6 +51,7 @@ class Stratified(Selector):
     """
 
     kind: ClassVar[str] = "stratified"
+    reads = {"column": Group, "by": Number}
 
     column: str
     quota: Literal["proportional", "equal"] | Mapping[Any, Annotated[int, AtLeast(0)]] = "proportional"
@@ -61,11 +61,6 @@ class Stratified(Selector):
         super().__post_init__()
         if isinstance(self.quota, Mapping) and not any(self.quota.values()):
             raise RecipeError(f"stratified: quota asks for no row; map some value of {self.column!r} to rows above 0")
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The column and the score."""
-        return (Group(self.column), *(() if self.by is None else (Number(self.by),)))
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is the score, null for draws.

@@ -6,18 +6,14 @@ Left out: budgets in tokens; the select job walks down any ranking.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
+
+import pandas as pd
 
 from ..ranking.sort_keys import numeric_column
 from ..ranking.top import top
-from .needs import Need, Number
+from .needs import Number
 from .selector import Pool, Selector, picks
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-#: Sign that makes the best score the smallest key.
-SIGNS = {"desc": -1.0, "asc": 1.0}
 
 
 @dataclass(frozen=True)
@@ -38,17 +34,13 @@ class TopK(Selector):
     """
 
     kind: ClassVar[str] = "top_k"
+    reads = {"by": Number}
 
     by: str
     order: Literal["desc", "asc"] = "desc"
 
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The score."""
-        return (Number(self.by),)
-
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides ties only."""
-        key = numeric_column(pool.rows, self.by) * SIGNS[self.order]
-        best = top(pool.rows, key, pool.budget, pool.seed)
+        score = numeric_column(pool.rows, self.by)
+        best = top(pool.rows, score if self.order == "asc" else -score, pool.budget, pool.seed)
         return picks(best["id"], -best["key"])

@@ -8,8 +8,9 @@ targets that they were computed for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -23,9 +24,6 @@ from ..ranking.sort_keys import hashed
 from ..ranking.top import collect_pandas
 from .needs import Fitted, Need
 from .selector import Pool, Selector, picks
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,8 @@ class ZipFitRace(Selector):
     """
 
     kind: ClassVar[str] = "zipfit_race"
+    #: A smaller budget has another threshold.
+    prefix_stable = False
     extra_columns: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("score_exact", "BOOLEAN", "whether gain is the alignment itself, not an estimate"),
         ("score_sd", "DOUBLE", "standard deviation of the estimate; 0 where exact"),
@@ -57,16 +57,6 @@ class ZipFitRace(Selector):
 
     by: str
     z: Annotated[float, Above(0)] = 3.0
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """Nothing is computed beforehand."""
-        return ()
-
-    @property
-    def prefix_stable(self) -> bool:
-        """A smaller budget has another threshold."""
-        return False
 
     @property
     def on_demand(self) -> tuple[Need, ...]:

@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 
 #: Raised when ingest makes other rows of the same bytes.
 REVISION = 1
-SUFFIXES = {
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "parquet": (".parquet",),
-    "csv": (".csv",),
-    "text": ("",),
-}
+SUFFIXES = {"jsonl": (".jsonl", ".ndjson", ".json"), "parquet": (".parquet",), "csv": (".csv",), "text": ("",)}
 #: SQL for the path of the file that a row came from, as people write it.
 READ_FROM = "regexp_replace(url_decode(replace(_metadata.file_path, '+', '%2B')), '^file:/+', '/')"
 PACKED = (".gz", ".bz2", ".zst")
@@ -118,17 +113,15 @@ def _sha256(path: Path) -> str:
 
 
 def _below(folder: Path, form: str) -> list[Path]:
-    def hidden(path: Path) -> bool:
-        return any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-
-    return [p for p in sorted(folder.rglob("*")) if p.is_file() and not hidden(p) and _looks_like(p.name, form)]
+    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and _looks_like(p.name, form))
+    return [p for p in found if not re.search(r"(^|/)[._]", p.relative_to(folder).as_posix())]
 
 
 def _remote(spark: SparkSession, entry: str, form: str) -> list[File]:
     try:
         listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(entry)
-        when = "unix_micros(modificationTime) AS modified"
-        rows = listing.selectExpr("path", "length", when).collect()  # no content: about 100 bytes a file
+        # No content: about 100 bytes a file.
+        rows = listing.selectExpr("path", "length", "unix_micros(modificationTime) AS modified").collect()
     except Exception as error:
         if "PATH_NOT_FOUND" not in str(error):
             raise

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 UNREADABLE = re.compile("PARQUET|FAILED_READ_FILE|CANNOT_MERGE|COLUMN_ALREADY_EXISTS|AMBIGUOUS|UNABLE_TO_INFER")
 
 
-def parquet_rows(
-    spark: SparkSession, source: Source, source_files: list[File]
-) -> tuple[DataFrame, int, tuple[str, ...]]:
+def parquet_rows(spark: SparkSession, source: Source, listed: list[File]) -> tuple[DataFrame, int, tuple[str, ...]]:
     """Return (row, reason, raw, file), the number of rows, and notes on what was cast.
 
     Folders named column=value below the one folder that a source names become columns. A row whose text is not UTF-8
@@ -35,14 +33,11 @@ def parquet_rows(
 
     what = ", ".join(source.files)
     reader = spark.read.option("mergeSchema", "true")
-    if (
-        len(source.files) == 1
-        and any("=" in f.name for f in source_files)
-        and not re.search(r"[*?\[]", source.files[0])
-    ):
-        reader = reader.option("basePath", source.files[0])
+    one_folder = len(source.files) == 1 and not re.search(r"[*?\[]", what)
+    if one_folder and any("=" in f.name for f in listed):
+        reader = reader.option("basePath", what)
     try:
-        frame = reader.parquet(*(globbed(f.path) for f in source_files))
+        frame = reader.parquet(*(globbed(f.path) for f in listed))
         count = frame.count()
     except Exception as error:
         if not UNREADABLE.search(str(error)):

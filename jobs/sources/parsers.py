@@ -37,6 +37,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
+def utf8(raw: bytes) -> str | None:
+    """Return the text of bytes, None if they are not UTF-8."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
 def json_line(raw: bytes) -> ParsedRecord | None:
     """Return the row of one line, or why it is none; None for a blank line.
 
@@ -47,27 +55,26 @@ def json_line(raw: bytes) -> ParsedRecord | None:
     >>> json_line(b'{"id": 1} {"id": 2}').reason
     'not JSON: Extra data'
     """
-    try:
-        text = raw.decode("utf-8").lstrip("\ufeff")
-    except UnicodeDecodeError:
+    text = utf8(raw)
+    if text is None:
         return ParsedRecord(None, "not UTF-8", raw)
+    text = text.lstrip("\ufeff")
     if not text.strip():
         return None
     try:
         row = json.loads(text, object_pairs_hook=_object)
         if text.count("{") + text.count("[") > MAX_DEPTH and _deeper(row, MAX_DEPTH):
-            return ParsedRecord(None, f"nested deeper than {MAX_DEPTH}", raw)
+            raise RecursionError
         if "\\u" in text:
             json.dumps(row, ensure_ascii=False).encode("utf-8")
-    except json.JSONDecodeError as error:
-        return ParsedRecord(None, f"not JSON: {error.msg}", raw)
+        reason = "" if isinstance(row, dict) else "JSON, but not an object"
     except UnicodeEncodeError:
-        return ParsedRecord(None, "an escape is half of a surrogate pair", raw)
+        reason = "an escape is half of a surrogate pair"
     except RecursionError:
-        return ParsedRecord(None, f"nested deeper than {MAX_DEPTH}", raw)
-    except ValueError as error:
-        return ParsedRecord(None, f"not JSON: {error}", raw)
-    return ParsedRecord(row, "", raw) if isinstance(row, dict) else ParsedRecord(None, "JSON, but not an object", raw)
+        reason = f"nested deeper than {MAX_DEPTH}"
+    except ValueError as error:  # that of the parser has a message without the place
+        reason = f"not JSON: {getattr(error, 'msg', error)}"
+    return ParsedRecord(None if reason else row, reason, raw)
 
 
 def _deeper(value: Any, left: int) -> bool:
@@ -96,9 +103,8 @@ def csv_records(content: bytes) -> Iterator[ParsedRecord]:
     header: list[str] | None = None
     while True:
         used.clear()
-        reason = ""
         try:
-            cells = next(reader)
+            cells, reason = next(reader), ""
         except StopIteration:
             return
         except csv.Error as error:
@@ -106,7 +112,7 @@ def csv_records(content: bytes) -> Iterator[ParsedRecord]:
         raw = "".join(used).encode("utf-8", "surrogateescape")
         if not cells and not reason:
             continue
-        if not reason and not _is_utf8(raw):
+        if not reason and utf8(raw) is None:
             reason = "not UTF-8"
         if header is None:
             # After a broken header nothing is a row: the second line must not become the header.
@@ -124,14 +130,6 @@ def _misfit(header: list[str], cells: list[str]) -> str:
     return "the header names a column twice" if len(set(header)) < len(header) else ""
 
 
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def records(form: str, content: bytes, path: str) -> Iterator[ParsedRecord]:
     """Yield the records of one line (form "jsonl") or of one whole file ("csv", "text"; .gz is unpacked).
 
@@ -141,8 +139,7 @@ def records(form: str, content: bytes, path: str) -> Iterator[ParsedRecord]:
     {'path': 'notes/a.txt', 'text': 'abc'}
     """
     if form == "jsonl":
-        line = json_line(content)
-        if line is not None:
+        if line := json_line(content):
             yield line
         return
     if path.endswith(".gz"):
@@ -153,7 +150,7 @@ def records(form: str, content: bytes, path: str) -> Iterator[ParsedRecord]:
             return
     if form == "csv":
         yield from csv_records(content)
-    elif _is_utf8(content):
-        yield ParsedRecord({"path": path, "text": content.decode("utf-8").lstrip("\ufeff")}, "", content)
+    elif (text := utf8(content)) is not None:
+        yield ParsedRecord({"path": path, "text": text.lstrip("\ufeff")}, "", content)
     else:
         yield ParsedRecord(None, "not UTF-8", content)

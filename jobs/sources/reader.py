@@ -18,7 +18,7 @@ import pyarrow as pa
 from ...udfs.errors import InputError
 from .listing import READ_FROM, File, files, globbed
 from .parquet import parquet_rows
-from .parsers import ParsedRecord, records
+from .parsers import ParsedRecord, records, utf8
 from .samples import SAMPLES
 from .schema_inference import Kind, TypeCounts, coerce, columns, count_types, ddl, merge
 from .source import Source
@@ -77,26 +77,21 @@ def read(spark: SparkSession, source: Source) -> SourceRows:
 
 def _sample(spark: SparkSession, name: str) -> SourceRows:
     import pandas as pd
-    from pyspark.sql import functions as F
 
-    rows = list(SAMPLES[name].rows())
+    rows, what = list(SAMPLES[name].rows()), f"sample {name}"
     frame = spark.createDataFrame(pd.DataFrame(rows))
-    nothing = F.lit(None).cast("string")
-    parsed = frame.select(
-        F.struct("*").alias("row"), nothing.alias("reason"), nothing.alias("raw"), F.lit(f"sample {name}").alias("file")
-    )
-    return SourceRows(parsed, len(rows), 0, f"sample {name}")
+    nothing = "CAST(NULL AS STRING)"
+    parsed = frame.selectExpr("struct(*) AS row", f"{nothing} AS reason", f"{nothing} AS raw", f"'{what}' AS file")
+    return SourceRows(parsed, len(rows), 0, what)
 
 
 def _raw(spark: SparkSession, form: str, source_files: list[File]) -> DataFrame:
     """Return (raw binary, file): one row a line of JSON, one row a file otherwise."""
-    from pyspark.sql import functions as F
-
     paths = [globbed(f.path) for f in source_files]
     if form == "jsonl":
         # A text column keeps bytes as they are, UTF-8 or not. \n alone ends a line: \r may occur inside JSON.
         text = spark.read.option("lineSep", "\n").text(paths)
-        return text.select(F.col("value").cast("binary").alias("raw"), F.expr(READ_FROM).alias("file"))
+        return text.selectExpr("CAST(value AS BINARY) AS raw", f"{READ_FROM} AS file")
     for file in source_files:
         if file.size > WHOLE_BYTES:
             raise InputError(
@@ -104,7 +99,7 @@ def _raw(spark: SparkSession, form: str, source_files: list[File]) -> DataFrame:
                 "split it, or convert it to jsonl or parquet"
             )
     whole = spark.read.format("binaryFile").load(paths)
-    return whole.select(F.col("content").alias("raw"), F.expr(READ_FROM).alias("file"))
+    return whole.selectExpr("content AS raw", f"{READ_FROM} AS file")
 
 
 def _infer(raw: DataFrame, form: str, what: str) -> tuple[TypeCounts, int]:
@@ -149,28 +144,21 @@ def _count(form: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBa
 
 
 def _parse(form: str, kind: Kind, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    lines: list[tuple[Any, str | None, str | None, str]] = []
+    schema = pa.schema([("row", _arrow(kind)), *((name, pa.string()) for name in ("reason", "raw", "file"))])
+    lines: list[dict[str, Any]] = []
     size = 0
     for record, file in _records(form, batches):
-        row, reason = None, record.reason
-        if record.row is not None:
-            try:
-                row = coerce(record.row, kind)
-            except ValueError as error:
-                reason = str(error)
-        lines.append((row, None, None, file) if row is not None else (None, reason, _as_text(record.raw), file))
+        try:
+            row, reason = coerce(record.row, kind), record.reason or None
+        except ValueError as error:
+            row, reason = None, str(error)
+        raw = None if reason is None else (utf8(record.raw) or base64.b64encode(record.raw).decode())
+        lines.append({"row": row, "reason": reason, "raw": raw, "file": file})
         size += len(record.raw)
         if len(lines) >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield _batch(lines, kind)
+            yield pa.RecordBatch.from_pylist(lines, schema)
             lines, size = [], 0
-    yield _batch(lines, kind)
-
-
-def _batch(lines: list[tuple[Any, str | None, str | None, str]], kind: Kind) -> pa.RecordBatch:
-    names = ("row", "reason", "raw", "file")
-    types = (_arrow(kind), pa.string(), pa.string(), pa.string())
-    arrays = [pa.array([line[i] for line in lines], type=t) for i, t in enumerate(types)]
-    return pa.RecordBatch.from_arrays(arrays, names)
+    yield pa.RecordBatch.from_pylist(lines, schema)
 
 
 def _arrow(kind: Kind) -> pa.DataType:
@@ -179,10 +167,3 @@ def _arrow(kind: Kind) -> pa.DataType:
     if kind[0] == "array":
         return pa.list_(_arrow(kind[1]))
     return pa.struct([(name, _arrow(k)) for name, k in kind[1]])
-
-
-def _as_text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return base64.b64encode(raw).decode()

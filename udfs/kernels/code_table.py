@@ -7,11 +7,10 @@ Open addressing with linear probing over a table that is at most half full. The 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .hashing import GOLDEN, Hashes
+from ..arrays import Hashes, Positions
+from .hashing import GOLDEN
 
-Places = NDArray[np.int64]
 FREE = np.uint64(2**64 - 1)
 
 
@@ -38,10 +37,10 @@ class CodeTable:
             self._places[slot[stands]] = left[stands]
             left, slot = left[~stands], (slot[~stands] + 1) & self._mask
 
-    def _first_slot(self, codes: Hashes) -> Places:
+    def _first_slot(self, codes: Hashes) -> Positions:
         return ((codes * GOLDEN) >> self._shift).astype(np.int64)
 
-    def find(self, codes: Hashes) -> Places:
+    def find(self, codes: Hashes) -> Positions:
         """Return the place of each of (n,) codes, -1 for one that is not in the table."""
         slot = self._first_slot(codes)
         met = self._codes[slot]

@@ -16,11 +16,11 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from .codecs import GZIP_WRAPPER, size_function
 from .deflate import gzip_sizes_after
 from .tokens import utf8
@@ -32,7 +32,6 @@ _LOOKAHEAD = 262
 
 #: x -> C(x + t) for every target t, and C(x) last.
 Sizes = Callable[[bytes], Sequence[int] | NDArray[np.int32]]
-Numbers = NDArray[np.float64]
 
 
 def _gzip_by_zlib(level: int, targets: Sequence[bytes]) -> Sizes:
@@ -70,13 +69,6 @@ def _gzip_sizes(level: int, targets: Sequence[bytes]) -> Sizes:
     return sizes
 
 
-def _sizes_after(codec: str, level: int, targets: Sequence[bytes]) -> Sizes:
-    if codec == "gzip":
-        return _gzip_sizes(level, targets)
-    size = size_function(codec, level)
-    return lambda data: [size(data + target) for target in (*targets, b"")]
-
-
 def _parts(data: bytes, limit: int) -> list[bytes]:
     """Cut into the fewest parts of at most `limit` bytes, equally long within one byte; limit 0 is one part."""
     count = -(-len(data) // limit) if limit and data else 1
@@ -84,23 +76,23 @@ def _parts(data: bytes, limit: int) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(cuts)]
 
 
-def _similar(pair_sizes: Numbers, row_sizes: Any, target_sizes: Numbers) -> Numbers:
+def _similar(pair_sizes: Floats, row_sizes: Floats | np.float64, target_sizes: Floats) -> Floats:
     """Return 1 - NCD from sizes, element by element, so that a value is the same in a row and in a block of rows."""
     smaller, larger = np.minimum(row_sizes, target_sizes), np.maximum(row_sizes, target_sizes)
-    similar: Numbers = 1 - (pair_sizes - smaller) / larger
-    return similar
+    return 1 - (pair_sizes - smaller) / larger
 
 
-def _prepared(codec: str, level: int, targets: Sequence[str]) -> tuple[Sizes, Numbers]:
+def _prepared(codec: str, level: int, targets: Sequence[str]) -> tuple[Sizes, Floats]:
     """Return the function of sizes after a row, and C(t) of the targets, (m,)."""
     encoded = [text.encode() for text in targets]
     size = size_function(codec, level)
-    return _sizes_after(codec, level, encoded), np.array([size(data) for data in encoded], dtype=np.float64)
+    sizes = _gzip_sizes(level, encoded) if codec == "gzip" else lambda x: [size(x + t) for t in (*encoded, b"")]
+    return sizes, np.array([size(data) for data in encoded], dtype=np.float64)
 
 
 def alignment(
     codec: str, level: int, targets: Sequence[str], chunk_bytes: int = 0, chunk_how: str = "mean"
-) -> Callable[[Sequence[str]], Numbers]:
+) -> Callable[[Sequence[str]], Floats]:
     """Return the ZIP-FIT kernel: texts -> A(x), larger is closer to the targets.
 
     Parameters
@@ -128,7 +120,7 @@ def alignment(
         lengths = np.array(sizes_after(data), dtype=np.float64)
         return math.fsum(_similar(lengths[:-1], lengths[-1], target_sizes).tolist()) / len(target_sizes)
 
-    def score(texts: Sequence[str]) -> Numbers:
+    def score(texts: Sequence[str]) -> Floats:
         values = np.full(len(texts), np.nan)
         for i, data in enumerate(map(utf8, texts)):
             if data is not None:
@@ -139,7 +131,7 @@ def alignment(
     return score
 
 
-def similarities(codec: str, level: int, targets: Sequence[str]) -> Callable[[Sequence[str]], Numbers]:
+def similarities(codec: str, level: int, targets: Sequence[str]) -> Callable[[Sequence[str]], Floats]:
     """Return the kernel of single pairs: texts -> C(x), and 1 - NCD(x, t) for every target.
 
     Parameters
@@ -156,7 +148,7 @@ def similarities(codec: str, level: int, targets: Sequence[str]) -> Callable[[Se
     """
     sizes_after, target_sizes = _prepared(codec, level, targets)
 
-    def score(texts: Sequence[str]) -> Numbers:
+    def score(texts: Sequence[str]) -> Floats:
         values = np.full((len(texts), len(targets) + 1), np.nan)
         for i, data in enumerate(map(utf8, texts)):
             if data is not None:
@@ -171,7 +163,7 @@ def similarities(codec: str, level: int, targets: Sequence[str]) -> Callable[[Se
     return score
 
 
-def ratio(texts: Sequence[str]) -> NDArray[np.float64]:
+def ratio(texts: Sequence[str]) -> Floats:
     """Return compressed bytes / raw bytes of UTF-8 texts: zlib level 6, the whole zlib stream.
 
     Parameters

@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 
 from .tokens import utf8, wordpunct
 
-UNITS = ("word", "character", "byte")
-NORMALISATIONS = ("none", "tokens", "distinct")
 #: Tokens of one block of texts: enough to amortise numpy's calls, few enough to stay in cache.
 _BLOCK_TOKENS = 1 << 14
 

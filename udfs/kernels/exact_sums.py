@@ -6,22 +6,21 @@ Values are rounded to a power-of-two grid first; float64 then adds whole numbers
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csc_matrix
 
+from ..arrays import Clusters, Floats, Rows
 from ..errors import BoundError
-from .nearest_centroid import Clusters, Floats, Rows
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(NamedTuple):
     """Powers of two on which coordinates and squared lengths of rows add in float64 without error.
 
-    `Grid.of(largest, rows, width)` is for `rows` rows (with weights: plus their total) of `width` values up to
-    `largest`. Sums stay below 2^51 steps, well inside the 2^53 range in which float64 holds every integer. Rounding
-    costs at most half a step a value, 2^-51 rows largest: nothing for float32 values not tiny beside `largest`.
+    `Grid.of(largest, rows, width)` is for `rows` rows of `width` values up to `largest`. Sums stay below 2^51 steps,
+    well inside the 2^53 range in which float64 holds every integer. Rounding costs at most half a step a value, 2^-51
+    rows largest: nothing for float32 values not tiny beside `largest`.
 
     Examples
     --------
@@ -34,7 +33,7 @@ class Grid:
     step_sq: float
 
     @staticmethod
-    def of(largest: float, rows: float, width: int) -> Grid:
+    def of(largest: float, rows: int, width: int) -> Grid:
         """Return the grid; BoundError if the sums are too large for float64."""
         steps = []
         for largest_sum in (largest * rows, largest * largest * width * rows):
@@ -49,11 +48,10 @@ class Grid:
             raise BoundError(f"a value is above {self.largest}, the largest that these exact sums allow for; fit again")
         return snap(x, self.step, out[: len(x)])
 
-    def squares(self, points: Floats, weights: Floats | float = 1.0) -> float:
-        """Return the exact sum of the squared lengths of rows on the grid, times their weights; overwrites the rows."""
+    def squares(self, points: Floats) -> float:
+        """Return the exact sum of the squared lengths of rows on the grid; overwrites the rows."""
         points *= points
         lengths = points.sum(axis=1)
-        lengths = snap(lengths, self.step_sq, lengths) * weights
         return float(snap(lengths, self.step_sq, lengths).sum())
 
 

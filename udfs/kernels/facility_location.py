@@ -26,15 +26,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Labels, Matrix, Positions
 from ..errors import BoundError, InputError, RecipeError
 from ..errors import nearest as nearest_name
 from .neighbours import cell_members, fixed_point, nearest, scale
 
-Matrix = NDArray[np.float32]
-Floats = NDArray[np.float64]
-Positions = NDArray[np.int64]
 #: (position, gain) of picks in order.
 Picks = tuple[list[int], list[float]]
 
@@ -58,7 +56,7 @@ def facility_location(
     alpha: float = 0.0,
     mode: str = "auto",
     neighbours: int = 64,
-    cells: NDArray[np.integer] | None = None,
+    cells: Labels | None = None,
 ) -> Cover:
     """Pick `budget` rows that cover all rows best, or best by the QDIT mixture of cover and quality.
 

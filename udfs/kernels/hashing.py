@@ -8,9 +8,8 @@ Left out: hashes of strings (callers hash bytes by CRC-32 or BLAKE2 first and sp
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Hashes = NDArray[np.uint64]
+from ..arrays import Floats, Hashes, Ints
 
 #: The increment of the sequence: 2^64 divided by the golden ratio, made odd.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -57,7 +56,7 @@ def sequence(seed: int, count: int) -> Hashes:
     return mix_in_place(np.uint64(seed % 2**64) + np.arange(1, count + 1, dtype=np.uint64) * GOLDEN)
 
 
-def seeded_hash(h: NDArray[np.int64], seed: int) -> Hashes:
+def seeded_hash(h: Ints, seed: int) -> Hashes:
     """Return (n,) uint64 from int64 hashes and a seed: an order of the rows that changes with the seed.
 
     Examples
@@ -70,7 +69,7 @@ def seeded_hash(h: NDArray[np.int64], seed: int) -> Hashes:
     return splitmix64(np.asarray(h, np.int64).view(np.uint64) ^ salt)
 
 
-def uniforms(seed: int, first: int, count: int) -> NDArray[np.float64]:
+def uniforms(seed: int, first: int, count: int) -> Floats:
     """Return the seeded hashes of `first` to `first + count - 1` as numbers in [0, 1), (count,) float64.
 
     Examples

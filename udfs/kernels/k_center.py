@@ -13,16 +13,12 @@ until a row outside them might be farther; then one pass over the matrix updates
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Matrix, Positions
 from ..errors import InputError
-
-Floats = NDArray[np.float64]
-Positions = NDArray[np.int64]
 
 #: Rows and picks of one matrix product, which takes 4 * 4096 * 1024 bytes = 16 MB.
 _ROWS, _PICKS = 4096, 1024
@@ -40,10 +36,8 @@ class KCenter(NamedTuple):
     passes: int
 
 
-def k_center(
-    X: NDArray[np.float32], budget: int, first: int = 0, chosen: Sequence[int] | None = None, candidates: int = 1024
-) -> KCenter:
-    """Pick `budget` rows, each the farthest from those before it.
+def k_center(X: Matrix, budget: int, candidates: int = 1024) -> KCenter:
+    """Pick `budget` rows: the first row, and then each time the farthest from those before it.
 
     Parameters
     ----------
@@ -51,24 +45,19 @@ def k_center(
         Rows in the order that breaks ties. Read in blocks; only the picks are copied.
     budget : int
         Rows to pick; all rows, if there are fewer.
-    first : int, default 0
-        Position of the first pick.
-    chosen : sequence of int, optional
-        Positions already chosen (a warm start): they are not picked again, and every pick, the first included, is far
-        from them; `first` is then unused.
     candidates : int, default 1024
         Rows that compete between two passes; changes the number of passes, never the order.
 
     Returns
     -------
     KCenter
-        Distinct positions; distance_sq never rises and is inf for `first`. Once only duplicates of picks are left
+        Distinct positions; distance_sq never rises and is inf for the first. Once only duplicates of picks are left
         (distance 0) they follow in order of position. A smaller budget is a prefix.
 
     Raises
     ------
     InputError
-        If X has a value that is not finite, or a row too long for float32, or `first` or `chosen` is no position.
+        If X has a value that is not finite, or a row too long for float32.
 
     Notes
     -----
@@ -81,14 +70,9 @@ def k_center(
     >>> k_center(np.array([[0], [1], [9], [4], [0]], np.float32), 5).order.tolist()
     [0, 2, 3, 1, 4]
     """
-    n = len(X)
-    start = list(chosen) if chosen is not None else [first] if n and budget > 0 else []
-    if outside := [p for p in start if not 0 <= p < n]:
-        raise InputError(f"position {outside[0]} is no row of {n}; allowed: 0 to {n - 1}; pass positions of X's rows")
-    size = max(0, min(budget, n - (len(set(start)) if chosen is not None else 0)))
-    state = _Brackets(X, size + len(start))
-    state.take(np.unique(start).astype(np.int64))
-    order, distances = ([], []) if chosen is not None else (start, [np.inf] * len(start))
+    size = max(0, min(budget, len(X)))
+    state = _Brackets(X, size)
+    order, distances = [0][:size], [np.inf][:size]
     while len(order) < size:
         picks, distances_sq = state.batch(size - len(order), candidates)
         order, distances = [*order, *picks], [*distances, *distances_sq]
@@ -96,9 +80,12 @@ def k_center(
 
 
 class _Brackets:
-    """`low` <= squared distance to the picks <= `high` for every row, float64; both are -1 for a pick."""
+    """`low` <= squared distance to the picks <= `high` for every row, float64; both are -1 for a pick.
 
-    def __init__(self, X: NDArray[np.float32], capacity: int) -> None:
+    The first row is the first pick, if any is wanted; `capacity` is the number of picks that are wanted.
+    """
+
+    def __init__(self, X: Matrix, capacity: int) -> None:
         n, d = X.shape
         self.X, self.passes, self.count = X, 0, 0
         self.square = np.empty(n, np.float32)
@@ -117,12 +104,9 @@ class _Brackets:
         self.low, self.high = np.full(n, np.inf), np.full(n, np.inf)
         self.picks = np.empty(capacity, np.int64)
         self.rows = np.empty((capacity, d), np.float32)
-
-    def take(self, picks: Positions) -> None:
-        """Add picks and update every row: one pass."""
-        for p in picks:
-            self._append(int(p))
-        self._pass(self.count - len(picks))
+        if capacity:
+            self._append(0)
+            self._pass(0)
 
     def _append(self, pick: int) -> None:
         self.picks[self.count], self.rows[self.count] = pick, self.X[pick]
@@ -138,13 +122,11 @@ class _Brackets:
                 rows = slice(a, a + _ROWS)
                 product = factor @ self.X[rows].T
                 product += square
-                self._tighten(rows, product.min(axis=0) + self.square[rows])
+                distance_sq = product.min(axis=0) + self.square[rows]
+                low, high, margin = self.low[rows], self.high[rows], self.margin[rows]
+                np.minimum(low, np.maximum(distance_sq - margin, 0), out=low)
+                np.minimum(high, distance_sq + margin, out=high)
         self.passes += since < self.count
-
-    def _tighten(self, rows: slice, distance_sq: NDArray[np.float32]) -> None:
-        low, high, margin = self.low[rows], self.high[rows], self.margin[rows]
-        np.minimum(low, np.maximum(distance_sq - margin, 0), out=low)
-        np.minimum(high, distance_sq + margin, out=high)
 
     def exact(self, rows: Positions) -> Floats:
         """Return the squared distances of rows to the picks; only pairs that may be the nearest are computed."""
@@ -218,10 +200,9 @@ def _highest(values: Floats, count: int) -> Positions:
     return np.sort(np.concatenate([above, np.flatnonzero(values == least)[: count - len(above)]]))
 
 
-def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> Floats:
+def _distances(a: Matrix, b: Matrix) -> Floats:
     """Return squared distances of rows to rows, (m, d) and (m, d) -> (m,): the same bits in any batch."""
     difference = a.astype(np.float64)
     difference -= b
     difference *= difference
-    out: Floats = difference.sum(axis=1)
-    return out
+    return difference.sum(axis=1, out=np.empty(len(a)))

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .exact_sums import Grid, move_in, snap
-from .nearest_centroid import BLOCK, Centroids, Clusters, Floats, Nearest, Rows, distances_sq
+from ..arrays import Clusters, Floats, Matrix, Rows
+from .exact_sums import Grid, move_in
+from .nearest_centroid import BLOCK, Nearest, distances_sq
 
 #: Sums (k, d), sizes (k,) and the sum of squared lengths of some rows.
 Tally = tuple[Floats, Floats, float]
@@ -24,7 +25,7 @@ Tally = tuple[Floats, Floats, float]
 Report = Callable[[int, float, float], None]
 
 
-def tally(x: Rows, centroids: Centroids, grid: Grid) -> Tally:
+def tally(x: Rows, centroids: Matrix, grid: Grid) -> Tally:
     """Return the exact sums (k, d), sizes (k,) and sum of squared lengths of rows by their nearest centroid.
 
     Two tallies on one grid add without error, in any order.
@@ -49,30 +50,25 @@ def tally(x: Rows, centroids: Centroids, grid: Grid) -> Tally:
 class _InMemory:
     """The tally of rows in memory. Sums are exact, so only rows that change their cluster are added and subtracted."""
 
-    def __init__(self, x: Rows, k: int, grid: Grid, weights: Floats | None) -> None:
-        self.x, self.grid, self.weights = x, grid, weights
+    def __init__(self, x: Rows, k: int, grid: Grid) -> None:
+        self.x, self.grid = x, grid
         self.sums, self.squares = np.zeros((k, x.shape[1])), 0.0
         self.cluster: Clusters | None = None
 
-    def __call__(self, centroids: Centroids) -> Tally:
+    def __call__(self, centroids: Matrix) -> Tally:
         new, old = Nearest(centroids).clusters(self.x), self.cluster
-        weights = self.weights
         changed = np.arange(len(new)) if old is None else np.flatnonzero(new != old)
         buffer = np.empty((min(BLOCK, len(changed)), self.x.shape[1]))
         for start in range(0, len(changed), BLOCK):
             rows = changed[start : start + BLOCK]
             points = self.grid.rounded(self.x[rows], buffer)
-            if weights is not None:
-                points = snap(points * weights[rows, None], self.grid.step, points)
             move_in(self.sums, points, new[rows], None if old is None else old[rows])
-            if old is None and weights is None:
+            if old is None:
                 self.squares += self.grid.squares(points)
-            elif old is None and weights is not None:
-                self.squares += self.grid.squares(self.grid.rounded(self.x[rows], buffer), weights[rows])
         self.cluster = new
-        return self.sums, np.bincount(new, weights, len(centroids)).astype(np.float64), self.squares
+        return self.sums, np.bincount(new, minlength=len(centroids)).astype(np.float64), self.squares
 
-    def refill(self, centroids: Centroids, sizes: Floats) -> Centroids:
+    def refill(self, centroids: Matrix, sizes: Floats) -> Matrix:
         """Place empty clusters on the rows farthest from any centroid, one after the other; ties to the first row."""
         empty = sizes == 0
         distance_sq = Nearest(centroids[~empty])(self.x)[1]
@@ -90,19 +86,19 @@ class _InMemory:
 class Descent(NamedTuple):
     """Centroids (k, d) float32; with them, sizes (k,) float64 and the last inertia; inertia of each step, falling."""
 
-    centroids: Centroids
+    centroids: Matrix
     sizes: Floats
     inertia: list[float]
 
 
 def descend(
-    centroids: Centroids,
-    measure: Callable[[Centroids], Tally],
+    centroids: Matrix,
+    measure: Callable[[Matrix], Tally],
     moves: int,
     tol: float,
     *,
     spherical: bool = False,
-    refill: Callable[[Centroids, Floats], Centroids] | None = None,
+    refill: Callable[[Matrix, Floats], Matrix] | None = None,
     report: Report | None = None,
 ) -> Descent:
     """Measure and move by turns until the inertia falls by less than `tol` of itself, or for `moves` moves.
@@ -141,20 +137,18 @@ def descend(
     return Descent(centroids, sizes, inertia)
 
 
-def _moved(centroids: Centroids, sums: Floats, sizes: Floats, spherical: bool) -> Centroids:
+def _moved(centroids: Matrix, sums: Floats, sizes: Floats, spherical: bool) -> Matrix:
     divisor = np.sqrt((sums * sums).sum(axis=1)) if spherical else sizes
     stays = (divisor == 0)[:, None]
-    moved: Centroids = np.where(stays, centroids, sums / np.where(stays, 1, divisor[:, None])).astype(np.float32)
-    return moved
+    return np.where(stays, centroids, sums / np.where(stays, 1, divisor[:, None])).astype(np.float32)
 
 
 def lloyd(
     x: Rows,
-    start: Centroids,
+    start: Matrix,
     moves: int = 25,
     tol: float = 1e-4,
     *,
-    weights: Floats | None = None,
     spherical: bool = False,
     report: Report | None = None,
 ) -> Descent:
@@ -168,8 +162,6 @@ def lloyd(
     moves : int, default 25
     tol : float, default 1e-4
         Share of the inertia; a smaller fall ends the iterations. 0 goes on until the inertia does not fall.
-    weights : (n,) float64, optional
-        Above 0. A whole number is that many equal rows, up to the rounding of the grid.
     spherical : bool, default False
     report : callable, optional
         As in `descend`.
@@ -178,7 +170,7 @@ def lloyd(
     -------
     Descent
         The inertia never rises. Empty clusters are placed on the rows farthest from any centroid, one after the other.
-        The same bits for any order of rows, except for weights that are not whole and for ties of the farthest row.
+        The same bits for any order of rows, except for ties of the farthest row.
 
     Raises
     ------
@@ -197,6 +189,5 @@ def lloyd(
     ([1.0, 9.0], [2.0, 2.0], [100.0, 16.89, 4.0, 4.0])
     """
     largest = max(abs(float(x.max())), abs(float(x.min())))
-    grid = Grid.of(largest, len(x) if weights is None else len(x) + float(weights.sum()), x.shape[1])
-    rows = _InMemory(x, len(start), grid, weights)
+    rows = _InMemory(x, len(start), Grid.of(largest, len(x), x.shape[1]))
     return descend(start, rows, moves, tol, spherical=spherical, refill=rows.refill, report=report)

@@ -12,24 +12,22 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints, Rows
 from .hashing import uniforms
 
 
-def _integers(x: NDArray[np.floating]) -> NDArray[np.float64]:
+def _integers(x: Rows) -> Floats:
     """Return rows rounded to integers between -L and L with 4 d L^2 < 2^53, so that their distances_sq are exact."""
     low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
     largest = float((high - low).max()) / 2
     level = math.floor(math.sqrt(2.0**51 / x.shape[1]))
     centred = x - (low + (high - low) / 2)
-    rounded: NDArray[np.float64] = np.rint(np.clip(centred * (level / largest), -level, level)) if largest else centred
+    rounded: Floats = np.rint(np.clip(centred * (level / largest), -level, level)) if largest else centred
     return np.ascontiguousarray(rounded)
 
 
-def plus_plus(
-    x: NDArray[np.floating], k: int, seed: int, weights: NDArray[np.float64] | None = None
-) -> NDArray[np.int64]:
+def plus_plus(x: Rows, k: int, seed: int) -> Ints:
     """Return the positions of k different rows to start from, by greedy k-means++.
 
     Parameters
@@ -38,8 +36,6 @@ def plus_plus(
         Finite rows, n >= k. Their order matters: the caller fixes it.
     k : int
     seed : int
-    weights : (n,) float64, optional
-        Above 0; a weight of 2 draws as two equal rows would.
 
     Returns
     -------
@@ -56,31 +52,28 @@ def plus_plus(
     >>> sorted(x[plus_plus(x, 3, seed=1), 0].tolist())
     [0.0, 5.0, 9.0]
     """
-    points, mass = _integers(x), np.ones(len(x)) if weights is None else weights
+    points, trials = _integers(x), 2 + int(math.log(k))
     norms = (points * points).sum(axis=1)
-    trials = 2 + int(math.log(k))
-    first = np.searchsorted(total := np.cumsum(mass), uniforms(seed, 0, 1) * total[-1], "right")
+    first = (uniforms(seed, 0, 1) * len(x)).astype(np.int64)
     picks = [int(first[0])]
     nearest = _distances_sq(points, norms, first)[0]
     for step in range(1, k):
-        cumulated = np.cumsum(nearest * mass)
+        cumulated = np.cumsum(nearest)
         if cumulated[-1] == 0:  # every row equals a pick: take the first row that is not one itself
             others = np.setdiff1d(np.arange(len(x)), picks)
             picks.append(int(others[0]))
             continue
         candidates = np.searchsorted(cumulated, uniforms(seed, step * trials, trials) * cumulated[-1], "right")
         closer = np.minimum(_distances_sq(points, norms, candidates), nearest)
-        best = int((closer * mass).sum(axis=1).argmin())
+        best = int(closer.sum(axis=1).argmin())
         picks.append(int(candidates[best]))
         nearest = closer[best]
     return np.array(picks, np.int64)
 
 
-def _distances_sq(
-    points: NDArray[np.float64], norms: NDArray[np.float64], rows: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _distances_sq(points: Floats, norms: Floats, rows: Ints) -> Floats:
     """Return exact distances_sq (r, n) of all points to some of them: |p|^2 + |q|^2 - 2 p.q of integers."""
-    products: NDArray[np.float64] = points[rows] @ points.T
+    products: Floats = points[rows] @ points.T
     products *= -2
     products += norms
     products += norms[rows, None]

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from ..arrays import Floats
 
 
-def landmarks(pairs: Numbers, mean: Numbers, count: int, taken: Sequence[int] = ()) -> list[int]:
+def landmarks(pairs: Floats, mean: Floats, count: int, taken: Sequence[int] = ()) -> list[int]:
     """Return the columns that explain the row mean best beside those `taken`: orthogonal matching pursuit.
 
     Parameters
@@ -41,7 +40,7 @@ def landmarks(pairs: Numbers, mean: Numbers, count: int, taken: Sequence[int] = 
     unexplained, residual = pairs - pairs.mean(axis=0), mean - mean.mean()
     chosen, smallest = list(taken), 1e-9 * np.maximum((unexplained**2).sum(axis=0), 1e-12)
 
-    def explain(column: Numbers) -> None:
+    def explain(column: Floats) -> None:
         nonlocal unexplained, residual
         axis = column / max(math.sqrt((column**2).sum()), 1e-150)
         # einsum and not BLAS, whose sums depend on the number of threads.
@@ -63,7 +62,7 @@ def landmarks(pairs: Numbers, mean: Numbers, count: int, taken: Sequence[int] = 
     return chosen[len(taken) :]
 
 
-def expand(features: Numbers) -> list[Numbers]:
+def expand(features: Floats) -> list[Floats]:
     """Return the terms of the regression, each (r,), from l = log C(x), u = mean bound, A_1 .. A_m.
 
     With a the mean of A_1 .. A_m: u, u u, l, l l, A_1, .., A_m, a a, a u, a l. Column by column, so that a row's terms
@@ -75,14 +74,13 @@ def expand(features: Numbers) -> list[Numbers]:
     return [bound, bound * bound, size, size * size, *similar, a * a, a * bound, a * size]
 
 
-@dataclass(frozen=True, eq=False)
-class Estimate:
+class Estimate(NamedTuple):
     """A fitted ridge regression, coefficients[0] + sum over j of coefficients[j] * term j of `expand`, and its sd."""
 
-    coefficients: Numbers
+    coefficients: Floats
     sd: float
 
-    def predict(self, features: Numbers) -> Numbers:
+    def predict(self, features: Floats) -> Floats:
         """Return (r,) float64 from (r, 2 + m), summed from left to right, so that a value depends on its row alone."""
         total = np.full(len(features), self.coefficients[0])
         for weight, term in zip(self.coefficients[1:], expand(features), strict=True):
@@ -90,7 +88,7 @@ class Estimate:
         return total
 
 
-def fit(features: Numbers, mean: Numbers, high: int = 60) -> Estimate:
+def fit(features: Floats, mean: Floats, high: int = 60) -> Estimate:
     """Fit the mean over all targets.
 
     Parameters

@@ -6,11 +6,10 @@ Left out: an intercept (give a column of ones) and ridge regression. The last bi
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats
 from ..errors import InputError
-
-Floats = NDArray[np.float64]
 
 
 def finite_matrix(rows: ArrayLike) -> Floats:

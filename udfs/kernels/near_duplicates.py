@@ -13,14 +13,9 @@ approximate search; the cost is quadratic, for SemDeDup in the size of a cell.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Flags, Floats, Labels, Matrix, Positions
 from ..errors import InputError
-
-Matrix = NDArray[np.float32]
-Floats = NDArray[np.float64]
-Positions = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 #: Rows tested together, rows that they are tested against at a time (67 MB with flags), pairs in float64 at a time.
 _ROWS, _AGAINST, _PAIRS = 1024, 8192, 4096
@@ -28,9 +23,7 @@ _ROWS, _AGAINST, _PAIRS = 1024, 8192, 4096
 _SHORTEST_SQ, _LONGEST_SQ = 1e-12, 1e36
 
 
-def semdedup(
-    X: Matrix, cells: NDArray[np.integer], order: Positions, threshold: float = 0.95
-) -> tuple[Flags, Positions]:
+def semdedup(X: Matrix, cells: Labels, order: Positions, threshold: float = 0.95) -> tuple[Flags, Positions]:
     """Drop rows that are near an earlier-ranked row of their cell.
 
     Parameters
@@ -222,5 +215,4 @@ def _dots(a: Matrix, b: Matrix) -> Floats:
     """Return dot products of rows, (m, d) and (m, d) -> (m,) float64: the same bits in any batch."""
     product = a.astype(np.float64)
     product *= b
-    out: Floats = product.sum(axis=1)
-    return out
+    return product.sum(axis=1, out=np.empty(len(a)))

@@ -12,18 +12,14 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-Rows = NDArray[np.floating]
-Floats = NDArray[np.float64]
-Centroids = NDArray[np.float32]
-Clusters = NDArray[np.int32]
+from ..arrays import Clusters, Floats, Labels, Matrix, Rows
 
 BLOCK = 2048
 _U32, _U64, _TINY = 2.0**-24, 2.0**-53, 2.0**-125
 
 
-def distances_sq(x: Rows, centroids: Floats, cluster: NDArray[np.integer]) -> Floats:
+def distances_sq(x: Rows, centroids: Floats, cluster: Labels) -> Floats:
     """Return |x_i - c_cluster[i]|^2, (n,) float64, each from its own row alone: the same bits in any batch.
 
     Examples
@@ -69,9 +65,9 @@ class Nearest:
     ([0, 1], [1.0, 1.0])
     """
 
-    def __init__(self, centroids: Centroids) -> None:
+    def __init__(self, centroids: Matrix) -> None:
         self.exact: Floats = np.asarray(centroids, np.float64)
-        self.shift: Centroids = self.exact.mean(axis=0).astype(np.float32)
+        self.shift: Matrix = self.exact.mean(axis=0).astype(np.float32)
         if 2 * len(self.exact) * (self.shift.astype(np.float64) ** 2).sum() < (self.exact**2).sum():
             self.shift = np.zeros_like(self.shift)  # a small offset is not worth the subtraction
         with np.errstate(over="ignore", invalid="ignore"):
@@ -104,7 +100,7 @@ class Nearest:
             second[part] = self._pick(block, g, slack, best)
         return distances_sq(x, self.exact, first), distances_sq(x, self.exact, second)
 
-    def _proposed(self, x: Rows) -> Iterator[tuple[slice, Rows, Centroids, Floats]]:
+    def _proposed(self, x: Rows) -> Iterator[tuple[slice, Rows, Matrix, Floats]]:
         """Yield blocks with their float32 proposals (m, k) and twice the error of each row (m,)."""
         x, k, width = np.ascontiguousarray(x), len(self.norms), x.shape[1] + 8
         buffer = np.empty((min(self.rows, len(x)), k), np.float32)
@@ -126,7 +122,7 @@ class Nearest:
                 error += width * (_U64 * length_sum * length_sum + _TINY * (1 + 2 * length_sum))
             yield part, x[part], g, 2 * error
 
-    def _pick(self, x: Rows, g: Centroids, slack: Floats, taken: Clusters | None = None) -> Clusters:
+    def _pick(self, x: Rows, g: Matrix, slack: Floats, taken: Clusters | None = None) -> Clusters:
         """Return the nearest centroid of each row of a block, or the second nearest if `taken` has the nearest."""
         flat, starts = g.reshape(-1), np.arange(0, g.size, g.shape[1])
         if taken is not None:
@@ -151,18 +147,3 @@ class Nearest:
             firsts = np.flatnonzero(np.diff(i, prepend=-1))
             best[doubtful] = j[order[firsts]]
         return best
-
-
-def unit(x: Rows) -> Centroids:
-    """Return rows scaled to length 1, (n, d) float32; rows that are zero or hold NaN become NaN, infinite ones stay.
-
-    Examples
-    --------
-    >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).round(6).tolist()
-    [[0.6000000238418579, 0.800000011920929], [nan, nan]]
-    """
-    exact = np.ascontiguousarray(x, np.float64)
-    length = np.sqrt((exact * exact).sum(axis=1))
-    length = np.where(np.isinf(length), 1, np.where(length > 0, length, np.nan))
-    scaled: Centroids = (exact / length[:, None]).astype(np.float32)
-    return scaled

@@ -15,13 +15,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..arrays import Clusters, Labels, Matrix, Positions
 from ..errors import BoundError, InputError
-
-Matrix = NDArray[np.float32]
-Positions = NDArray[np.int64]
 
 #: Rows of one block.
 _ROWS = 4096
@@ -115,7 +112,7 @@ def nearest(X: Matrix, k: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((values.ravel(), columns.ravel(), ends), shape=(n, n))
 
 
-def make_cells(X: Matrix, count: int, rows: Positions | None = None) -> NDArray[np.int32]:
+def make_cells(X: Matrix, count: int, rows: Positions | None = None) -> Clusters:
     """Return the cell of every row, 0 to count - 1, (m,) int32; a cell may be empty.
 
     Parameters
@@ -171,7 +168,7 @@ def _means(Q: Matrix, cell: Positions, before: Matrix) -> Matrix:
     return np.where(length[:, None] >= 1, moved, before)
 
 
-def cell_members(X: Matrix, cells: NDArray[np.integer] | None = None) -> list[Positions]:
+def cell_members(X: Matrix, cells: Labels | None = None) -> list[Positions]:
     """Return the positions of each cell, ascending, (m,) int64 with m at most 4096; cells in order of their ids.
 
     Without ids, k-means gives cells of about 1000 rows. A cell of more than 4096 rows is split by k-means; a part that
@@ -195,7 +192,7 @@ def cell_members(X: Matrix, cells: NDArray[np.integer] | None = None) -> list[Po
     return [part for group in _groups(cells) for part in _split(X, group)]
 
 
-def _groups(cells: NDArray[np.integer]) -> list[Positions]:
+def _groups(cells: Labels) -> list[Positions]:
     order = np.argsort(cells, kind="stable")
     return [g for g in np.split(order, np.flatnonzero(np.diff(cells[order])) + 1) if g.size]
 

@@ -23,11 +23,10 @@ from hashlib import blake2b, sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Clusters, Floats, Hashes, Ints
 from .hashing import GOLDEN, mix_in_place
 from .tokens import utf8
-from .word_classes import Ints, token_spans
-
-Keys = NDArray[np.uint64]
+from .word_classes import token_spans
 
 #: Characters of a block: few enough for its arrays to stay in cache.
 BLOCK_CHARACTERS = 1 << 18
@@ -40,7 +39,7 @@ _LONG = 64
 _FIRST_BYTES = np.array([(1 << 8 * i) - 1 for i in range(9)], np.uint64)
 
 
-def _token_keys(data: bytes, begin: Ints, end: Ints) -> Keys:
+def _token_keys(data: bytes, begin: Ints, end: Ints) -> Hashes:
     """Return a 64-bit key of each token, 8 bytes a step."""
     words = np.ndarray(len(data) + 1, "<u8", data + bytes(8), strides=(1,))  # the 8 bytes from each position on
     length = end - begin
@@ -61,7 +60,7 @@ class _Cache:
     def __init__(self, slots: int) -> None:
         self.keys, self.buckets, self.used = np.zeros(slots, np.uint64), np.zeros(slots, np.int32), 0
 
-    def slots(self, keys: Keys) -> NDArray[np.intp]:
+    def slots(self, keys: Hashes) -> NDArray[np.intp]:
         """Return the slot of each key, or the empty one where it would be put."""
         shift, last = np.uint64(65 - len(self.keys).bit_length()), len(self.keys) - 1
         at = (keys >> shift).astype(np.intp)
@@ -73,7 +72,7 @@ class _Cache:
             taken = taken[(in_slot != keys[taken]) & (in_slot != 0)]
         return at
 
-    def put(self, keys: Keys, buckets: NDArray[np.int32]) -> None:
+    def put(self, keys: Hashes, buckets: Clusters) -> None:
         """Add distinct keys that it does not hold; half the slots must stay empty."""
         waiting = np.arange(len(keys))
         while len(waiting):
@@ -129,7 +128,7 @@ class NgramBuckets:
             total += np.bincount(self._of_rows(texts[start:stop])[1], minlength=self.buckets)
         return total
 
-    def sums(self, texts: Sequence[str], table: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sums(self, texts: Sequence[str], table: Floats) -> Floats:
         """Return for each text the sum of table[bucket] over its n-grams, added in the order of the text.
 
         Parameters
@@ -149,7 +148,7 @@ class NgramBuckets:
             sums[start:stop] = np.where(counts > 0, added, np.nan)
         return sums
 
-    def _of_rows(self, texts: Sequence[str]) -> tuple[Ints, NDArray[np.int32], Ints]:
+    def _of_rows(self, texts: Sequence[str]) -> tuple[Ints, Clusters, Ints]:
         """Return row and bucket of every n-gram, the single words first, and the number of tokens of each row."""
         try:
             data, begin, end, counts = token_spans(texts)
@@ -173,7 +172,7 @@ class NgramBuckets:
 
         return np.concatenate([row, row[pair_starts]]), self._looked_up(keys, buckets_of), counts
 
-    def _looked_up(self, keys: Keys, buckets_of: Callable[[Ints], list[int]]) -> NDArray[np.int32]:
+    def _looked_up(self, keys: Hashes, buckets_of: Callable[[Ints], list[int]]) -> Clusters:
         """Return the bucket of each key; `buckets_of` is called for one position of every key not in the cache."""
         buckets = np.empty(len(keys), np.int32)
         for start in range(0, len(keys), PIECE):

@@ -20,45 +20,38 @@ a training byte).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Flags, Floats, Hashes, Ints
 from ..errors import InputError, LakeSiftError
 
-Codes = NDArray[np.uint64]
-Counts = NDArray[np.int64]
 BYTE = np.uint64(8)
 DISCOUNT = 0.75
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """Counts c(h b), c(h) and d(h) of the n-grams of one length; n-grams and histories as sorted big-endian codes."""
 
-    grams: Codes
-    counts: Counts
-    histories: Codes
-    totals: Counts
-    distinct: Counts
+    grams: Hashes
+    counts: Ints
+    histories: Hashes
+    totals: Ints
+    distinct: Ints
 
 
-@dataclass(frozen=True)
-class NgramModel:
-    """A fitted model: one `Level` for each n-gram length from 1 to the order."""
-
-    levels: tuple[Level, ...]
+#: A fitted model: one `Level` for each n-gram length from 1 to the order.
+NgramModel = tuple[Level, ...]
 
 
 class Grams(NamedTuple):
     """n-grams of one length: end positions in the joined texts, codes, and which of them start their text."""
 
-    ends: NDArray[np.int64]
-    codes: Codes
-    starts: NDArray[np.bool_]
+    ends: Ints
+    codes: Hashes
+    starts: Flags
 
 
 def _grams(texts: Sequence[bytes], order: int) -> Iterator[Grams]:
@@ -73,7 +66,7 @@ def _grams(texts: Sequence[bytes], order: int) -> Iterator[Grams]:
         yield Grams(ends, codes[ends], offset[ends] == n - 1)
 
 
-def _level(codes: Codes) -> Level:
+def _level(codes: Hashes) -> Level:
     """Count n-grams: each code adds one."""
     grams, counts = np.unique(codes, return_counts=True)
     histories, first, distinct = np.unique(grams >> BYTE, return_index=True, return_counts=True)
@@ -81,7 +74,7 @@ def _level(codes: Codes) -> Level:
     return Level(grams, counts, histories, totals, distinct)
 
 
-def _continuations(longer: Codes, starts: Codes, n: int) -> Codes:
+def _continuations(longer: Hashes, starts: Hashes, n: int) -> Hashes:
     """Return each n-gram once for every different byte before it, and once more if it starts a text."""
     suffixes = np.unique(longer) & np.uint64((1 << (8 * n)) - 1)
     return np.concatenate([suffixes, np.unique(starts)])
@@ -135,19 +128,18 @@ def fit(texts: Sequence[bytes], order: int = 5) -> NgramModel:
         _continuations(longer.codes, shorter.codes[shorter.starts], n)
         for n, (shorter, longer) in enumerate(pairwise(grams), 1)
     ]
-    return NgramModel(tuple(_level(codes) for codes in [*lower, grams[-1].codes]))
+    return tuple(_level(codes) for codes in [*lower, grams[-1].codes])
 
 
-def _lookup(keys: Codes, values: Counts, wanted: Codes) -> Counts:
+def _lookup(keys: Hashes, values: Ints, wanted: Hashes) -> Ints:
     """Return the value of each wanted key, 0 for one that is not among the keys."""
     if not keys.size:
         return np.zeros(wanted.size, dtype=np.int64)
     at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-    matched: Counts = np.where(keys[at] == wanted, values[at], 0)
-    return matched
+    return np.where(keys[at] == wanted, values[at], 0)
 
 
-def probabilities(model: NgramModel, texts: Sequence[bytes]) -> NDArray[np.float64]:
+def probabilities(model: NgramModel, texts: Sequence[bytes]) -> Floats:
     """Return the probability of each byte of the joined texts given the bytes before it in its own text.
 
     Returns
@@ -163,7 +155,7 @@ def probabilities(model: NgramModel, texts: Sequence[bytes]) -> NDArray[np.float
     True
     """
     p = np.full(sum(map(len, texts)), 1 / 256)
-    for level, grams in zip(model.levels, _grams(texts, len(model.levels)), strict=True):
+    for level, grams in zip(model, _grams(texts, len(model)), strict=True):
         codes, back = np.unique(grams.codes, return_inverse=True)
         count = _lookup(level.grams, level.counts, codes)
         total = _lookup(level.histories, level.totals, codes >> BYTE)

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats, Hashes, Ints
 from .code_table import CodeTable
-from .hashing import Hashes
 from .ngram_model import BYTE, DISCOUNT, NgramModel
 
-Floats = NDArray[np.float32]
 #: A code is the bytes, and their number above them.
 LENGTH = np.uint64(48)
 
@@ -39,11 +38,11 @@ class NgramTable:
 
     order: int
     grams: Hashes
-    probability: Floats
+    probability: NDArray[np.float32]
     history: NDArray[np.int32]
     histories: Hashes
-    rest: Floats
-    entropy: Floats
+    rest: NDArray[np.float32]
+    entropy: NDArray[np.float32]
 
 
 def tabulate(model: NgramModel) -> NgramTable:
@@ -51,7 +50,7 @@ def tabulate(model: NgramModel) -> NgramTable:
     shorter_p, shorter_h = np.array([1 / 256]), np.array([8.0])  # of no bytes
     grams, p, of, histories, rest, entropy, before = [], [], [], [], [], [], 0
     shorter_grams, shorter_histories = np.zeros(1, np.uint64), np.zeros(1, np.uint64)
-    for n, level in enumerate(model.levels, 1):
+    for n, level in enumerate(model, 1):
         last = np.uint64((1 << 8 * (n - 1)) - 1)  # without the first byte
         at = np.searchsorted(level.histories, level.grams >> BYTE)
         gamma = DISCOUNT * level.distinct / np.maximum(level.totals, 1)
@@ -71,7 +70,7 @@ def tabulate(model: NgramModel) -> NgramTable:
         before += size
         shorter_p, shorter_h, shorter_grams, shorter_histories = own, after, level.grams, level.histories
     return NgramTable(
-        len(model.levels),
+        len(model),
         np.concatenate(grams),
         np.concatenate(p).astype(np.float32),
         np.concatenate(of).astype(np.int32),
@@ -88,7 +87,7 @@ class NgramScorer:
         self.table = table
         self._grams, self._histories = CodeTable(table.grams), CodeTable(table.histories)
 
-    def bits(self, texts: Sequence[bytes]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def bits(self, texts: Sequence[bytes]) -> tuple[Floats, Floats]:
         """Return (n,) mean entropy and (n,) mean nll of the bytes of each text; NaN for an empty one.
 
         A text's values depend on it alone, bit for bit.
@@ -106,7 +105,7 @@ class NgramScorer:
         # bincount adds in order, so that the other rows do not matter.
         return tuple(np.bincount(row, x, len(texts)) / divisor for x in (entropy, nll))  # type: ignore[return-value]
 
-    def _bytes(self, joined: bytes, lengths: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _bytes(self, joined: bytes, lengths: Ints) -> tuple[Floats, Floats]:
         """Return entropy and nll of every byte of the joined texts."""
         table, order = self.table, self.table.order
         byte = np.frombuffer(joined, np.uint8).astype(np.uint64)

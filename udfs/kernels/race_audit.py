@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from .race_state import RaceState, Rows
+from ..arrays import Positions
+from .race_state import RaceState
 
 
-@dataclass(frozen=True)
-class Audit:
+class Audit(NamedTuple):
     """Errors of `rows` estimated rows that were evaluated exactly at the end, a third of them chosen ones if possible.
 
     `mean_error`, `max_error`: of |estimate - exact|; `crossed`: share on the other side of the threshold than decided;
@@ -25,7 +25,7 @@ class Audit:
     expected_wrong: float = 0.0
 
 
-def run_audit(state: RaceState, budget: int, kept: Rows, size: int) -> Audit:
+def run_audit(state: RaceState, budget: int, kept: Positions, size: int) -> Audit:
     """Make `size` estimated rows exact, a third of each kind: dropped, kept and not chosen, chosen; return the errors.
 
     The sd of chosen estimates rises to the error found among them: rows far above the threshold are the hardest.
@@ -44,7 +44,7 @@ def run_audit(state: RaceState, budget: int, kept: Rows, size: int) -> Audit:
     chosen[best], late[kept] = True, True
     estimated = ~state.exact & (state.score > -np.inf)
     kinds = [np.flatnonzero(estimated & kind) for kind in (~chosen & ~late, ~chosen & late, chosen)]
-    parts: list[Rows] = []
+    parts: list[Positions] = []
     for i, kind in enumerate(sorted(kinds, key=len)):  # what a small kind leaves of its third goes to the others
         parts.append(kind[: (size - sum(map(len, parts))) // (3 - i)])
     rows = np.concatenate(parts)

@@ -9,13 +9,11 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .landmarks import Numbers
+from ..arrays import Floats, Positions
 
-Rows = NDArray[np.int64]
 #: (targets, rows or None for all, in order) -> (r, 2 + m) float64: log C(x), mean bound, m similarities.
-Ask = Callable[[list[int], Rows | None], Numbers]
+Ask = Callable[[list[int], Positions | None], Floats]
 
 #: Pairs that one call of `ask` returns at most when rows are made exact: 240 MB.
 MOST_PAIRS = 30_000_000
@@ -40,13 +38,13 @@ class RaceState:
         self.exact = np.zeros(count_rows, dtype=np.bool_)
         self.pairs: dict[str, int] = {}
 
-    def features(self, stage: str, targets: list[int], rows: Rows | None) -> Numbers:
+    def features(self, stage: str, targets: list[int], rows: Positions | None) -> Floats:
         """Ask for the pairs of some rows with some targets, and count them."""
         count = self.rows if rows is None else len(rows)
         self.pairs[stage] = self.pairs.get(stage, 0) + count * len(targets)
         return self.ask(targets, rows) if count else np.empty((0, 2 + len(targets)))
 
-    def make_exact(self, stage: str, rows: Rows, known: list[int], values: Numbers) -> Numbers:
+    def make_exact(self, stage: str, rows: Positions, known: list[int], values: Floats) -> Floats:
         """Ask for the targets that are not `known` and store the exact means of some rows.
 
         Parameters
@@ -72,18 +70,18 @@ class RaceState:
         self.exact[rows] = True
         return pairs
 
-    def make_exact_in_blocks(self, stage: str, rows: Rows, known: list[int], values: Numbers) -> None:
+    def make_exact_in_blocks(self, stage: str, rows: Positions, known: list[int], values: Floats) -> None:
         """Make any number of rows exact, at most about MOST_PAIRS pairs at a time."""
         step = MOST_PAIRS // self.targets + 1
         for start in range(0, len(rows), step):
             self.make_exact(stage, rows[start : start + step], known, values[start : start + step])
 
-    def store(self, rows: Rows, scores: Numbers, sd: float) -> None:
+    def store(self, rows: Positions, scores: Floats, sd: float) -> None:
         """Store scores with their sd; NaN is no score."""
         self.score[rows] = np.where(np.isnan(scores), -np.inf, scores)
         self.sd[rows] = sd
 
-    def best(self, budget: int) -> Rows:
+    def best(self, budget: int) -> Positions:
         """Return the `budget` rows with the highest scores; the lower position wins a tie."""
         return np.argsort(-self.score, kind="stable")[: min(budget, int((self.score > -np.inf).sum()))]
 
@@ -91,6 +89,6 @@ class RaceState:
         """Return the least of the `budget` highest scores."""
         return float(np.partition(self.score, -budget)[-budget])
 
-    def estimated_above(self, least: float) -> Rows:
+    def estimated_above(self, least: float) -> Positions:
         """Return the rows that are not exact and whose estimate is `least` or more."""
         return np.flatnonzero(~self.exact & (self.score >= max(least, -np.finfo(np.float64).max)))

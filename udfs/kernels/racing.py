@@ -23,12 +23,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Flags, Floats, Positions
 from ..errors import BoundError, RecipeError
-from .landmarks import Numbers, fit, landmarks
+from .landmarks import fit, landmarks
 from .race_audit import Audit, run_audit
-from .race_state import Ask, RaceState, Rows
+from .race_state import Ask, RaceState
 
 #: Bounds the driver's arrays: at their largest 150 bytes a row for a budget of 1 % of the rows, 270 for 20 %, 430 for
 #: half (measured): 3 GB, 5.4 GB, 8.6 GB here.
@@ -60,10 +60,10 @@ class Race:
     without a score.
     """
 
-    order: Rows
-    score: Numbers
-    sd: Numbers
-    exact: NDArray[np.bool_]
+    order: Positions
+    score: Floats
+    sd: Floats
+    exact: Flags
     tau: float
     pairs: dict[str, int]
     pairs_all: int
@@ -87,7 +87,7 @@ def pays(count_rows: int, count_targets: int, stages: Stages = Stages()) -> bool
     return count_targets >= FEWEST_TARGETS and 2 * spent <= count_rows * count_targets
 
 
-def _race(state: RaceState, budget: int, plan: Stages) -> Rows:
+def _race(state: RaceState, budget: int, plan: Stages) -> Positions:
     """Run stages 1 to 6 and return the rows that stage 4 looked at."""
     pilot = np.arange(plan.pilot)
     exact_pairs = state.make_exact("pilot", pilot, [], np.empty((plan.pilot, 0)))
@@ -128,11 +128,11 @@ def _narrow(
     state: RaceState,
     budget: int,
     plan: Stages,
-    rows: Rows,
+    rows: Positions,
     known: list[int],
-    features: Numbers,
-    fitted_on: Rows,
-    exact_pairs: Numbers,
+    features: Floats,
+    fitted_on: Positions,
+    exact_pairs: Floats,
 ) -> None:
     """Run stages 4 to 6 on `rows`, of which `features` has the pairs with `known`; `exact_pairs` are of `fitted_on`."""
     for step in (1, 2):

@@ -7,17 +7,17 @@ stays below 2^24, so the matrix product is exact in whatever order BLAS adds. It
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from ..arrays import Floats, Matrix, Rows
+
 GRID = 2048
 #: Rows whose similarities to all landmarks are held at a time.
 BLOCK = 128
 
 
-def on_grid(unit_rows: NDArray[np.floating]) -> NDArray[np.float32]:
+def on_grid(unit_rows: Rows) -> Matrix:
     """Return unit vectors (n, d) in multiples of 2^-11, as float32 whole numbers."""
-    grid: NDArray[np.float32] = np.rint(np.asarray(unit_rows, np.float32) * np.float32(GRID))
+    grid: Matrix = np.rint(np.asarray(unit_rows, np.float32) * np.float32(GRID))
     return grid
 
 
@@ -32,13 +32,13 @@ class Landmarks:
     ([1.0], [0.0, 0.0])
     """
 
-    def __init__(self, unit_rows: NDArray[np.float32]) -> None:
+    def __init__(self, unit_rows: Matrix) -> None:
         self._grid = np.ascontiguousarray(on_grid(unit_rows).T)
         self._same: dict[bytes, list[int]] = {}
         for i, row in enumerate(unit_rows):
             self._same.setdefault(row.tobytes(), []).append(i)
 
-    def entropy(self, unit_rows: NDArray[np.float32], tau: float, nearest: int = 0) -> Floats:
+    def entropy(self, unit_rows: Matrix, tau: float, nearest: int = 0) -> Floats:
         """Return (n,) bits, 0 to log2 of the landmarks compared with, NaN if none is left.
 
         Parameters
@@ -61,7 +61,7 @@ class Landmarks:
         return found
 
 
-def _entropy(similarity: NDArray[np.float32], tau: float, nearest: int) -> Floats:
+def _entropy(similarity: Matrix, tau: float, nearest: int) -> Floats:
     """Return the entropy in bits of softmax(similarity / tau), rows of whole numbers, which are overwritten."""
     if 0 < nearest < similarity.shape[1]:
         similarity = np.sort(np.partition(similarity, -nearest, axis=1)[:, -nearest:], axis=1)

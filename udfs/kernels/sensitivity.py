@@ -22,13 +22,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Ints
 from ..errors import InputError, RecipeError
 from .hashing import sequence
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def non_negative(values: ArrayLike, what: str, below: float = math.inf, numbers: ArrayLike | None = None) -> Floats:

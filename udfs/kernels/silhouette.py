@@ -7,12 +7,12 @@ one assignment. The values are not those of Rousseeuw's silhouette; the best k i
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Matrix, Rows
 from .nearest_centroid import Nearest
 
 
-def simplified(x: NDArray[np.floating], centroids: NDArray[np.float32]) -> NDArray[np.float64]:
+def simplified(x: Rows, centroids: Matrix) -> Floats:
     """Return (b - a) / max(a, b) per row, a and b its distances to the nearest and the second nearest centroid.
 
     Parameters
@@ -40,7 +40,7 @@ def simplified(x: NDArray[np.floating], centroids: NDArray[np.float32]) -> NDArr
     return score
 
 
-def mean(x: NDArray[np.floating], centroids: NDArray[np.float32]) -> float:
+def mean(x: Rows, centroids: Matrix) -> float:
     """Return the mean simplified silhouette of rows, 0 to 1; NaN (undefined) for k = 1 or no rows.
 
     Examples

@@ -6,13 +6,13 @@ With p = softmax(logits): nll = -log2 p(token), entropy = -sum p log2 p. Sums ru
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from ..arrays import Floats, Ints, Matrix
+
 LOG_2 = np.log(2)
 
 
-def token_bits(logits: NDArray[np.float32], tokens: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def token_bits(logits: Matrix, tokens: Ints) -> tuple[Floats, Floats]:
     """Return (n,) entropy and (n,) nll in bits from logits (n, v), which are overwritten, and the tokens (n,) they met.
 
     Examples

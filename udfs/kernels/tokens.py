@@ -11,13 +11,9 @@ import re
 WORDPUNCT = re.compile(r"\w+|[^\w\s]+")
 
 
-def _classes() -> bytes:
-    """Return the translation table of the 128 ASCII bytes to b"w" (word), b"p" (other visible) and b" "."""
-    kinds = ("w" if re.match(r"\w", chr(i)) else " " if re.match(r"\s", chr(i)) else "p" for i in range(128))
-    return "".join(kinds).encode() + b"p" * 128
-
-
-_CLASSES = _classes()
+#: The translation table of the 128 ASCII bytes to b"w" (word), b"p" (other visible) and b" ".
+_KINDS = ("w" if re.match(r"\w", chr(i)) else " " if re.match(r"\s", chr(i)) else "p" for i in range(128))
+_CLASSES = "".join(_KINDS).encode() + b"p" * 128
 
 
 def utf8(text: str) -> bytes | None:

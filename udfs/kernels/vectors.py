@@ -9,16 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Matrix, Rows
 from ..errors import ScoreError
-
-Vectors = NDArray[np.float32]
 
 BLOCK = 2048
 
 
-def as_vectors(values: Any, width: int = 0) -> Vectors:
+def as_vectors(values: Any, width: int = 0) -> Matrix:
     """Return vectors of a source column as float32 (n, d), C-ordered; values beyond float32's range become infinite.
 
     Parameters
@@ -59,7 +57,7 @@ of numbers per row; name a column of arrays with of:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def whole_rows(rows: NDArray[np.floating]) -> Vectors:
+def whole_rows(rows: Rows) -> Matrix:
     """Return float32 rows; a row with NaN anywhere is NaN throughout.
 
     Examples
@@ -72,7 +70,7 @@ def whole_rows(rows: NDArray[np.floating]) -> Vectors:
     return vectors
 
 
-def unit_rows(rows: NDArray[np.floating]) -> Vectors:
+def unit_rows(rows: Rows) -> Matrix:
     """Return rows scaled to length 1 (within 1e-6), float32 (n, d).
 
     Parameters

@@ -18,8 +18,9 @@ from unicodedata import category
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Ints
+
 BLANK, WORD, OTHER = 0, 1, 2
-Ints = NDArray[np.int64]
 
 _OF_CATEGORY = {
     **dict.fromkeys(["Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc"], WORD),
@@ -32,12 +33,9 @@ _OF_CATEGORY = {
 _BLANK_CONTROLS = (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85)
 #: Zero width (non-)joiner; letters that are symbols by category: circled, squared, negative circled, negative squared.
 _ALSO_WORDS = (
-    range(0x200C, 0x200E),
-    range(0x24B6, 0x24EA),
-    range(0x1F130, 0x1F14A),
-    range(0x1F150, 0x1F16A),
+    range(0x200C, 0x200E), range(0x24B6, 0x24EA), range(0x1F130, 0x1F14A), range(0x1F150, 0x1F16A),
     range(0x1F170, 0x1F18A),
-)
+)  # fmt: skip
 #: Planes of 65 536 code points that have assigned ones; the others are empty or for private use.
 _PLANES = (0, 1, 2, 3, 14)
 
@@ -61,12 +59,6 @@ def table() -> NDArray[np.uint8]:
         classes[letters.start : letters.stop] = WORD
     classes.setflags(write=False)
     return classes
-
-
-@lru_cache(maxsize=1)
-def _ascii() -> bytes:
-    """Return the table for bytes.translate; only ASCII text is translated, so the upper half is never used."""
-    return table()[:256].tobytes()
 
 
 def token_spans(texts: Sequence[str]) -> tuple[bytes, Ints, Ints, Ints]:
@@ -100,7 +92,8 @@ def token_spans(texts: Sequence[str]) -> tuple[bytes, Ints, Ints, Ints]:
     if not joined:
         return data, stops, stops, stops
     points = None if len(data) == len(joined) else np.frombuffer(joined.encode("utf-32-le"), "<u4")
-    classes = np.frombuffer(data.translate(_ascii()), np.uint8) if points is None else table()[points]
+    of_ascii = table()[:256].tobytes()  # only ASCII text is translated, so the upper half is never used
+    classes = np.frombuffer(data.translate(of_ascii), np.uint8) if points is None else table()[points]
     turns = np.flatnonzero(classes[1:] != classes[:-1]) + 1
     begin, end = np.concatenate([[0], turns]), np.concatenate([turns, [len(classes)]])
     visible = classes[begin] != BLANK

@@ -14,8 +14,8 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Hashes, Ints
 from .tokens import utf8
 
 WORDS = re.compile(r"\w+")
@@ -23,8 +23,6 @@ WORDS = re.compile(r"\w+")
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 #: Words whose hash is cached, about 100 bytes each; beyond that the cache is emptied.
 _KNOWN_WORDS = 500_000
-
-Keys = NDArray[np.uint64]
 
 
 class _Hashes(dict[str, int]):
@@ -37,12 +35,12 @@ class _Hashes(dict[str, int]):
         return value
 
 
-def _of_rows(texts: Sequence[str], n: int, hashes: _Hashes) -> tuple[Keys, NDArray[np.int64]]:
+def _of_rows(texts: Sequence[str], n: int, hashes: _Hashes) -> tuple[Hashes, Ints]:
     """Return the keys of all n-grams in order of rows, and the number of n-grams of each row."""
     words = [WORDS.findall(text.lower()) for text in texts]
     lengths = np.array([len(row) for row in words], dtype=np.int64)
     h = np.array([hashes[word] for row in words for word in row], dtype=np.uint64)
-    counts: NDArray[np.int64] = np.maximum(lengths - n + 1, 0)
+    counts: Ints = np.maximum(lengths - n + 1, 0)
     if len(h) < n:
         return np.empty(0, np.uint64), counts
     windows = len(h) - n + 1
@@ -54,7 +52,7 @@ def _of_rows(texts: Sequence[str], n: int, hashes: _Hashes) -> tuple[Keys, NDArr
     return keys[np.arange(windows) + n <= ends], counts
 
 
-def keys(texts: Sequence[str], n: int) -> Keys:
+def keys(texts: Sequence[str], n: int) -> Hashes:
     """Return the distinct keys of the texts' n-grams, ascending; a text that is not UTF-8 has none.
 
     Examples
@@ -65,7 +63,7 @@ def keys(texts: Sequence[str], n: int) -> Keys:
     return np.unique(_of_rows([text for text in texts if utf8(text) is not None], n, _Hashes())[0])
 
 
-def overlap(known: Keys, n: int) -> Callable[[Sequence[str]], NDArray[np.float64]]:
+def overlap(known: Hashes, n: int) -> Callable[[Sequence[str]], Floats]:
     """Return texts -> share of each text's n-grams (repetitions counted) that are among `known`.
 
     Parameters
@@ -87,7 +85,7 @@ def overlap(known: Keys, n: int) -> Callable[[Sequence[str]], NDArray[np.float64
     """
     hashes = _Hashes()
 
-    def share(texts: Sequence[str]) -> NDArray[np.float64]:
+    def share(texts: Sequence[str]) -> Floats:
         broken = np.array([utf8(text) is None for text in texts], dtype=bool)
         of_rows, counts = _of_rows(["" if bad else text for text, bad in zip(texts, broken, strict=True)], n, hashes)
         at = np.minimum(np.searchsorted(known, of_rows), max(len(known) - 1, 0))

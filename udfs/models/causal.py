@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import ScoreError
 
-Tokens = NDArray[np.int64]
-Floats = NDArray[np.float64]
 #: Characters of a text that are tokenised at all; longer texts are cut.
 CHARACTERS = 16_384
 BOS = "<|endoftext|>"
@@ -40,14 +38,14 @@ class CausalModel:
 
     encode: Callable[[str], list[int]]
     bos: int
-    predict: Callable[[Tokens, Tokens], tuple[Floats, Floats]]
+    predict: Callable[[Ints, Ints], tuple[Floats, Floats]]
 
-    def tokens(self, text: str, most: int) -> tuple[Tokens, bool]:
+    def tokens(self, text: str, most: int) -> tuple[Ints, bool]:
         """Return the first `most` tokens of a text, and whether there are more."""
         ids = self.encode(text[:CHARACTERS])
         return np.array(ids[:most], np.int64), len(ids) > most or len(text) > CHARACTERS
 
-    def bits(self, tokens: Tokens) -> tuple[Floats, Floats]:
+    def bits(self, tokens: Ints) -> tuple[Floats, Floats]:
         """Return entropy and nll (n,) in bits of n > 0 tokens; the first one is predicted from `bos` alone."""
         return self.predict(np.concatenate([[self.bos], tokens[:-1]]), tokens)
 

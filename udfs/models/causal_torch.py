@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Floats, Ints
 from ..errors import PlatformError, ScoreError
 from ..kernels.token_bits import token_bits
 from . import files
-from .causal import CHARACTERS, CausalModel, Floats, Tokens, tokenizer
+from .causal import CHARACTERS, CausalModel, tokenizer
 
 _REMEDY = "pip install 'lakesift[torch]'"
 #: The files of a folder that decide its values; weights as safetensors only, which hold no code.
@@ -82,7 +83,7 @@ def load(folder: Path, device: str = "cpu", dtype: str = "float32") -> CausalMod
             raise ScoreError(f"transformers cannot load a causal language model from {folder}: {error}") from error
     model = model.to(device=device, dtype=getattr(torch, dtype)).eval()
 
-    def predict(context: Tokens, tokens: Tokens) -> tuple[Floats, Floats]:
+    def predict(context: Ints, tokens: Ints) -> tuple[Floats, Floats]:
         with torch.inference_mode():
             logits = model(input_ids=torch.from_numpy(context[None]).to(device)).logits[0]
             return token_bits(logits.float().cpu().numpy(), tokens)

@@ -7,14 +7,14 @@ An encoder is texts (n,) -> float64 (n, d). A row's vector is a function of its 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RecipeError
 from ..kernels.tokens import utf8
-from . import files, hashed_ngrams, minilm, one_model, wordllama
+from . import hashed_ngrams, minilm, one_model, wordllama
 
 Encode = Callable[[Sequence[str]], NDArray[np.float64]]
 
@@ -22,8 +22,7 @@ Encode = Callable[[Sequence[str]], NDArray[np.float64]]
 BLOCK_ROWS = 256
 
 
-@dataclass(frozen=True)
-class Encoder:
+class Encoder(NamedTuple):
     """Width of its vectors by default, all widths that are allowed, the model whose files it reads ("" for none)."""
 
     width: int
@@ -32,18 +31,9 @@ class Encoder:
     load: Callable[[int], Encode]
 
 
-def _wordllama(dimensions: int) -> Encode:
-    return wordllama.load(files.verified("wordllama"), dimensions)
-
-
-def _minilm(_: int) -> Encode:
-    minilm.requirements()  # first, because its message names everything that is needed
-    return minilm.load(files.verified("minilm"))
-
-
 ENCODERS = {
-    "wordllama": Encoder(wordllama.WIDTH, range(1, wordllama.WIDTH + 1), "wordllama", _wordllama),
-    "minilm": Encoder(minilm.WIDTH, range(minilm.WIDTH, minilm.WIDTH + 1), "minilm", _minilm),
+    "wordllama": Encoder(wordllama.WIDTH, range(1, wordllama.WIDTH + 1), "wordllama", wordllama.load),
+    "minilm": Encoder(minilm.WIDTH, range(minilm.WIDTH, minilm.WIDTH + 1), "minilm", minilm.load),
     "hashed_ngrams": Encoder(hashed_ngrams.WIDTH, range(1, 65_537), "", hashed_ngrams.load),
 }
 

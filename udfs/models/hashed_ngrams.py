@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.hashing import Hashes, mix_in_place, splitmix64
+from ..arrays import Hashes
+from ..kernels.hashing import mix_in_place, splitmix64
 from ..kernels.word_ngrams import WORDS
 
 WIDTH = 256

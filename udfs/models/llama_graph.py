@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Matrix
 from ..errors import PlatformError
 from . import files
 
-Array = NDArray[np.float32]
 #: Positions that the tables of the rotary embedding hold: the longest text, in tokens.
 POSITIONS = 2048
 #: Tensors start at multiples of a page, so that a mapping can begin there.
@@ -89,9 +88,9 @@ def _shape(path: Path, fact: Callable[[str], Any]) -> Shape:
     )  # fmt: skip
 
 
-def _tensors(path: Path, gguf: Any, reader: Any, shape: Shape) -> dict[str, Array]:
+def _tensors(path: Path, gguf: Any, reader: Any, shape: Shape) -> dict[str, Matrix]:
     """Return the dequantised tensors by Hugging Face's names; matrices of layers as (in, out), which MatMul takes."""
-    made: dict[str, Array] = {}
+    made: dict[str, Matrix] = {}
     for tensor in reader.tensors:
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
         name, *layer = tensor.name.split(".")
@@ -113,12 +112,12 @@ def _tensors(path: Path, gguf: Any, reader: Any, shape: Shape) -> dict[str, Arra
     return made | {"cos": np.cos(angles).astype(np.float32), "sin": np.sin(angles).astype(np.float32)}
 
 
-def _rotate_halves(rows: Array, heads: int) -> Array:
+def _rotate_halves(rows: Matrix, heads: int) -> Matrix:
     """Return the rows of q or k in the order that rotates halves; llama.cpp keeps the pairs side by side."""
     return rows.reshape(heads, -1, 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
 
 
-def _write_weights(path: Path, tensors: dict[str, Array]) -> dict[str, tuple[int, list[int]]]:
+def _write_weights(path: Path, tensors: dict[str, Matrix]) -> dict[str, tuple[int, list[int]]]:
     """Write tensors one after the other; returns where each starts, in bytes, and its shape."""
     places: dict[str, tuple[int, list[int]]] = {}
     with path.open("wb") as out:

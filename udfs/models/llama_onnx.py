@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Floats, Ints
 from ..errors import PlatformError
 from ..kernels.token_bits import token_bits
 from . import files
-from .causal import CausalModel, Floats, Tokens, tokenizer
+from .causal import CausalModel, tokenizer
 
 #: Positions whose logits are computed together, and the fewest: one row alone takes another path of other last bits.
 CHUNK, FEWEST = 64, 8
@@ -46,7 +47,7 @@ def load(folder: Path) -> CausalModel:
         for name in ("graph.onnx", "head.onnx")
     )
 
-    def predict(context: Tokens, tokens: Tokens) -> tuple[Floats, Floats]:
+    def predict(context: Ints, tokens: Ints) -> tuple[Floats, Floats]:
         positions = np.arange(len(context))
         hidden = body.run(None, {"ids": context[None], "positions": positions[None]})[0]
         parts = [token_bits(logits(hidden[i : i + CHUNK]), tokens[i : i + CHUNK]) for i in range(0, len(tokens), CHUNK)]

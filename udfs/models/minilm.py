@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from . import files
 
 WIDTH = 384
@@ -22,10 +21,11 @@ MAX_TOKENS = 256
 _REMEDY = "pip install 'lakesift[torch]' and lakesift encoders get minilm"
 
 
-def load(folder: Path) -> Callable[[Sequence[str]], NDArray[np.float64]]:
-    """Return n texts, none empty and all UTF-8 -> (n, 384) float64."""
+def load(_: int) -> Callable[[Sequence[str]], Floats]:
+    """Return n texts, none empty and all UTF-8 -> (n, 384) float64; it has no other width."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    torch, transformers = requirements()
+    torch, transformers = requirements()  # before the files, because its message names everything that is needed
+    folder = files.verified("minilm")
     transformers.logging.disable_progress_bar()  # there would be one for every worker
     torch.set_num_threads(1)  # threads spin at barriers when cores are shared
     tokenizer = files.module("tokenizers", _REMEDY).Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -34,7 +34,7 @@ def load(folder: Path) -> Callable[[Sequence[str]], NDArray[np.float64]]:
     model = transformers.AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
     model = model.float().eval()
 
-    def encode(texts: Sequence[str]) -> NDArray[np.float64]:
+    def encode(texts: Sequence[str]) -> Floats:
         rows = np.empty((len(texts), model.config.hidden_size))
         with torch.inference_mode():
             for i, tokens in enumerate(tokenizer.encode_batch_fast(texts)):

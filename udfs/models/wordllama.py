@@ -10,42 +10,39 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..arrays import Floats
 from . import files
 
 WIDTH = 256
 
 
-def load(folder: Path, dimensions: int) -> Callable[[Sequence[str]], NDArray[np.float64]]:
+def load(dimensions: int) -> Callable[[Sequence[str]], Floats]:
     """Return n texts, none empty and all UTF-8 -> (n, dimensions) float64.
 
     Parameters
     ----------
-    folder : Path
-        Folder of the package, verified.
     dimensions : int
         How many of the 256 columns are kept, from the first; the model was trained to be cut at 64 and 128.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # Spark already runs one worker a core
-    remedy = f"pip install {files.MODELS['wordllama'].requirement}"
+    folder, remedy = files.verified("wordllama"), f"pip install {files.MODELS['wordllama'].requirement}"
     tokenizer = files.module("tokenizers", remedy).Tokenizer.from_file(
         str(folder / "tokenizers/l2_supercat_tokenizer_config.json")
     )
     weights = files.module("safetensors.numpy", remedy).load_file(folder / "weights/l2_supercat_256.safetensors")
     matrix = weights["embedding.weight"][:, :dimensions].astype(np.float64, order="C")
 
-    def encode(texts: Sequence[str]) -> NDArray[np.float64]:
+    def encode(texts: Sequence[str]) -> Floats:
         ids = [tokens.ids for tokens in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
         lengths = np.array([len(row) for row in ids])
         starts = np.concatenate([[0], np.cumsum(lengths)])
         token = np.fromiter(chain.from_iterable(ids), np.int32, starts[-1])
         counts = sparse.csr_matrix((np.ones(len(token)), token, starts), shape=(len(ids), len(matrix)))
-        means: NDArray[np.float64] = (counts @ matrix) / lengths[:, None]
+        means: Floats = (counts @ matrix) / lengths[:, None]
         return means
 
     return encode

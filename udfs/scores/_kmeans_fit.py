@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Flags, Floats, Hashes, Ints, Matrix, Rows
 from ..errors import BoundError, InputError
 from ..kernels.exact_sums import Grid
 from ..kernels.hashing import seeded_hash
-from ..kernels.kmeans import Report, Tally, tally
-from ..kernels.nearest_centroid import Centroids, Floats, Nearest, Rows, unit
+from ..kernels.kmeans import Tally, tally
+from ..kernels.nearest_centroid import Nearest
+from ..kernels.vectors import unit_rows
 from ..scorer import Fold
 
 log = logging.getLogger("lakesift")
@@ -23,15 +24,15 @@ log = logging.getLogger("lakesift")
 SAMPLE_BYTES, SUMS_BYTES = 512_000_000, 31_200_000
 
 #: Number of rows, largest absolute value, width (-1: no rows yet), ascending keys (s,) uint64 with their rows (s, d).
-Sampled = tuple[int, float, int, NDArray[np.uint64], Centroids]
+Sampled = tuple[int, float, int, Hashes, Matrix]
 #: Per cluster: distance_sq (k,), hash (k,) int64 and vector (k, d) of its nearest member.
-Members = tuple[Floats, NDArray[np.int64], Centroids]
+Members = tuple[Floats, Ints, Matrix]
 
 
-def defined(vectors: Any, spherical: bool) -> tuple[Rows, NDArray[np.bool_]]:
+def defined(vectors: Any, spherical: bool) -> tuple[Rows, Flags]:
     """Return the rows without NaN, scaled to length 1 if spherical, and (n,) bool: which rows these are."""
-    x = unit(vectors) if spherical else np.asarray(vectors)
-    is_defined: NDArray[np.bool_] = np.logical_not(np.isnan(x).any(axis=1))
+    x = unit_rows(vectors) if spherical else np.asarray(vectors)
+    is_defined: Flags = np.logical_not(np.isnan(x).any(axis=1))
     return np.ascontiguousarray(x if is_defined.all() else x[is_defined]), is_defined
 
 
@@ -121,7 +122,7 @@ class Pass(Fold[Tally]):
 
     limit_bytes = SUMS_BYTES + 2_000_000
 
-    def __init__(self, of: str, centroids: Centroids, grid: Grid, spherical: bool) -> None:
+    def __init__(self, of: str, centroids: Matrix, grid: Grid, spherical: bool) -> None:
         self.reads = (of,)
         self.centroids, self.grid, self.spherical = centroids, grid, spherical
 
@@ -145,7 +146,7 @@ class NearestMembers(Fold[Members]):
 
     limit_bytes = SUMS_BYTES + 2_000_000
 
-    def __init__(self, of: str, centroids: Centroids, spherical: bool) -> None:
+    def __init__(self, of: str, centroids: Matrix, spherical: bool) -> None:
         self.reads = ("h", of)
         self.centroids, self.spherical = centroids, spherical
 
@@ -169,11 +170,7 @@ class NearestMembers(Fold[Members]):
     def merge(self, a: Members, b: Members) -> Members:
         """Return the nearer member of each cluster."""
         from_b = (b[0] < a[0]) | ((b[0] == a[0]) & (b[1] < a[1]))
-        return (
-            np.where(from_b, b[0], a[0]),
-            np.where(from_b, b[1], a[1]),
-            np.where(from_b[:, None], b[2], a[2]),
-        )
+        return np.where(from_b, b[0], a[0]), np.where(from_b, b[1], a[1]), np.where(from_b[:, None], b[2], a[2])
 
 
 RunFold = Callable[[Fold[Any], str], Any]
@@ -192,7 +189,7 @@ def draw_sample(fold: RunFold, of: str, size: int, seed: int, spherical: bool) -
     return sampled
 
 
-def feasible(candidates: list[int], x: Centroids, of: str) -> list[int]:
+def feasible(candidates: list[int], x: Matrix, of: str) -> list[int]:
     """Return the k, of ascending ones, for which the sample has enough distinct vectors; InputError if none has."""
     if not len(x):
         raise InputError(
@@ -212,25 +209,17 @@ def feasible(candidates: list[int], x: Centroids, of: str) -> list[int]:
     return tried
 
 
-def table_tally(fold: RunFold, one_pass: Callable[[Centroids], Pass], rows: int) -> Callable[[Centroids], Tally]:
-    """Return centroids -> the tally of the table; InputError if it has another number of rows than the sample's."""
-
-    def measure(centroids: Centroids) -> Tally:
-        tally_of_all: Tally = fold(one_pass(centroids), "documents")
-        if (met := round(tally_of_all[1].sum())) != rows:
-            raise InputError(
-                f"a pass met {met} vectors where an earlier one met {rows}; the table must not change during a fit; "
-                "name a version of it, or run again"
-            )
-        return tally_of_all
-
-    return measure
+def table_tally(fold: RunFold, one_pass: Callable[[Matrix], Pass], rows: int, centroids: Matrix) -> Tally:
+    """Return the tally of the table; InputError if it has another number of rows than the sample's."""
+    tally_of_all: Tally = fold(one_pass(centroids), "documents")
+    if (met := round(tally_of_all[1].sum())) != rows:
+        raise InputError(
+            f"a pass met {met} vectors where an earlier one met {rows}; the table must not change during a fit; "
+            "name a version of it, or run again"
+        )
+    return tally_of_all
 
 
-def reporter(k: int, step: str) -> Report:
-    """Return a function that logs one line a measurement."""
-
-    def report(move: int, rows: float, inertia: float) -> None:
-        log.info("kmeans k=%d, %s %d: %d rows, inertia per row %.6g", k, step, move + 1, rows, inertia / rows)
-
-    return report
+def report(k: int, step: str, move: int, rows: float, inertia: float) -> None:
+    """Log one line a measurement."""
+    log.info("kmeans k=%d, %s %d: %d rows, inertia per row %.6g", k, step, move + 1, rows, inertia / rows)

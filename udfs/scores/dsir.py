@@ -22,25 +22,19 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..constraints import Between, Needed
 from ..errors import InputError
 from ..kernels.ngram_buckets import ngram_buckets
 from ..scorer import DocumentEstimator, Fold, Kernel, Scorer
 
-_COMMENT = (
-    "log importance weight of the row's words and pairs of words, target against documents, natural logarithm, any "
-    "sign; larger is closer to the target; null for text without tokens or that is not UTF-8"
-)
 #: Added to every share (the package's value), so that a bucket that is empty on both sides has log ratio 0.
 _SMOOTHING = 1e-8
 _MOST_BUCKETS = 1_000_000
 
-Counts64 = NDArray[np.int64]
 
-
-class Counts(Fold[Counts64]):
+class Counts(Fold[Ints]):
     """Counts n-grams per bucket of a column of texts, (buckets,) int64: integers, so exact in any order."""
 
     limit_bytes = 8 * _MOST_BUCKETS + 1_000
@@ -48,15 +42,15 @@ class Counts(Fold[Counts64]):
     def __init__(self, buckets: int) -> None:
         self.buckets = buckets
 
-    def zero(self) -> Counts64:
+    def zero(self) -> Ints:
         """Return no counts."""
         return np.zeros(self.buckets, np.int64)
 
-    def add(self, state: Counts64, *columns: Any) -> Counts64:
+    def add(self, state: Ints, *columns: Any) -> Ints:
         """Add the texts of one column."""
         return state + ngram_buckets(self.buckets).counts(columns[0])
 
-    def merge(self, a: Counts64, b: Counts64) -> Counts64:
+    def merge(self, a: Ints, b: Ints) -> Ints:
         """Return the sum."""
         return a + b
 
@@ -79,9 +73,12 @@ class DsirScorer(Scorer):
 
     kind = "dsir"
     fitted: ClassVar[bool] = True
-    comment = _COMMENT
+    comment = (
+        "log importance weight of the row's words and pairs of words, target against documents, natural logarithm, any "
+        "sign; larger is closer to the target; null for text without tokens or that is not UTF-8"
+    )
 
-    log_ratios: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    log_ratios: Floats = field(default_factory=lambda: np.empty(0))
 
     def kernel(self) -> Kernel:
         """Return texts (r,) -> float64 (r,); NaN without tokens or if not UTF-8."""
@@ -122,7 +119,7 @@ class Dsir(DocumentEstimator):
     """
 
     kind = "dsir"
-    comment = _COMMENT
+    comment = DsirScorer.comment
     model_class = DsirScorer
 
     target: Annotated[str, Needed("the name of a target")] = ""

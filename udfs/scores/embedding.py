@@ -7,9 +7,9 @@ Left out: training an encoder, and vectors from an API.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from ..constraints import AtLeast
 from ..errors import RecipeError, ScoreError
@@ -66,26 +66,22 @@ class Embedding(Scorer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.encoder == "column":
-            self._check_column()
-        else:
+        if self.encoder != "column":
             encoders.check_dimensions(self.encoder, self.dimensions)
-        if self.model and not self._files:
-            raise RecipeError(f"encoder {self.encoder} reads no model files, got model {self.model!r}; leave it out")
-        if self._files and not self.model:
-            object.__setattr__(self, "model", files.identity(self._files))
-
-    def _check_column(self) -> None:
-        if self.of in DOCUMENT_INPUTS:
+        elif self.of in DOCUMENT_INPUTS:
             raise RecipeError(
                 f"encoder column reads vectors, got of: {self.of}, which is text; "
                 "allowed is a source column of arrays; set of: COLUMN, or another encoder"
             )
-        if not self.dimensions:
+        elif not self.dimensions:
             raise RecipeError(
                 f"encoder column needs the number of elements of its vectors, got dimensions {self.dimensions!r}; "
                 "set dimensions: to a whole number from 1; vectors of another length will be undefined"
             )
+        if self.model and not self._files:
+            raise RecipeError(f"encoder {self.encoder} reads no model files, got model {self.model!r}; leave it out")
+        if self._files and not self.model:
+            object.__setattr__(self, "model", files.identity(self._files))
 
     @property
     def _files(self) -> str:
@@ -142,8 +138,4 @@ class Embedding(Scorer):
                 "or leave model: out"
             )
         encoders.load(name, width)  # so that a missing file is reported now, not in the middle of a table
-
-        def kernel(texts: Sequence[str]) -> Any:
-            return finish(encoders.load(name, width)(texts))
-
-        return kernel
+        return lambda texts: finish(encoders.load(name, width)(texts))

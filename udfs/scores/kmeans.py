@@ -7,7 +7,7 @@ of 4 seeds, k = 50, four tables of 20 000 to 40 000 rows without clear clusters:
 tests/udfs/scores/test_kmeans.py). The choice of the start alone moves it by about 1 % either way.
 
 Source: Lloyd (1982); Arthur and Vassilvitskii (2007); k by the simplified silhouette of Hruschka et al. (2004). Ours:
-the sample and the passes. Left out: weights of rows (the kernel takes them), and new places for clusters that are empty
+the sample and the passes. Left out: weights of rows, and new places for clusters that are empty
 in a pass over the table (they stay, with size 0).
 """
 
@@ -16,26 +16,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints, Matrix
 from ..constraints import AtLeast, Needed
 from ..errors import BoundError, ScoreError
 from ..kernels import silhouette
 from ..kernels.exact_sums import Grid
 from ..kernels.kmeans import Descent, descend, lloyd
 from ..kernels.kmeans_start import plus_plus
-from ..kernels.nearest_centroid import Centroids, Floats, Nearest
+from ..kernels.nearest_centroid import Nearest
 from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, parameters
-from ._kmeans_fit import SUMS_BYTES, NearestMembers, Pass, defined, draw_sample, feasible, reporter, table_tally
+from ._kmeans_fit import SUMS_BYTES, NearestMembers, Pass, defined, draw_sample, feasible, report, table_tally
 
-_VALUE = "struct<cluster:int,distance_sq:double>"
-_COMMENT = (
-    "number of the nearest centroid, from 0, and squared Euclidean distance to it, >= 0; smaller is more typical; "
-    "null for vectors that hold NaN, and if spherical for zero vectors"
-)
 #: Rows per centroid that k-means++ draws from, and rows that the silhouette is the mean of.
 START_ROWS, SILHOUETTE_ROWS = 20, 20_000
 #: On the sample moves end at this many times `tol`: a smaller gain would only fit the sample.
@@ -44,7 +41,6 @@ SAMPLE_TOL = 3
 SHOWN_NUMBERS = 200_000
 #: Parameters that do not belong to the settings of a fit.
 NO_SETTINGS = ("of", "fit_where", "refit")
-Ints = NDArray[np.int64]
 Clusters = Annotated[int, AtLeast(2)]
 
 
@@ -84,13 +80,16 @@ class KMeansScorer(Scorer):
     kind = "kmeans"
     seconds_per_row = 0.00005
     fitted: ClassVar[bool] = True
-    value = _VALUE
-    comment = _COMMENT
+    value = "struct<cluster:int,distance_sq:double>"
+    comment = (
+        "number of the nearest centroid, from 0, and squared Euclidean distance to it, >= 0; smaller is more typical; "
+        "null for vectors that hold NaN, and if spherical for zero vectors"
+    )
     takes = "vector"
 
     of: str = "vector"
     spherical: bool = False
-    centroids: Centroids = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    centroids: Matrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
     sizes: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     inertia: Floats = field(default_factory=lambda: np.empty(0))
     inertia_rows: Ints = field(default_factory=lambda: np.empty(0, np.int64))
@@ -190,8 +189,8 @@ class KMeans(DocumentEstimator):
     """
 
     kind = "kmeans"
-    value = _VALUE
-    comment = _COMMENT
+    value = KMeansScorer.value
+    comment = KMeansScorer.comment
     model_class = KMeansScorer
     takes = "vector"
 
@@ -216,20 +215,20 @@ class KMeans(DocumentEstimator):
         descents = [self._in_memory(x, k) for k in tried]
         silhouettes = [silhouette.mean(x[:SILHOUETTE_ROWS], d.centroids) for d in descents]
         best = int(np.argmax(silhouettes))
-        if 8 * tried[best] * width > SUMS_BYTES:
+        start, k, points = descents[best], tried[best], np.empty(0, np.int64)
+        if 8 * k * width > SUMS_BYTES:
             raise BoundError(
-                f"{tried[best]} centroids of {width} values are {tried[best] * width} numbers, the bound is "
-                f"{SUMS_BYTES // 8}, because they travel with every task; lower k"
+                f"{k} centroids of {width} values are {k * width} numbers, the bound is {SUMS_BYTES // 8}, because "
+                "they travel with every task; lower k"
             )
-        steps, points = [descents[best]], np.empty(0, np.int64)
-        measure = table_tally(fold, lambda c: Pass(self.of, c, Grid.of(largest, rows, width), self.spherical), rows)
-        report = reporter(tried[best], "pass")
-        moves = self.iterations if self.fit_rows == "all" else self.passes - 1
-        steps.append(descend(steps[-1].centroids, measure, moves, self.tol, spherical=self.spherical, report=report))
+        grid = Grid.of(largest, rows, width)
+        measure = partial(table_tally, fold, lambda c: Pass(self.of, c, grid, self.spherical), rows)
+        moves, log = self.iterations if self.fit_rows == "all" else self.passes - 1, partial(report, k, "pass")
+        steps = [start, descend(start.centroids, measure, moves, self.tol, spherical=self.spherical, report=log)]
         if self.centres == "points":
             members = fold(NearestMembers(self.of, steps[-1].centroids, self.spherical), "documents")
             points = members[1]
-            steps.append(descend(members[2], measure, 0, self.tol, report=reporter(tried[best], "points")))
+            steps.append(descend(members[2], measure, 0, self.tol, report=partial(report, k, "points")))
         return KMeansScorer(
             of=self.of,
             spherical=self.spherical,
@@ -243,8 +242,8 @@ class KMeans(DocumentEstimator):
             settings=json.dumps({k: v for k, v in parameters(self).items() if k not in NO_SETTINGS}, sort_keys=True),
         )
 
-    def _in_memory(self, x: Centroids, k: int) -> Descent:
+    def _in_memory(self, x: Matrix, k: int) -> Descent:
         rows = x if isinstance(self.fit_rows, str) else x[: k * self.fit_rows]
         start = rows[plus_plus(rows[: k * START_ROWS], k, self.seed)]
-        report = reporter(k, "sample")
-        return lloyd(rows, start, self.iterations, SAMPLE_TOL * self.tol, spherical=self.spherical, report=report)
+        tol, log = SAMPLE_TOL * self.tol, partial(report, k, "sample")
+        return lloyd(rows, start, self.iterations, tol, spherical=self.spherical, report=log)

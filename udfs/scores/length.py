@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..kernels import tokens
 from ..scorer import Kernel, Scorer
@@ -16,10 +15,7 @@ _COUNTS = {"wordpunct": tokens.wordpunct_count, "whitespace": tokens.whitespace_
 
 
 def _kernel_of(count: Callable[[str], int]) -> Kernel:
-    def kernel(texts: Sequence[str]) -> NDArray[np.int64]:
-        return np.fromiter(map(count, texts), dtype=np.int64, count=len(texts))
-
-    return kernel
+    return lambda texts: np.fromiter(map(count, texts), dtype=np.int64, count=len(texts))
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import BoundError, InputError, ScoreError
 from ..scorer import DocumentEstimator, Fold, Kernel, Scorer
 
-Floats = NDArray[np.float64]
 #: Rows of a table, their largest absolute value, and the width of the vectors (-1: no rows yet).
 Extent = tuple[int, float, int]
 
-_COMMENT = (
-    "statistical leverage of the vector among all documents, 0 to 1; larger is more influential; null without one"
-)
 #: Largest width of vectors: the state has (d + 1)^2 float64.
 WIDEST = 600
 #: Bits of a vector's elements and of the factor's: with 2^9 terms their sums stay below 2^53.
@@ -101,7 +97,9 @@ class LeverageScorer(Scorer):
 
     kind = "leverage"
     fitted: ClassVar[bool] = True
-    comment = _COMMENT
+    comment = (
+        "statistical leverage of the vector among all documents, 0 to 1; larger is more influential; null without one"
+    )
     takes = "vector"
 
     of: str = "vector"
@@ -149,7 +147,7 @@ class Leverage(DocumentEstimator):
     """
 
     kind = "leverage"
-    comment = _COMMENT
+    comment = LeverageScorer.comment
     model_class = LeverageScorer
     takes = "vector"
 

@@ -26,11 +26,6 @@ ORDER, FEWEST = 5, 8
 CHARACTERS = 16_384
 #: Largest tables of both halves; they travel with every task.
 STATE_BYTES = 16_000_000
-_VALUE = "struct<ngram_entropy_bits:double,nll_bits:double,bytes_scored:int,truncated:boolean>"
-_COMMENT = (
-    "mean entropy of the next byte under 5-gram models of the pool, and mean surprise, bits per byte, 0 to 8 and above "
-    "0, larger is less predictable; null under 8 bytes; bytes scored; whether the text has more"
-)
 #: By half: (key, bytes) of the texts with the smallest keys, ascending.
 Texts = tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]
 
@@ -90,8 +85,11 @@ class NgramEntropyScorer(Scorer):
     kind = "ngram_entropy"
     seconds_per_row = 0.0001
     fitted: ClassVar[bool] = True
-    value = _VALUE
-    comment = _COMMENT
+    value = "struct<ngram_entropy_bits:double,nll_bits:double,bytes_scored:int,truncated:boolean>"
+    comment = (
+        "mean entropy of the next byte under 5-gram models of the pool, and mean surprise, bits per byte, 0 to 8 and "
+        "above 0, larger is less predictable; null under 8 bytes; bytes scored; whether the text has more"
+    )
 
     fit_bytes: int = 0
     even: tuple[Any, ...] = field(default_factory=lambda: _columns(tabulate(ngram_model.fit([], ORDER))))
@@ -155,8 +153,8 @@ class NgramEntropy(DocumentEstimator):
     """
 
     kind = "ngram_entropy"
-    value = _VALUE
-    comment = _COMMENT
+    value = NgramEntropyScorer.value
+    comment = NgramEntropyScorer.comment
     model_class = NgramEntropyScorer
 
     fit_bytes: Annotated[int, AtLeast(10_000)] = 1_500_000

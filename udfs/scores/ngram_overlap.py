@@ -13,18 +13,14 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from ..arrays import Hashes
 from ..constraints import Between, Needed
 from ..errors import BoundError, InputError
 from ..kernels import word_ngrams
 from ..scorer import Estimator, Fold, Kernel, Scorer
 
-_COMMENT = (
-    "share of the row's word n-grams that the target holds, 0 to 1; larger is more contaminated; "
-    "0 for fewer words than n, null for text that is not UTF-8"
-)
 
-
-class Ngrams(Fold[word_ngrams.Keys]):
+class Ngrams(Fold[Hashes]):
     """The distinct n-gram keys of a column of texts, ascending (m,) uint64; at most 2 000 000 of them."""
 
     limit_bytes = 16_100_000
@@ -32,15 +28,15 @@ class Ngrams(Fold[word_ngrams.Keys]):
     def __init__(self, n: int) -> None:
         self.n = n
 
-    def zero(self) -> word_ngrams.Keys:
+    def zero(self) -> Hashes:
         """Return no keys."""
         return np.empty(0, np.uint64)
 
-    def add(self, state: word_ngrams.Keys, *columns: Any) -> word_ngrams.Keys:
+    def add(self, state: Hashes, *columns: Any) -> Hashes:
         """Add the texts of one column."""
         return self.merge(state, word_ngrams.keys(columns[0], self.n))
 
-    def merge(self, a: word_ngrams.Keys, b: word_ngrams.Keys) -> word_ngrams.Keys:
+    def merge(self, a: Hashes, b: Hashes) -> Hashes:
         """Return the union; BoundError for more than 2 000 000 keys."""
         union = np.union1d(a, b)
         if union.nbytes > 16_000_000:
@@ -71,10 +67,13 @@ class NgramOverlapScorer(Scorer):
 
     kind = "ngram_overlap"
     fitted: ClassVar[bool] = True
-    comment = _COMMENT
+    comment = (
+        "share of the row's word n-grams that the target holds, 0 to 1; larger is more contaminated; "
+        "0 for fewer words than n, null for text that is not UTF-8"
+    )
 
     n: int = 13
-    known: word_ngrams.Keys = field(default_factory=lambda: np.empty(0, np.uint64))
+    known: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def kernel(self) -> Kernel:
         """Return texts (r,) -> float64 (r,)."""
@@ -111,7 +110,7 @@ class NgramOverlap(Estimator):
     """
 
     kind = "ngram_overlap"
-    comment = _COMMENT
+    comment = NgramOverlapScorer.comment
     model_class = NgramOverlapScorer
 
     target: Annotated[str, Needed("the name of a target")] = ""

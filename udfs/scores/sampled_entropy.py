@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..constraints import AtLeast, Between
 from ..errors import ScoreError
 from ..kernels.hashing import uniforms
@@ -24,7 +24,7 @@ from ..models import causal_torch, files, minilm, one_model
 from ..scorer import Kernel, Scorer
 
 
-def share_entropy(vectors: NDArray[np.float64], cosine: float) -> float:
+def share_entropy(vectors: Floats, cosine: float) -> float:
     """Return the entropy in bits of groups of unit vectors (m, d), 0 to log2 m.
 
     Each vector joins the first group whose first member is at least so near, as in Kuhn et al., algorithm 1.
@@ -34,7 +34,7 @@ def share_entropy(vectors: NDArray[np.float64], cosine: float) -> float:
     >>> share_entropy(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), 0.5)
     1.0
     """
-    firsts: list[NDArray[np.float64]] = []
+    firsts: list[Floats] = []
     sizes: list[int] = []
     for vector in vectors:
         group = next((i for i, first in enumerate(firsts) if float(first @ vector) >= cosine), len(firsts))
@@ -116,7 +116,7 @@ class SampledEntropy(Scorer):
             )
         self._load()
 
-        def kernel(texts: Sequence[str]) -> NDArray[np.float64]:
+        def kernel(texts: Sequence[str]) -> Floats:
             sampler, encode = self._load()
             return np.array([self._row(sampler, encode, text) for text in texts], np.float64)
 
@@ -124,7 +124,7 @@ class SampledEntropy(Scorer):
 
     def _load(self) -> Any:
         def load() -> Any:
-            return causal_torch.sampler(files.verified("smollm2")), minilm.load(files.verified("minilm"))
+            return causal_torch.sampler(files.verified("smollm2")), minilm.load(minilm.WIDTH)
 
         return one_model(self.model_held, load)
 

@@ -13,24 +13,19 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Matrix
 from ..constraints import AtLeast
 from ..errors import BoundError, InputError, RecipeError, ScoreError
-from ..kernels.nearest_centroid import unit
 from ..kernels.semantic_entropy import Landmarks, on_grid
+from ..kernels.vectors import unit_rows
 from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, parameters
 from ._kmeans_fit import SUMS_BYTES, draw_sample, one_width
 
-_COMMENT = (
-    "entropy of the softmax over cosine similarities to landmarks of the pool, bits, 0 to log2 landmarks; larger is "
-    "less like anything in particular; null without a vector"
-)
 #: Parameters that do not belong to the settings of a fit.
 NO_SETTINGS = ("of", "fit_where", "refit")
-Rows = NDArray[np.float32]
 #: Sums (k, d) of the rounded vectors of each cluster.
-Sums = NDArray[np.float64]
+Sums = Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +48,16 @@ class SemanticEntropyScorer(Scorer):
     kind = "semantic_entropy"
     seconds_per_row = 0.0002
     fitted: ClassVar[bool] = True
-    comment = _COMMENT
+    comment = (
+        "entropy of the softmax over cosine similarities to landmarks of the pool, bits, 0 to log2 landmarks; larger "
+        "is less like anything in particular; null without a vector"
+    )
     takes = "vector"
 
     of: str = "vector"
     tau: float = 0.1
     nearest: int = 0
-    landmarks: Rows = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    landmarks: Matrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
     settings: str = ""
 
     def summary(self) -> dict[str, Any]:
@@ -70,8 +68,8 @@ class SemanticEntropyScorer(Scorer):
         """Return vectors (n, d) -> float64 (n,); NaN for a vector of zeros or with NaN. ScoreError for another d."""
         landmarks, width = Landmarks(self.landmarks), self.landmarks.shape[1]
 
-        def kernel(vectors: Any) -> NDArray[np.float64]:
-            x = unit(vectors).astype(np.float32, copy=False)
+        def kernel(vectors: Any) -> Floats:
+            x = unit_rows(vectors).astype(np.float32, copy=False)
             if x.shape[1] != width:
                 raise ScoreError(
                     f"a vector of {x.shape[1]} values met landmarks of {width}; both must have one length; check the "
@@ -99,7 +97,7 @@ class ClusterSums(Fold[Sums]):
 
     def add(self, state: Sums, *columns: Any) -> Sums:
         """Add vectors (n, d) and values of the k-means score (n,)."""
-        x = unit(columns[0])
+        x = unit_rows(columns[0])
         cluster = np.array([value["cluster"] for value in columns[1]])
         kept = ~np.isnan(x).any(axis=1)
         sums = np.zeros((int(cluster.max()) + 1, x.shape[1]))
@@ -154,7 +152,7 @@ class SemanticEntropy(DocumentEstimator):
     """
 
     kind = "semantic_entropy"
-    comment = _COMMENT
+    comment = SemanticEntropyScorer.comment
     model_class = SemanticEntropyScorer
     takes = "vector"
 
@@ -182,7 +180,7 @@ class SemanticEntropy(DocumentEstimator):
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> SemanticEntropyScorer:
         """Sample, or average."""
         if self.clusters:
-            rows = unit(fold(ClusterSums(self.of, self.clusters), "documents"))
+            rows = unit_rows(fold(ClusterSums(self.of, self.clusters), "documents"))
             rows = rows[~np.isnan(rows).any(axis=1)]  # of clusters without rows
         else:
             rows = draw_sample(fold, self.of, self.landmarks, self.seed, True)[4]

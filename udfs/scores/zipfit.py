@@ -8,7 +8,7 @@ cut into parts, which the paper does not do. A is biased towards short rows at e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,8 +18,6 @@ from ..kernels import codecs, compression
 from ..kernels.tokens import byte_count, utf8
 from ..scorer import Estimator, Fold, Kernel, Scorer
 
-#: CPU seconds of a row of 100 words with one target, roughly.
-SECONDS_PER_PAIR = 0.00001
 _COMMENT = "ZIP-FIT alignment to the target texts, about -0.1 to 1; larger is closer; null for text that is not UTF-8"
 
 
@@ -56,7 +54,24 @@ class Texts(Fold[dict[str, int]]):
 
 
 @dataclass(frozen=True)
-class ZipFitScorer(Scorer):
+class Compressor(Scorer):
+    """What compresses rows with targets: alignment here, single pairs in zipfit_pairs."""
+
+    fitted: ClassVar[bool] = True
+
+    targets: tuple[str, ...] = ()
+    codec: str = "gzip"
+    level: int = 1
+    library: str = ""
+
+    @property
+    def seconds_per_row(self) -> float:
+        """By the number of targets: roughly the CPU seconds of a row of 100 words with one, times these."""
+        return 0.00001 * len(self.targets)
+
+
+@dataclass(frozen=True)
+class ZipFitScorer(Compressor):
     """ZIP-FIT alignment to the target texts; fitted by ZipFit.
 
     Parameters
@@ -78,20 +93,10 @@ class ZipFitScorer(Scorer):
     """
 
     kind = "zipfit"
-    fitted: ClassVar[bool] = True
     comment = _COMMENT
 
-    targets: tuple[str, ...] = ()
-    codec: str = "gzip"
-    level: int = 1
-    library: str = ""
     chunk_bytes: int = 0
     chunk_how: str = "mean"
-
-    @property
-    def seconds_per_row(self) -> float:
-        """By the number of targets."""
-        return SECONDS_PER_PAIR * len(self.targets)
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> float64 (n,); the empty text is defined, as in the package zip-fit."""
@@ -155,20 +160,17 @@ class ZipFit(Estimator):
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> ZipFitScorer:
         """Collect the target's texts and note the compression library that is loaded here."""
         counts: dict[str, int] = fold(Texts(), self.target)
-        self._check(tuple(counts))
-        targets = tuple(text for text, count in counts.items() for _ in range(count))
-        library = codecs.library_version(self.codec)
-        return ZipFitScorer(self.of, targets, self.codec, self.level, library, self.chunk_bytes, self.chunk_how)
-
-    def _check(self, texts: Sequence[str]) -> None:
-        if not texts:
+        if not counts:
             raise InputError(
                 f"target {self.target!r} has no texts, so there is nothing to align with; "
                 "at least one row with text is needed; check its `table:`, `text:` and `where:`"
             )
-        broken = next((text for text in texts if utf8(text) is None), None)
+        broken = next((text for text in counts if utf8(text) is None), None)
         if broken is not None:
             raise InputError(
                 f"target {self.target!r} holds {broken[:40]!r}, which is not UTF-8 (a lone surrogate); "
                 "allowed is any text that is; exclude the row with `where:`"
             )
+        targets = tuple(text for text, count in counts.items() for _ in range(count))
+        library = codecs.library_version(self.codec)
+        return ZipFitScorer(self.of, targets, self.codec, self.level, library, self.chunk_bytes, self.chunk_how)

@@ -14,16 +14,16 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import RecipeError
 from ..kernels import codecs, compression
-from ..scorer import Kernel, Scorer
-from .zipfit import SECONDS_PER_PAIR, ZipFitScorer
+from ..scorer import Kernel
+from .zipfit import Compressor, ZipFitScorer
 
 
 @dataclass(frozen=True)
-class ZipFitPairsScorer(Scorer):
+class ZipFitPairsScorer(Compressor):
     """Similarities of a row to some targets; built by `of_targets`.
 
     Parameters
@@ -31,10 +31,10 @@ class ZipFitPairsScorer(Scorer):
     of : str, default "text"
     targets : tuple of m str
         The targets that rows are compressed with, m >= 1.
-    sizes : tuple of int
-        C(t) in bytes of *all* targets.
     codec, level, library
         As in ZipFitScorer; `kernel()` raises ScoreError if another library is loaded.
+    sizes : tuple of int
+        C(t) in bytes of *all* targets.
 
     Examples
     --------
@@ -45,23 +45,13 @@ class ZipFitPairsScorer(Scorer):
     """
 
     kind = "zipfit_pairs"
-    fitted: ClassVar[bool] = True
     value: ClassVar[str] = "array<double>"
     comment = (
         "log of the compressed size in bytes, mean bound 0 to 1, then ZIP-FIT similarity to each of some targets, "
         "about -0.1 to 1; larger is closer; null for text that is not UTF-8"
     )
 
-    targets: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
-    codec: str = "gzip"
-    level: int = 1
-    library: str = ""
-
-    @property
-    def seconds_per_row(self) -> float:
-        """By the number of targets."""
-        return SECONDS_PER_PAIR * len(self.targets)
 
     @classmethod
     def of_targets(cls, zipfit: ZipFitScorer, subset: Sequence[int]) -> ZipFitPairsScorer:
@@ -83,7 +73,7 @@ class ZipFitPairsScorer(Scorer):
         size = codecs.size_function(zipfit.codec, zipfit.level)
         sizes = tuple(size(text.encode()) for text in zipfit.targets)
         targets = tuple(zipfit.targets[i] for i in subset)
-        return cls(zipfit.of, targets, sizes, zipfit.codec, zipfit.level, zipfit.library)
+        return cls(zipfit.of, targets, zipfit.codec, zipfit.level, zipfit.library, sizes)
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> (n, 2 + m) float64: log C(x), mean bound, A(x, t); NaN throughout where undefined.
@@ -100,7 +90,7 @@ class ZipFitPairsScorer(Scorer):
             bounds = np.minimum(size, target_sizes) / np.maximum(size, target_sizes)
             return math.log(size), math.fsum(bounds.tolist()) / len(target_sizes)
 
-        def score(texts: Sequence[str]) -> NDArray[np.float64]:
+        def score(texts: Sequence[str]) -> Floats:
             sizes_and_pairs = similarities(texts)
             values = np.empty((len(texts), 2 + len(self.targets)))
             values[:, 2:] = sizes_and_pairs[:, 1:]

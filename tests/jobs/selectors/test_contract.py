@@ -139,6 +139,18 @@ def test_laws(
         np.testing.assert_array_equal(np.sort(other["gain"]), np.sort(picks["gain"]))
 
 
+@pytest.mark.parametrize("selector", [KCenter(), Deita(by="entropy"), SemDeDup("cells", by="entropy")], ids=str)
+def test_a_pool_without_rows_gives_no_picks(selector: Selector, layouts: dict[int, DataFrame]) -> None:
+    picks = selector.select(pool_of(layouts[1].where("false"), 5, 3))
+    assert (tuple(picks.columns), len(picks)) == (PICKS, 0)
+
+
+@pytest.mark.parametrize("mode", ["auto", "dense", "neighbours", "cells"])
+def test_a_cover_of_no_rows_is_empty(mode: Any, layouts: dict[int, DataFrame]) -> None:
+    cover = FacilityLocation(quality="entropy", alpha=0.5, mode=mode, cluster="cells")
+    assert len(cover.select(pool_of(layouts[1].where("false"), 5, 3))) == 0
+
+
 def test_offences_are_seen(layouts: dict[int, DataFrame]) -> None:
     """The plan check itself: it must fail where rows are gathered, and pass a global aggregate."""
     rows: Any = layouts[7]

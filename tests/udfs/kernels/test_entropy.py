@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import entropy as scipy_entropy
 
-from lakesift.udfs.kernels.entropy import NORMALISATIONS, UNITS, whole_entropy, window_entropy
+from lakesift.udfs.kernels.entropy import whole_entropy, window_entropy
 from tests.texts import ODD, functions, human_eval
+
+UNITS, NORMALISATIONS = ("word", "character", "byte"), ("none", "tokens", "distinct")
 
 TEXTS = [*ODD, *functions(80), *human_eval(5), "the cat sat on the mat " * 3000]
 

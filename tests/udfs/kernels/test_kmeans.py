@@ -12,7 +12,8 @@ from lakesift.udfs.errors import BoundError
 from lakesift.udfs.kernels.exact_sums import Grid
 from lakesift.udfs.kernels.kmeans import lloyd, tally
 from lakesift.udfs.kernels.kmeans_start import plus_plus
-from lakesift.udfs.kernels.nearest_centroid import Nearest, unit
+from lakesift.udfs.kernels.nearest_centroid import Nearest
+from lakesift.udfs.kernels.vectors import unit_rows
 
 
 def blobs(n: int, d: int, centres: int, seed: int = 0, spread: float = 0.4) -> np.ndarray:
@@ -175,18 +176,6 @@ def test_a_tolerance_stops_early_and_no_moves_only_measure() -> None:
     assert len(still.inertia) == 1
 
 
-def test_a_whole_weight_is_repetition() -> None:
-    x = blobs(400, 5, 6)
-    weights = np.random.default_rng(2).integers(1, 5, 400).astype(np.float64)
-    weighted = lloyd(x, x[:9], 20, 0.0, weights=weights)
-    repeated = lloyd(np.repeat(x, weights.astype(int), axis=0), x[:9], 20, 0.0)
-    assert weighted.centroids.tobytes() == repeated.centroids.tobytes()
-    assert weighted.sizes.tolist() == repeated.sizes.tolist()
-    np.testing.assert_allclose(weighted.inertia, repeated.inertia, rtol=1e-12)
-    halves = lloyd(x, x[:9], 20, 0.0, weights=weights / 2)
-    np.testing.assert_allclose(halves.centroids, weighted.centroids, atol=1e-6)
-
-
 def test_empty_clusters_are_placed_on_the_farthest_rows() -> None:
     x = np.array([[0.0], [1.0], [10.0], [20.0], [20.0]])
     start = np.array([[0.5], [900.0], [901.0]], np.float32)  # two get nothing
@@ -207,7 +196,7 @@ def test_one_cluster_and_as_many_as_rows() -> None:
 
 
 def test_spherical_centroids_are_mean_directions() -> None:
-    x = unit(blobs(800, 6, 5))
+    x = unit_rows(blobs(800, 6, 5))
     found = lloyd(x, x[:5], 30, 0.0, spherical=True)
     np.testing.assert_allclose(np.linalg.norm(found.centroids, axis=1), 1, atol=1e-6)
     cosine = x @ found.centroids.T

@@ -19,12 +19,12 @@ from tests.texts import ODD, functions, human_eval
 TARGET = "target"
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def tiny_language_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let a random Llama stand for SmolLM2, whose weights are not at hand everywhere."""
     cache = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAKESIFT_MODELS", str(cache))
+        patch.setattr(files, "cache_folder", lambda: cache)  # workers inherit the environment: it stays as it is
         entry = tiny_llama.install(cache)
         patch.setitem(files.MODELS, "smollm2", entry)
         patch.setitem(files.MODELS, "smollm2x", entry)

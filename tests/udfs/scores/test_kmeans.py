@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans as Theirs
 
-from lakesift.udfs.kernels.nearest_centroid import unit
+from lakesift.udfs.kernels.vectors import unit_rows
 from lakesift.udfs.scorer import Fold, fingerprint
 from lakesift.udfs.scores.kmeans import KMeans, KMeansScorer
 from tests.udfs.kernels.test_kmeans import blobs
@@ -64,7 +64,7 @@ def test_the_fit_is_as_good_as_those_on_everything(kind: str, given: dict[str, A
     """Medians of starts: one start alone is worth 1 % either way, for every package."""
     x = blobs(20_000, 32, 80, spread=0.8)
     if kind != "blobs":
-        x = unit(blobs(20_000, 32, 80, spread=1.5) * np.exp(-np.arange(32) / 60))
+        x = unit_rows(blobs(20_000, 32, 80, spread=1.5) * np.exp(-np.arange(32) / 60))
 
     def with_faiss(seed: int) -> float:
         rival = faiss.Kmeans(32, 50, niter=25, nredo=1, seed=seed + 1, max_points_per_centroid=10**6)
@@ -84,7 +84,7 @@ def tables_without_clear_clusters() -> dict[str, np.ndarray]:
         "noise": draw.normal(size=(20_000, 16)).astype(np.float32),
         "decay": (draw.normal(size=(40_000, 64)) * np.exp(-np.arange(64) / 10)).astype(np.float32),
         "overlap": (means[draw.integers(0, 30, 30_000)] + draw.normal(size=(30_000, 32))).astype(np.float32),
-        "sphere": unit(draw.normal(size=(30_000, 32)) + draw.normal(size=32)),
+        "sphere": unit_rows(draw.normal(size=(30_000, 32)) + draw.normal(size=32)),
     }
 
 
