@@ -19,6 +19,10 @@ from .lake.manifest import Manifest
 from .lake.schemas import Table, rejected
 from .lake.tables import Lake, retry_on_conflict
 
+#: Documents up to which rows are grouped by id at once. Grouping sorts, because text is not aggregated in place; of
+#: more documents rows are written as they are, and grouped only if an id turns out to be repeated.
+GROUPED_ROWS = 200_000
+
 
 def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hashes:
     """Make `hashes_<recipe>` current, and `rejected_<recipe>` with it.
@@ -30,7 +34,10 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
     """
     table = hashes_table(documents.recipe)
     with manifest.step("hashes", table.name) as step:
-        version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents))
+        grouped = documents.state.version is None or documents.frame.count() <= GROUPED_ROWS
+        version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents, grouped))
+        if not grouped and _repeats(lake, table.name, version):
+            version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents, True))
         step.ends(version, written)
         summary = summarise(lake, table.name, version, documents)
         step.rows = summary.rows
@@ -58,47 +65,48 @@ def last_hashes(lake: Lake, documents: Documents) -> Hashes:
     Raises
     ------
     InputError
-        If there are none.
+        If there are none, or a run was stopped while it made them.
     """
     name = f"hashes_{documents.recipe.name}"
     version = lake.version(name)
     if version is None:
         raise InputError(f"there is no {name} in {lake.root}; do this first: lakesift run {documents.recipe.name}")
+    if _repeats(lake, name, version):
+        raise InputError(f"{name} is half made: a run was stopped; do this first: lakesift run {documents.recipe.name}")
     return Hashes(name, version, summarise(lake, name, version, documents))
 
 
-def _write_hashes(lake: Lake, table: Table, documents: Documents) -> tuple[int, bool]:
-    """Return the version of the hashes, and whether it was written here."""
+def _write_hashes(lake: Lake, table: Table, documents: Documents, grouped: bool) -> tuple[int, bool]:
+    """Return the version of the hashes, and whether it was written here; grouped hashes have every id once."""
     present = lake.state(table.name)
     # Rows of an input without versions are digested instead, in a scan of their own: it is "not pinned".
     data_version = documents.state.data_version or rows_digest(documents.frame, documents.row_hash)
     metadata = made_from(documents, data_version)
-    if present.last_write and present.last_write.says(metadata):
+    if (last := present.last_write) and last.says(metadata) and last.metadata.get("grouped", True) >= grouped:
         return int(present.version or 0), False
     columns = {"id": documents.id, "row_hash": documents.row_hash, **documents.hashes}
     rows = documents.frame.select(*(F.expr(sql).alias(name) for name, sql in columns.items())).where("id IS NOT NULL")
-    if documents.state.version is not None and not _may_repeat(documents):
-        alone = rows.withColumns({"rows": F.lit(1).cast("long"), "differs": F.lit(False)})
-        frame = alone.select("id", "rows", "differs", "row_hash", *documents.hashes).repartition("id")
-    else:
+    if grouped:
         frame = rows.groupBy("id").agg(
             F.count("*").alias("rows"),
             (F.min("row_hash") != F.max("row_hash")).alias("differs"),
             F.min("row_hash").alias("row_hash"),
             *(F.min_by(name, "row_hash").alias(name) for name in documents.hashes),
         )
-    return lake.overwrite(table, frame, metadata, int(present.version or 0)).version, True
+    else:
+        once = ["id", "1L AS rows", "false AS differs", "row_hash", *documents.hashes]
+        frame = rows.selectExpr(*once).repartition("id")
+    base = int(present.version or 0)
+    return lake.overwrite(table, frame, metadata | {"grouped": grouped}, base).version, True
 
 
-def _may_repeat(documents: Documents) -> bool:
-    """Tell whether an id may occur twice: two ids have one 64-bit hash.
-
-    Grouping rows by id sorts them, because text cannot be aggregated in place; 64-bit numbers are counted in a table.
-    """
-    from pyspark.sql import functions as F
-
-    ids = documents.frame.where(f"{documents.id} IS NOT NULL").select(F.expr(f"xxhash64({documents.id})").alias("x"))
-    return not ids.groupBy("x").count().where("count > 1").isEmpty()
+def _repeats(lake: Lake, table: str, version: int) -> bool:
+    """Tell whether hashes that were not grouped by id hold an id twice: two of their ids have one 64-bit hash."""
+    last = lake.last_write(table)
+    if last is None or last.metadata.get("grouped", True):
+        return False
+    ids = lake.read(table, version).groupBy(F.xxhash64("id").alias("x"))
+    return not ids.count().where("count > 1").isEmpty()
 
 
 def summarise(lake: Lake, table: str, version: int, documents: Documents) -> Summary:

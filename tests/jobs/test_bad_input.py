@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lakesift.jobs import hashes
 from lakesift.jobs.cli import user_message
 from lakesift.jobs.fit import fit_on_targets
 from lakesift.jobs.inputs.opening import open_documents, open_target, open_targets
@@ -175,6 +176,41 @@ def test_an_id_with_two_contents_stops_the_run_or_is_decided_by_hash(world: Worl
     smallest = min(rivals, key=row_hash)["text"]
     picked = {r["id"]: r["text"] for r in world.sql("SELECT id, text FROM {selection_small}")}
     assert picked == {d["id"]: d["text"] for d in POOL[:20]} | {"doc-00003": smallest}
+
+
+def test_hashes_of_many_documents_are_those_of_few(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a number of documents rows are grouped by id only where an id is repeated; the table is the same."""
+    world.put("single", POOL[:30])
+    world.put("double", [*POOL[:30], {**POOL[3], "text": "another text"}, POOL[5], {"id": None, "text": "x"}])
+    found = []
+    for most in (hashes.GROUPED_ROWS, 0):
+        monkeypatch.setattr(hashes, "GROUPED_ROWS", most)
+        for table in ("single", "double"):
+            name = f"{table}_{most}"
+            documents = {"table": table, "duplicates": "first_by_hash"}
+            made = run(world.lake, recipe(name, **SMALL, documents=documents))
+            body = world.sql(f"SELECT * FROM {{hashes_{name}}} ORDER BY id")
+            found.append((made.inputs["documents"], body, world.rows(f"selection_{name}")))
+    assert found[:2] == found[2:]
+    history = world.lake.history("hashes_double_0")
+    assert [c.metadata["grouped"] for c in history if "grouped" in c.metadata] == [True, False]
+
+
+def test_hashes_that_a_killed_run_did_not_group_are_not_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put("half", [*POOL[:30], POOL[5]])
+    one = recipe("half", **SMALL, documents={"table": "half"})
+    monkeypatch.setattr(hashes, "GROUPED_ROWS", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(hashes, "_repeats", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(world.lake, one)
+    with pytest.raises(InputError, match="hashes_half is half made: a run was stopped; do this first"):
+        hashes.last_hashes(world.lake, open_documents(world.lake, one))
+    assert run(world.lake, one).inputs["documents"]["duplicates"] == 1
+
+
+def _killed(*_: object) -> bool:
+    raise KeyboardInterrupt
 
 
 # -- inputs without versions -------------------------------------------------------------------------------------------
