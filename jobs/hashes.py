@@ -6,6 +6,7 @@ recipe uses. Rows without an id and repeated ids are counted here and written to
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pyspark.sql import functions as F
@@ -19,10 +20,6 @@ from .lake.manifest import Manifest
 from .lake.schemas import Table, rejected
 from .lake.tables import Lake, retry_on_conflict
 
-#: Documents up to which rows are grouped by id at once. Grouping sorts, because text is not aggregated in place; of
-#: more documents rows are written as they are, and grouped only if an id turns out to be repeated.
-GROUPED_ROWS = 200_000
-
 
 def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hashes:
     """Make `hashes_<recipe>` current, and `rejected_<recipe>` with it.
@@ -34,12 +31,14 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
     """
     table = hashes_table(documents.recipe)
     with manifest.step("hashes", table.name) as step:
-        grouped = documents.state.version is None or documents.frame.count() <= GROUPED_ROWS
-        version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents, grouped))
-        if not grouped and _repeats(lake, table.name, version):
-            version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents, True))
+        with ThreadPoolExecutor(1) as background:
+            version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents))
+            repeats = background.submit(_repeats, lake, table.name, version)
+            summary = summarise(lake, table.name, version, documents)
+        if repeats.result():
+            version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents, grouped=True))
+            summary = summarise(lake, table.name, version, documents)
         step.ends(version, written)
-        summary = summarise(lake, table.name, version, documents)
         step.rows = summary.rows
         step.rejected = summary.null_ids + (summary.duplicates if summary.conflicts else 0)
         _refuse_conflicts(lake, table, version, documents, summary)
@@ -76,8 +75,13 @@ def last_hashes(lake: Lake, documents: Documents) -> Hashes:
     return Hashes(name, version, summarise(lake, name, version, documents))
 
 
-def _write_hashes(lake: Lake, table: Table, documents: Documents, grouped: bool) -> tuple[int, bool]:
-    """Return the version of the hashes, and whether it was written here; grouped hashes have every id once."""
+def _write_hashes(lake: Lake, table: Table, documents: Documents, grouped: bool = False) -> tuple[int, bool]:
+    """Return the version of the hashes, and whether it was written here.
+
+    Grouping rows by id sorts them, because text is not aggregated in place; so it is done only where an id is repeated,
+    which is looked up afterwards, or where rows may change between two looks.
+    """
+    grouped = grouped or documents.state.version is None
     present = lake.state(table.name)
     # Rows of an input without versions are digested instead, in a scan of their own: it is "not pinned".
     data_version = documents.state.data_version or rows_digest(documents.frame, documents.row_hash)

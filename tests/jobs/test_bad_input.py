@@ -178,28 +178,21 @@ def test_an_id_with_two_contents_stops_the_run_or_is_decided_by_hash(world: Worl
     assert picked == {d["id"]: d["text"] for d in POOL[:20]} | {"doc-00003": smallest}
 
 
-def test_hashes_of_many_documents_are_those_of_few(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above a number of documents rows are grouped by id only where an id is repeated; the table is the same."""
+def test_hashes_are_grouped_by_id_where_one_is_repeated(world: World) -> None:
     world.put("single", POOL[:30])
     world.put("double", [*POOL[:30], {**POOL[3], "text": "another text"}, POOL[5], {"id": None, "text": "x"}])
-    found = []
-    for most in (hashes.GROUPED_ROWS, 0):
-        monkeypatch.setattr(hashes, "GROUPED_ROWS", most)
-        for table in ("single", "double"):
-            name = f"{table}_{most}"
-            documents = {"table": table, "duplicates": "first_by_hash"}
-            made = run(world.lake, recipe(name, **SMALL, documents=documents))
-            body = world.sql(f"SELECT * FROM {{hashes_{name}}} ORDER BY id")
-            found.append((made.inputs["documents"], body, world.rows(f"selection_{name}")))
-    assert found[:2] == found[2:]
-    history = world.lake.history("hashes_double_0")
-    assert [c.metadata["grouped"] for c in history if "grouped" in c.metadata] == [True, False]
+    ids = {}
+    for table, grouped in (("single", [False]), ("double", [True, False])):
+        run(world.lake, recipe(table, **SMALL, documents={"table": table, "duplicates": "first_by_hash"}))
+        ids[table] = [r["id"] for r in world.sql(f"SELECT id FROM {{hashes_{table}}} ORDER BY id")]
+        history = world.lake.history(f"hashes_{table}")
+        assert [c.metadata["grouped"] for c in history if "grouped" in c.metadata] == grouped
+    assert ids["single"] == ids["double"] == sorted(row["id"] for row in POOL[:30])
 
 
 def test_hashes_that_a_killed_run_did_not_group_are_not_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.put("half", [*POOL[:30], POOL[5]])
     one = recipe("half", **SMALL, documents={"table": "half"})
-    monkeypatch.setattr(hashes, "GROUPED_ROWS", 0)
     with monkeypatch.context() as patch:
         patch.setattr(hashes, "_repeats", _killed)
         with pytest.raises(KeyboardInterrupt):
