@@ -51,9 +51,11 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
     chosen = cache(lambda: choose(run, fitted, rows()))
 
     def selection_rows() -> tuple[DataFrame, dict[str, Any]]:
+        before = list(manifest.notes)
         picks, counts = chosen()
+        said = [note for note in manifest.notes if note not in before]
         made_from = {"inputs": manifest.inputs, "fingerprints": manifest.fingerprints, "scores": scores_version}
-        metadata = {"recipe": recipe.name, "seed": recipe.seed, "counts": counts, **made_from}
+        metadata = {"recipe": recipe.name, "seed": recipe.seed, "counts": counts, "notes": said, **made_from}
         return _with_columns(run, fitted, scores, picks), metadata
 
     def control_rows() -> tuple[DataFrame, dict[str, Any]]:

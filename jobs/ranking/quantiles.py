@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -35,15 +37,36 @@ def quantiles(rows: DataFrame, column: Column, qs: Sequence[float]) -> list[floa
     BoundError
         If more than DRIVER_ROWS distinct values lie inside the brackets.
     """
-    values, n, sample = _sampled(rows, column)
-    if n == 0 or not qs:
-        return [math.nan] * len(qs)
-    places = [quantile_rank(q, n) for q in qs]
+    found = quantiles_by_group(rows, column, None, qs)
+    return [float(found[i].iloc[0]) if len(found) else math.nan for i in range(len(qs))]
+
+
+def quantiles_by_group(rows: DataFrame, column: Column, group: Column | None, qs: Sequence[float]) -> pd.DataFrame:
+    """Return the quantiles of each group, one row a group: group (a `group_tag`), size, and 0, 1, ... for the qs.
+
+    Groups without a value that is not null are absent; a null is a group of its own.
+
+    Raises
+    ------
+    BoundError
+        If there are more than GROUPS groups, or more than DRIVER_ROWS distinct values lie inside the brackets.
+    """
+    keyed = keyed_rows(rows, column, 0, group)
+    groups, sample = count_and_sample(keyed, 0)
+    found, columns = groups[["group", "size"]].copy(), list(range(len(qs)))
+    if not len(groups) or not qs:
+        return found.reindex(columns=["group", "size", *columns])
+    ends = np.searchsorted(sample["code"], np.arange(len(groups) + 1))
+    drawn = [sample["key"][a:b].astype(float) for a, b in pairwise(ends)]
+    places = np.array([[quantile_rank(q, n) for q in qs] for n in groups["size"]])
     for margin in MARGINS:
-        brackets = sorted({_bracket(sample, k * len(sample) / n, margin) for k in places})
-        bounds = _walk(values, brackets, places)
-        if bounds is not None:
-            return bounds
+        brackets = [
+            [_bracket(values, k * len(values) / n, margin) for k in ks]
+            for values, n, ks in zip(drawn, groups["size"], places, strict=True)
+        ]
+        if (bounds := _walk(keyed, groups, brackets, places)) is not None:
+            found[columns] = bounds
+            return found
     raise InputError("the rows changed while their quantiles were taken; read a pinned version of the table")
 
 
@@ -80,21 +103,33 @@ def _bracket(sample: npt.NDArray[np.float64], mean: float, margin: float) -> tup
     return float(sample[low]) if low >= 0 else -math.inf, float(sample[high]) if high < m else math.inf
 
 
-def _walk(values: DataFrame, brackets: list[tuple[float, float]], places: list[int]) -> list[float] | None:
-    """Return the values at those places, or None if one lies outside of all brackets."""
-    value = F.col("value")
-    inside = F.lit(False)
-    for low, high in brackets:
-        inside = inside | ((value >= low) & (value <= high))
-    # Rows outside are lumped at the highest bracket end below them; `greatest` skips nulls.
-    below = (F.when(value > high, F.lit(high)) for _, high in brackets)
+def _walk(
+    keyed: DataFrame, groups: pd.DataFrame, brackets: list[list[tuple[float, float]]], places: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64] | None:
+    """Return the values (groups, qs) at those places, or None if one lies outside of all brackets of its group."""
+    value, inside, below = F.col("key"), F.lit(False), []
+    bracketed, limits = keyed, np.array(brackets).reshape(len(groups), -1)
+    names = [f"end{i}" for i in range(limits.shape[1])]
+    if len(groups) == 1:  # literals spare a broadcast
+        bracketed = keyed.select("*", *(F.lit(float(x)).alias(n) for n, x in zip(names, limits[0], strict=True)))
+    else:
+        table = pd.DataFrame(limits, columns=names).assign(group=groups["group"])
+        schema = ", ".join(f"{name} double" for name in names) + ", group string"
+        bracketed = keyed.join(F.broadcast(keyed.sparkSession.createDataFrame(table, schema)), "group", "inner")
+    for low, high in zip(names[::2], names[1::2], strict=True):
+        inside = inside | ((value >= F.col(low)) & (value <= F.col(high)))
+        # Rows outside are lumped at the highest bracket end below them; `greatest` skips nulls.
+        below.append(F.when(value > F.col(high), F.col(high)))
     cell = F.when(inside, value).otherwise(F.greatest(F.lit(-math.inf), *below))
-    counted = values.groupBy(inside.alias("inside"), cell.alias("cell")).count()
+    counted = bracketed.groupBy("group", inside.alias("inside"), cell.alias("cell")).count()
     cells = collect_pandas(counted.limit(DRIVER_ROWS + 1))
     if len(cells) > DRIVER_ROWS:
         raise BoundError(f"a quantile needs more than {DRIVER_ROWS} distinct values on the driver: round the column")
-    cells = cells.sort_values(["cell", "inside"], ascending=[True, False], ignore_index=True)
-    at = np.searchsorted(cells["count"].cumsum().to_numpy(), places)
-    if at.max() >= len(cells) or not cells["inside"].to_numpy()[at].all():
+    cells["code"] = pd.Index(groups["group"]).get_indexer(cells["group"])
+    cells = cells.sort_values(["code", "cell", "inside"], ascending=[True, True, False], ignore_index=True)
+    upto = cells["count"].cumsum().to_numpy()
+    before = np.cumsum(groups["size"].to_numpy()) - groups["size"].to_numpy()
+    if len(upto) == 0 or upto[-1] != groups["size"].sum():
         return None
-    return [float(value) for value in cells["cell"].to_numpy()[at]]
+    at = np.searchsorted(upto, before[:, None] + places)
+    return cells["cell"].to_numpy()[at] if cells["inside"].to_numpy()[at].all() else None

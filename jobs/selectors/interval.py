@@ -2,7 +2,8 @@
 
 The paper's formulas are not public to us; the definitions here are ours. `combine: all` is the intersection of one
 interval per score. `combine: mean_rank` takes one interval of quantiles of the mean, over the scores, of (average rank
-of the score among the rows) / rows. Left out: intervals per stratum, and the choice of the bounds.
+of the score among the rows) / rows. With a stratum, quantiles are taken within each of its values: one interval for all
+mostly selects a task, because tasks differ in every entropy. Left out: the choice of the bounds.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from ...udfs.errors import RecipeError
-from ..ranking.quantiles import quantiles, with_rank
-from ..ranking.sort_keys import draw, numeric_column
-from ..ranking.top import top
-from .needs import Need, Number
+from ...udfs.errors import InputError, RecipeError
+from ..ranking.quantiles import quantiles, quantiles_by_group, with_rank
+from ..ranking.sort_keys import cluster_of, draw, numeric_column
+from ..ranking.top import top, top_by_quota
+from .needs import Group, Need, Number
 from .selector import Pool, Selector, picks
 
 Bound = str | float | None
-Axis = tuple[Column, float, float]
+#: Strata that a note lists.
+LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Interval(Selector):
         "random": seeded draws, `gain` is null. "middle": least distance first; the distance is |score - middle| in half
         widths, the largest over the scores (0 at the middle, 1 at an end; an open end counts as the extreme value).
         `gain` is the negated distance.
+    stratum : str, optional
+        Source column, score or score.field (of a k-means score the cluster): quantiles are those of each value of it,
+        and each gives rows in proportion to all that it has, as far as those inside reach.
+
+    The run's notes, and the commit of the selection, say the bounds as values.
 
     Raises
     ------
@@ -62,6 +69,7 @@ class Interval(Selector):
     bounds: Mapping[str, Sequence[Bound]]
     combine: Literal["all", "mean_rank"] = "all"
     within: Literal["random", "middle"] = "random"
+    stratum: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,36 +85,93 @@ class Interval(Selector):
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """The scores."""
-        return tuple(map(Number, self.bounds))
+        """The scores, and the stratum."""
+        return (*map(Number, self.bounds), *([Group(self.stratum)] if self.stratum else []))
 
     def select(self, pool: Pool) -> pd.DataFrame:
-        """Return the picks among the rows inside."""
-        values = [numeric_column(pool.rows, name) for name in self.bounds]
-        scores = pool.rows.select("id", *(v.alias(f"s{i}") for i, v in enumerate(values))).dropna()
-        names, pairs = [f"s{i}" for i in range(len(values))], list(self.bounds.values())
-        if self.combine == "mean_rank":
-            for i, name in enumerate(names):
-                scores = with_rank(scores, F.col(name), f"r{i}")
-            mean = reduce(add, (F.col(f"r{i}") for i in range(len(names)))) / len(names)
-            scores, names, pairs = scores.select("id", mean.alias("mean")), ["mean"], pairs[:1]
-        axes = [self._axis(scores, name, pair) for name, pair in zip(names, pairs, strict=True)]
-        for value, low, high in axes:
-            scores = scores.where((value >= low) & (value <= high))
-        if self.within == "random":
-            return picks(top(scores, draw(pool.seed), pool.budget, pool.seed)["id"])
-        largest = F.greatest(F.lit(0.0), *(_distance(*axis) for axis in axes))
-        nearest = top(scores, largest, pool.budget, pool.seed)
-        return picks(nearest["id"], -nearest["key"])
+        """Return the picks among the rows inside.
 
-    def _axis(self, scores: DataFrame, name: str, pair: Sequence[Bound]) -> Axis:
-        """Return a score's column with its interval in absolute values."""
+        Raises
+        ------
+        InputError
+            If no row lies inside.
+        """
+        every, axes = self._axes(pool)
+        found = [self._ends(every, name, pair) for name, _, pair in axes]
+        if (sizes := found[0].set_index("group")["size"]).empty:
+            return picks(pd.Series(dtype=object))
+        said = "; ".join(_said(label, ends) for (_, label, _), ends in zip(axes, found, strict=True))
+        pool.note(f"interval: {said}")
+        inside, distance = every.withColumn("distance", F.lit(0.0)), F.col("distance")
+        for (name, _, _), ends in zip(axes, found, strict=True):
+            value, low, high = F.col(name), F.col("low"), F.col("high")
+            inside = _with_ends(inside, ends).where((value >= low) & (value <= high))
+            inside = inside.withColumn("distance", F.greatest(distance, _distance(value, low, high))).drop(
+                "low", "high"
+            )
+        best = self._best(inside, distance if self.within == "middle" else draw(pool.seed), pool, sizes)
+        if best.empty:
+            points = (f"{label}: {quantiles(every, F.col(name), [0, 0.5, 1])}" for name, label, _ in axes)
+            raise InputError(
+                f"no row lies inside {said}; the 0, 50 and 100 % points are {', '.join(points)}; widen the bounds"
+            )
+        return picks(best["id"], -best["key"] if self.within == "middle" else None)
+
+    def _axes(self, pool: Pool) -> tuple[DataFrame, list[tuple[str, str, Sequence[Bound]]]]:
+        """Return the rows with all scores (id, stratum, one column an axis); column, label and bounds of each axis."""
+        axes = [(f"s{i}", label, pair) for i, (label, pair) in enumerate(self.bounds.items())]
+        stratum = cluster_of(pool.rows, self.stratum).cast("string") if self.stratum else F.lit("")
+        values = [numeric_column(pool.rows, label).alias(name) for name, label, _ in axes]
+        rows = pool.rows.select("id", stratum.alias("stratum"), *values).dropna(subset=[name for name, _, _ in axes])
+        if self.combine == "all":
+            return rows, axes
+        for name, _, _ in axes:
+            rows = with_rank(rows, F.col(name), f"rank_{name}")
+        mean = reduce(add, (F.col(f"rank_{name}") for name, _, _ in axes)) / len(axes)
+        return rows.select("id", "stratum", mean.alias("mean")), [("mean", "mean rank", axes[0][2])]
+
+    def _ends(self, rows: DataFrame, name: str, pair: Sequence[Bound]) -> pd.DataFrame:
+        """Return the interval of each stratum in absolute values: group, size, low, high."""
         closed = self.within == "middle" or self.combine == "mean_rank"
         extremes: tuple[str | float, ...] = ("q0", "q1") if closed else (-math.inf, math.inf)
         ends = [extreme if end is None else end for end, extreme in zip(pair, extremes, strict=True)]
-        bounds = iter(quantiles(scores, F.col(name), [float(end[1:]) for end in ends if isinstance(end, str)]))
-        low, high = (next(bounds) if isinstance(end, str) else float(end) for end in ends)
-        return F.col(name), low, high
+        qs = [float(end[1:]) for end in ends if isinstance(end, str)]
+        found = quantiles_by_group(rows, F.col(name), F.col("stratum"), qs)
+        columns = iter(range(len(qs)))
+        for column, end in zip(("low", "high"), ends, strict=True):
+            found[column] = found[next(columns)] if isinstance(end, str) else float(end)
+        return found[["group", "size", "low", "high"]]
+
+    def _best(self, inside: DataFrame, key: Column, pool: Pool, sizes: pd.Series[int]) -> pd.DataFrame:
+        """Return the first rows: of all, or of each stratum in proportion to `sizes`, its rows in and out."""
+        if not self.stratum:
+            return top(inside, key, pool.budget, pool.seed)
+
+        def plan(groups: pd.DataFrame) -> pd.DataFrame:
+            return groups.assign(weight=groups["group"].map(sizes).astype(float), capacity=groups["size"])
+
+        return top_by_quota(inside, key, F.col("stratum"), plan, pool.budget, pool.seed)
+
+
+def _said(label: str, ends: pd.DataFrame) -> str:
+    """Return the bounds of a score in words, of the largest strata if there are many."""
+    largest = ends.nlargest(LISTED, "size")
+    parts = [f"{low!r} to {high!r}" for low, high in largest[["low", "high"]].to_numpy().tolist()]
+    if len(ends) > 1:
+        parts = [f"{tag[1:] or None} {part}" for tag, part in zip(largest["group"], parts, strict=True)]
+    more = f", and {len(ends) - LISTED} more strata" if len(ends) > LISTED else ""
+    return f"{label} {', '.join(parts)}{more}"
+
+
+def _with_ends(rows: DataFrame, ends: pd.DataFrame) -> DataFrame:
+    """Return the rows with the low and high end of their stratum."""
+    if len(ends) == 1:  # literals spare a broadcast
+        low, high = (F.lit(float(ends[name].iloc[0])) for name in ("low", "high"))
+        return rows.withColumns({"low": low, "high": high})
+    table = ends.assign(tag=ends["group"])[["tag", "low", "high"]]
+    bounds = F.broadcast(rows.sparkSession.createDataFrame(table, "tag string, low double, high double"))
+    tag = F.when(F.col("stratum").isNull(), "").otherwise(F.concat(F.lit("="), F.col("stratum")))
+    return rows.join(bounds, tag == F.col("tag"), "inner").drop("tag")
 
 
 def _quantile(end: object) -> float | None:
@@ -130,9 +195,7 @@ def _checked(name: str, pair: Sequence[Bound]) -> tuple[Bound, Bound]:
     return pair[0], pair[1]
 
 
-def _distance(value: Column, low: float, high: float) -> Column:
+def _distance(value: Column, low: Column, high: Column) -> Column:
     """Return |value - middle| in half widths; halves are taken first so that no difference overflows."""
     half = high / 2 - low / 2
-    if half == 0:
-        return F.lit(0.0)
-    return F.abs(value / 2 - (low / 4 + high / 4)) * 2 / half
+    return F.when(half == 0, 0.0).otherwise(F.abs(value / 2 - (low / 4 + high / 4)) * 2 / half)

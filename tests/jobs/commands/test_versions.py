@@ -15,6 +15,7 @@ from lakesift.jobs.commands.diff import diff
 from lakesift.jobs.commands.export import export
 from lakesift.jobs.commands.history import history
 from lakesift.jobs.commands.plan import plan, warnings
+from lakesift.jobs.commands.predicted_steps import cpu_hours
 from lakesift.jobs.commands.sql import SHOWN_ROWS, query
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import Recipe, parse
@@ -101,8 +102,18 @@ def test_plan_of_what_stands_edited_and_not_there_yet(made: Made) -> None:
 def test_an_object_store_is_for_one_driver(made: Made) -> None:
     bucket = object.__new__(Lake)  # a lake in a bucket cannot be opened here
     bucket.spark, bucket.root = made.lake.spark, "s3a://bucket/lake"
-    assert "one driver at a time" in warnings(bucket, made.recipe, None)[0]
-    assert warnings(made.lake, made.recipe, None) == []
+    assert "one driver at a time" in warnings(bucket, made.recipe, None, None)[0]
+    assert warnings(made.lake, made.recipe, None, None) == []
+
+
+def test_a_costly_score_is_said_and_warned_of(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = parse({**RAW, "scores": {"tokens": {"kind": "length_tokens"}, "bytes": {"kind": "length_bytes"}}})
+    assert warnings(made.lake, slow, None, 10**6) == []
+    monkeypatch.setattr(type(slow.scores["bytes"]), "seconds_per_row", 0.25)
+    assert cpu_hours(slow, "bytes", 10**6) == 0.25 * 10**6 / 3600
+    assert warnings(made.lake, slow, None, 10**5) == []
+    said = "the score bytes takes about 69 CPU-hours for 1,000,000 documents; a where: of its own, or a selector"
+    assert warnings(made.lake, slow, None, 10**6)[0].startswith(said)
 
 
 def test_history_says_what_changed(made: Made) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,34 @@ def test_interval(rows: DataFrame, h: pd.Series, monkeypatch: pytest.MonkeyPatch
     every = Interval({"tokens": pair, "entropy": pair}, combine="mean_rank").select(pool_of(rows, 10_000, SEED))
     assert set(every["id"]) == set(kept)
     assert [o for frame in collected for o in offences(frame)] == []
+
+
+def test_interval_within_strata(rows: DataFrame) -> None:
+    tokens, module = column("tokens"), POOL["module"].fillna("None").to_numpy()
+    inside, bounds = np.zeros(len(POOL), bool), {}
+    for name in np.unique(module):
+        own = (module == name) & ~np.isnan(tokens)
+        low, high = (np.sort(tokens[own])[max(1, math.ceil(own.sum() * x)) - 1] for x in (0.2, 0.7))
+        inside |= own & (tokens >= low) & (tokens <= high)
+        bounds[name] = f"{name} {low!r} to {high!r}".replace("np.float64(", "").replace(")", "")
+    notes: list[str] = []
+    pool = replace(pool_of(rows, 10_000, SEED), note=notes.append)
+    interval = Interval({"tokens": ["q0.2", "q0.7"]}, stratum="module")
+    assert set(interval.select(pool)["id"]) == set(POOL["id"][inside])
+    assert all(any(b in note for b in bounds.values()) for note in notes)
+    small = interval.select(replace(pool, budget=100))
+    share = POOL["module"].fillna("None")[~np.isnan(tokens)].value_counts(normalize=True)
+    given = POOL.set_index("id")["module"].fillna("None")[small["id"]].value_counts(normalize=True)
+    assert (given - share[given.index]).abs().max() < 0.03
+    alone = Interval({"tokens": ["q0.2", "q0.7"]}, stratum="cells").select(replace(pool, budget=100))
+    assert len(alone) == 100
+
+
+def test_an_interval_without_rows_says_the_bounds(rows: DataFrame) -> None:
+    with pytest.raises(
+        InputError, match=r"no row lies inside tokens .* to -5\.0; the 0, 50 and 100 % points are tokens"
+    ):
+        Interval({"tokens": ["q0.2", -5]}).select(pool_of(rows, 10, SEED))
 
 
 @pytest.mark.parametrize("cut", [False, True])
