@@ -4,7 +4,8 @@
 
 The windowed form (ours; the definition behind EUDS, arXiv 2602.17465, is not public) takes every full window of w
 tokens at stride w // 4, so that length hardly matters; the whole-text form grows with length. A value depends on its
-own row alone, to the last bit: sums run in row order. Left out: sub-word units, which need a trained vocabulary.
+own row alone, to the last bit: sums run in row order. For sub-word units the caller gives a tokeniser as a function: a
+trained vocabulary is a model, not a kernel.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from .tokens import utf8, wordpunct
 _BLOCK_TOKENS = 1 << 14
 
 Ids = NDArray[Any]
+#: What tokens are: a name, or a function from a text to its token ids.
+Unit = str | Callable[[str], Sequence[int]]
 
 
 @lru_cache(maxsize=4096)
@@ -32,12 +35,14 @@ def _c_log_c(c: int) -> float:
     return c * math.log2(c)
 
 
-def _counts(unit: str) -> Callable[[str], Iterable[int]]:
+def _counts(unit: Unit) -> Callable[[str], Iterable[int]]:
     """Return text -> counts of its distinct tokens, in an order that depends on the text alone."""
     if unit == "word":
         return lambda text: Counter(wordpunct(text)).values()
     if unit == "character":
         return lambda text: Counter(text).values()
+    if not isinstance(unit, str):
+        return lambda text: Counter(unit(text)).values()
 
     def of_bytes(text: str) -> list[int]:
         by_byte = np.bincount(np.frombuffer(utf8(text) or b"", np.uint8))
@@ -58,14 +63,14 @@ def _bits(counts: Iterable[int], normalise: str) -> float:
     return min(bits / math.log2(n if normalise == "tokens" else distinct), 1.0)
 
 
-def whole_entropy(texts: Sequence[str], unit: str = "word", normalise: str = "none") -> NDArray[np.float64]:
+def whole_entropy(texts: Sequence[str], unit: Unit = "word", normalise: str = "none") -> NDArray[np.float64]:
     """Return the entropy of all tokens of each text.
 
     Parameters
     ----------
     texts : sequence of n str
-    unit : {"word", "character", "byte"}
-        WordPunct tokens, code points, or UTF-8 bytes.
+    unit : {"word", "character", "byte"}, or callable
+        WordPunct tokens, code points, UTF-8 bytes, or a function from a text to its token ids.
     normalise : {"none", "tokens", "distinct"}
         Divide by log2 of the number of tokens or of distinct tokens; a text of one repeated token is then 0.
 
@@ -85,7 +90,7 @@ def whole_entropy(texts: Sequence[str], unit: str = "word", normalise: str = "no
     return np.array([_bits(counts(text), normalise) for text in texts], dtype=np.float64)
 
 
-def _ids(unit: str) -> Callable[[str], Ids]:
+def _ids(unit: Unit) -> Callable[[str], Ids]:
     """Return text -> token ids, equal for equal tokens; ids of words are comparable within one such function only."""
     if unit == "word":
         id_of: defaultdict[str, int] = defaultdict(count().__next__)
@@ -97,10 +102,12 @@ def _ids(unit: str) -> Callable[[str], Ids]:
         return of_words
     if unit == "character":
         return lambda text: np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    if not isinstance(unit, str):
+        return lambda text: np.array(unit(text), np.int32)
     return lambda text: np.frombuffer(utf8(text) or b"", np.uint8)
 
 
-def _blocks(texts: Sequence[str], unit: str) -> Iterator[list[Ids]]:
+def _blocks(texts: Sequence[str], unit: Unit) -> Iterator[list[Ids]]:
     """Yield the ids of consecutive texts in blocks, so that memory does not grow with the batch."""
     ids, block, size = _ids(unit), [], 0
     for text in texts:
@@ -133,7 +140,7 @@ def _window_bits(windows: Ids, normalise: str) -> NDArray[np.float64]:
 
 
 def window_entropy(
-    texts: Sequence[str], unit: str = "word", window: int = 16, normalise: str = "none"
+    texts: Sequence[str], unit: Unit = "word", window: int = 16, normalise: str = "none"
 ) -> NDArray[np.float64]:
     """Return the mean entropy of the full windows of `window` tokens at stride max(1, window // 4).
 

@@ -11,7 +11,9 @@ from functools import partial
 from typing import Annotated, Literal
 
 from ..constraints import AtLeast
+from ..errors import RecipeError, ScoreError
 from ..kernels import entropy
+from ..models import files, wordllama
 from ..scorer import Kernel, Scorer
 
 
@@ -22,14 +24,16 @@ class InformationEntropy(Scorer):
     Parameters
     ----------
     of : str, default "text"
-    unit : {"word", "character", "byte"}
-        WordPunct tokens, code points, or UTF-8 bytes.
+    unit : {"word", "character", "byte", "subword"}
+        WordPunct tokens, code points, UTF-8 bytes, or tokens of wordllama's tokenizer.
     window : int, default 16
         Tokens (of `unit`) in a window; the stride is window // 4. Rows with fewer tokens are undefined.
     whole : bool, default False
         One window over the whole text; `window` is then not used, and only texts without tokens are undefined.
     normalise : {"none", "tokens", "distinct"}
         Divide by log2 of the number of tokens, or of distinct tokens, in the window.
+    model : str
+        Identity of the tokenizer's files with unit subword, filled in; `kernel()` raises ScoreError for others.
 
     Raises
     ------
@@ -49,13 +53,32 @@ class InformationEntropy(Scorer):
         "or 0 to 1 if normalised; larger is more varied; null for fewer tokens than a window"
     )
 
-    unit: Literal["word", "character", "byte"] = "word"
+    unit: Literal["word", "character", "byte", "subword"] = "word"
     window: Annotated[int, AtLeast(2)] = 16
     whole: bool = False
     normalise: Literal["none", "tokens", "distinct"] = "none"
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unit == "subword" and not self.model:
+            object.__setattr__(self, "model", files.identity("wordllama"))
+        if self.unit != "subword" and self.model:
+            raise RecipeError(f"information_entropy: unit {self.unit} reads no model files, got model {self.model!r}")
+
+    def check_machine(self) -> None:
+        """Raise PlatformError if unit is subword and the tokenizer is missing here."""
+        if self.unit == "subword":
+            files.path_of("wordllama")
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> float64 (n,)."""
+        if self.model and self.model != files.identity("wordllama"):
+            raise ScoreError(
+                f"the score was declared with model files {self.model!r}, this installation has pinned "
+                f"{files.identity('wordllama')!r}; give driver and workers the same version of lakesift"
+            )
+        unit = wordllama.tokeniser() if self.unit == "subword" else self.unit
         if self.whole:
-            return partial(entropy.whole_entropy, unit=self.unit, normalise=self.normalise)
-        return partial(entropy.window_entropy, unit=self.unit, window=self.window, normalise=self.normalise)
+            return partial(entropy.whole_entropy, unit=unit, normalise=self.normalise)
+        return partial(entropy.window_entropy, unit=unit, window=self.window, normalise=self.normalise)

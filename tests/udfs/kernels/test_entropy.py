@@ -81,3 +81,11 @@ def test_the_windowed_form_does_not_grow_with_length() -> None:
     short, long = window_entropy([once, often])
     assert abs(short - long) < 0.1
     assert window_entropy(["a a a a " * 10])[0] == 0.0 < short <= 4.0
+
+
+def test_a_function_may_stand_for_the_unit() -> None:
+    def code_points(text: str) -> list[int]:
+        return list(map(ord, text))
+
+    assert whole_entropy(TEXTS, code_points).tobytes() == whole_entropy(TEXTS, "character").tobytes()
+    assert window_entropy(TEXTS, code_points).tobytes() == window_entropy(TEXTS, "character").tobytes()

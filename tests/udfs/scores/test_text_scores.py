@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections import Counter
+from importlib import util
 
 import numpy as np
 import pytest
 
 from lakesift.udfs.errors import RecipeError, ScoreError
+from lakesift.udfs.models import files, wordllama
 from lakesift.udfs.scores.compression_ratio import CompressionRatio
 from lakesift.udfs.scores.information_entropy import InformationEntropy
 from lakesift.udfs.scores.length import LengthBytes, LengthTokens
@@ -54,3 +58,21 @@ def test_entropy_options_reach_the_kernel() -> None:
 def test_wrong_parameters_are_refused(cls: type, parameters: dict[str, object], sentence: str) -> None:
     with pytest.raises(RecipeError, match=sentence):
         cls(**parameters)
+
+
+@pytest.mark.skipif(util.find_spec("wordllama") is None, reason="wordllama is not installed")
+def test_subword_entropy_counts_the_tokens_of_wordllama() -> None:
+    score = InformationEntropy(unit="subword", whole=True)
+    assert score.model == files.identity("wordllama")
+    tokenise = wordllama.tokeniser()
+    texts = ["antidisestablishmentarianism", "the the the the", "", "\ud800"]
+    counts = [list(Counter(tokenise(text)).values()) for text in texts[:2]]
+    assert len(counts[0]) > 1, "one word, several sub-words"
+    expected = [-sum(c / sum(row) * math.log2(c / sum(row)) for c in row) for row in counts]
+    found = score.kernel()(texts)
+    np.testing.assert_allclose(found[:2], expected, atol=1e-12)
+    assert np.isnan(found[2:]).all()
+    with pytest.raises(RecipeError, match="unit word reads no model files"):
+        InformationEntropy(model="0123")
+    with pytest.raises(ScoreError, match="was declared with model files '0123'"):
+        InformationEntropy(unit="subword", model="0123").kernel()
