@@ -17,8 +17,8 @@ from .digests import digest
 
 State = TypeVar("State")
 Kernel = Callable[..., Any]
-#: What a scorer's inputs are: text (a document input), vectors (arrays of numbers), or anything.
-Takes = Literal["text", "vector", "any"]
+#: What a scorer's input is: text (a document input), a vector (array of numbers), a k-means score, or anything.
+Takes = Literal["text", "vector", "clusters", "any"]
 
 #: Names of the document expressions that a scorer may read; any other input is the label of another score.
 DOCUMENT_INPUTS = ("text", "prompt", "completion")
@@ -47,6 +47,10 @@ class Declared:
     def takes(self) -> Takes:
         """What its inputs must be; checked before a run."""
         return "text"
+
+    def takes_of(self, _: str, /) -> Takes:
+        """What one input must be, if they differ."""
+        return self.takes
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from .uses import uses_of_selectors
 TAKEN = {
     "text": "text is needed: name a document input or a score of strings",
     "vector": "a vector is needed: name a score of kind embedding",
+    "clusters": "clusters are needed: name a score of kind kmeans",
 }
 
 
@@ -59,22 +60,24 @@ def _check_kinds(recipe: Recipe, name: str, score: Scorer | Estimator) -> None:
     """Refuse a score as input whose values are not what the scorer takes; source columns are checked when opened."""
     values = dict.fromkeys(DOCUMENT_INPUTS, "text") | {k: s.value for k, s in recipe.scores.items()}
     for read in score.inputs:
-        if read in values and score.takes not in ("any", _kind_of(values[read])):
-            fitting = [k for k, s in recipe.scores.items() if k != name and _kind_of(s.value) == score.takes]
-            fitting += [n for n in DOCUMENT_INPUTS if score.takes == "text" and getattr(recipe.documents, n)]
+        takes = score.takes_of(read)
+        if read in values and takes not in ("any", _kind_of(values[read])):
+            fitting = [k for k, s in recipe.scores.items() if k != name and _kind_of(s.value) == takes]
+            fitting += [n for n in DOCUMENT_INPUTS if takes == "text" and getattr(recipe.documents, n)]
             fact = f"scores.{name}: {score.kind} reads {read!r}, which is {values[read]}"
-            raise RecipeError(f"{fact}; {TAKEN[score.takes]}; {nearest(read, fitting)}")
+            raise RecipeError(f"{fact}; {TAKEN[takes]}; {nearest(read, fitting)}")
 
 
 def _kind_of(value: str) -> str:
-    """Return "text", "vector" or the type itself, of a score's DDL type.
+    """Return "text", "vector", "clusters" or the type itself, of a score's DDL type.
 
     Examples
     --------
     >>> _kind_of("array<float>"), _kind_of("string"), _kind_of("bigint")
     ('vector', 'text', 'bigint')
     """
-    return "vector" if value.startswith("array<") else {"string": "text"}.get(value, value)
+    kinds = {"array<": "vector", "string": "text", "struct<cluster:": "clusters"}
+    return next((kind for start, kind in kinds.items() if value.startswith(start)), value)
 
 
 def _check_fitted(recipe: Recipe) -> None:

@@ -30,7 +30,7 @@ def uses(recipe: Recipe) -> list[Use]:
     # The kind of what is fitted was checked with the recipe.
     of_selectors = [use for use in uses_of_selectors(recipe) if not isinstance(use.need, Fitted)]
     of_scores = [
-        Use(f"scores.{name}: {score.kind}: of", TAKES[score.takes](column), source=True)
+        Use(f"scores.{name}: {score.kind}: of", TAKES[score.takes_of(column)](column), source=True)
         for name, score in recipe.scores.items()
         for column in score.inputs
         if column in recipe.source_columns()

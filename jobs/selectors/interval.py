@@ -69,7 +69,7 @@ class Interval(Selector):
     bounds: Mapping[str, Sequence[Bound]]
     combine: Literal["all", "mean_rank"] = "all"
     within: Literal["random", "middle"] = "random"
-    stratum: str = ""
+    stratum: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,7 +86,7 @@ class Interval(Selector):
     @property
     def needs(self) -> tuple[Need, ...]:
         """The scores, and the stratum."""
-        return (*map(Number, self.bounds), *([Group(self.stratum)] if self.stratum else []))
+        return (*map(Number, self.bounds), *([] if self.stratum is None else [Group(self.stratum)]))
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks among the rows inside.

@@ -19,7 +19,7 @@ from ..constraints import AtLeast
 from ..errors import BoundError, InputError, RecipeError, ScoreError
 from ..kernels.semantic_entropy import Landmarks, on_grid
 from ..kernels.vectors import unit_rows
-from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, parameters
+from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, Takes, parameters
 from ._kmeans_fit import SUMS_BYTES, draw_sample, one_width
 
 #: Parameters that do not belong to the settings of a fit.
@@ -176,6 +176,10 @@ class SemanticEntropy(DocumentEstimator):
     def inputs(self) -> tuple[str, ...]:
         """The vectors, and what a fit reads beside them."""
         return (self.of, self.clusters) if self.clusters else (self.of,)
+
+    def takes_of(self, name: str, /) -> Takes:
+        """Vectors, and a k-means score."""
+        return "clusters" if name == self.clusters else "vector"
 
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> SemanticEntropyScorer:
         """Sample, or average."""

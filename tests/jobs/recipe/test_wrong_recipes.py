@@ -249,10 +249,11 @@ def test_names_in_scores(documents: Documents, kind: str) -> None:
     inputs, targets = reading(cls, given, lambda s: s.inputs), reading(cls, given, lambda s: getattr(s, "fits_on", ()))
     assert inputs
     assert bool(targets) == (issubclass(cls, Estimator) and "target" in {f.name for f in fields(cls)})
-    fitting = {"text": "text", "vector": "vector"}[cls(**given).takes]
     for field in inputs:
+        fitting = "cells" if field == "clusters" else {"text": "text", "vector": "vector"}[cls(**given).takes]
+        beside = {"form": "centres"} if field == "clusters" else {}
         for name in ("txet", "vectr", "module", "prompt", "", "cells.cluster", "mine", "text", *SCORES):
-            sentence = said(**{field: name})
+            sentence = said(**{field: name}, **beside)
             assert (sentence is None) == (name == fitting), (name, sentence)
             assert sentence is None or (f"{name!r}" in sentence or name == "mine"), sentence
             assert "\n" not in str(sentence)
