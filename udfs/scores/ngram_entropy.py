@@ -13,13 +13,15 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..arrays import Hashes, Ints, Matrix
 from ..constraints import AtLeast
 from ..errors import BoundError, InputError
 from ..kernels import ngram_model
 from ..kernels.ngram_table import NgramScorer, NgramTable, tabulate
 from ..kernels.tokens import utf8
-from ..scorer import DocumentEstimator, Fold, Kernel, Scorer
+from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, parameters
 
 ORDER, FEWEST = 5, 8
 #: Characters of a text that are read, both when fitting and when scoring.
@@ -78,8 +80,10 @@ class NgramEntropyScorer(Scorer):
     of : str, default "text"
     fit_bytes : int
         Of the fit.
-    even, odd : tuple of arrays
-        The tables of the texts whose hash is even, or odd (NgramTable, in order).
+    split : (2,) int64
+        How many n-grams and histories the model of the texts with an even hash has; those of the other follow.
+    grams, probability, history, histories, rest, entropy : arrays
+        The tables of both models (NgramTable), one after the other.
     """
 
     kind = "ngram_entropy"
@@ -92,16 +96,37 @@ class NgramEntropyScorer(Scorer):
     )
 
     fit_bytes: int = 0
-    even: tuple[Any, ...] = field(default_factory=lambda: _columns(tabulate(ngram_model.fit([], ORDER))))
-    odd: tuple[Any, ...] = field(default_factory=lambda: _columns(tabulate(ngram_model.fit([], ORDER))))
+    split: Ints = field(default_factory=lambda: np.zeros(2, np.int64))
+    grams: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
+    probability: Matrix = field(default_factory=lambda: np.empty(0, np.float32))
+    history: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    histories: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
+    rest: Matrix = field(default_factory=lambda: np.empty(0, np.float32))
+    entropy: Matrix = field(default_factory=lambda: np.empty(0, np.float32))
+
+    @classmethod
+    def of_tables(cls, of: str, fit_bytes: int, tables: Sequence[NgramTable]) -> NgramEntropyScorer:
+        """Return the scorer with the tables of the even and of the odd half."""
+        split = np.array([len(tables[0].grams), len(tables[0].histories)], np.int64)
+        columns = (np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(NgramTable)[1:])
+        return cls(of, fit_bytes, split, *columns)
+
+    def tables(self) -> tuple[NgramTable, NgramTable]:
+        """Return the tables of the even and of the odd half."""
+        g, h = self.split.tolist()
+        known, before = (self.grams, self.probability, self.history), (self.histories, self.rest, self.entropy)
+        even = NgramTable(ORDER, known[0][:g], known[1][:g], known[2][:g], before[0][:h], before[1][:h], before[2][:h])
+        odd = NgramTable(ORDER, known[0][g:], known[1][g:], known[2][g:], before[0][h:], before[1][h:], before[2][h:])
+        return even, odd
 
     def summary(self) -> dict[str, Any]:
         """Return how many n-grams each half knows."""
-        return {"ngrams": {"even": len(self.even[0]), "odd": len(self.odd[0])}}
+        even, odd = self.tables()
+        return {"ngrams": {"even": len(even.grams), "odd": len(odd.grams)}}
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> the four fields, float64 (n,) each."""
-        halves = [NgramScorer(NgramTable(ORDER, *state)) for state in (self.even, self.odd)]
+        halves = [NgramScorer(table) for table in self.tables()]
 
         def kernel(texts: Sequence[str]) -> dict[str, Any]:
             found = np.full((4, len(texts)), np.nan)
@@ -167,15 +192,12 @@ class NgramEntropy(DocumentEstimator):
                 f"ngram_entropy: the documents hold {sum(map(len, halves))} distinct texts, and each of the two models "
                 "needs some; score more rows, or leave the score out"
             )
-        states = [_columns(tabulate(ngram_model.fit([text for _, text in half], ORDER))) for half in halves]
-        size = sum(array.nbytes for state in states for array in state)
+        tables = [tabulate(ngram_model.fit([text for _, text in half], ORDER)) for half in halves]
+        scorer = NgramEntropyScorer.of_tables(self.of, self.fit_bytes, tables)
+        size = sum(value.nbytes for value in parameters(scorer).values() if isinstance(value, np.ndarray))
         if size > STATE_BYTES:
             raise BoundError(
                 f"ngram_entropy: the tables of {self.fit_bytes:,} bytes take {size:,} bytes, the bound is "
                 f"{STATE_BYTES:,}, because they travel with every task; lower fit_bytes"
             )
-        return NgramEntropyScorer(self.of, self.fit_bytes, *states)
-
-
-def _columns(table: NgramTable) -> tuple[Any, ...]:
-    return tuple(getattr(table, f.name) for f in fields(table)[1:])
+        return scorer

@@ -12,9 +12,12 @@ import pytest
 
 from lakesift.jobs.cli import user_message
 from lakesift.jobs.run import run
+from lakesift.jobs.scoring import models
 from lakesift.udfs import discovery
 from lakesift.udfs.arrow import SHOWN
+from lakesift.udfs.scorer import Estimator, fingerprint
 from tests.jobs.conftest import World, recipe
+from tests.udfs.scores.conftest import declared, made
 
 SCORES: dict[str, Any] = {
     "vector": {"kind": "embedding", "encoder": "hashed_ngrams", "dimensions": 16},
@@ -49,6 +52,19 @@ def test_a_refit_stays_the_newest_after_a_fast_clock(world: World) -> None:
     assert [r["sequence"] for r in fitted] == [1, 2]
     later = run(world.lake, mine(budget={"rows": 5}))
     assert later.fingerprints == refitted.fingerprints
+
+
+ESTIMATORS = {kind: cls for kind, cls in discovery.scorers().items() if issubclass(cls, Estimator)}
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_every_fitted_scorer_survives_the_table(kind: str) -> None:
+    scorer, estimator = made(ESTIMATORS[kind]), declared(ESTIMATORS[kind])
+    assert isinstance(estimator, Estimator)
+    row = models._row(models.Model(fingerprint(scorer), scorer, {}, "key"), 1)
+    again = models._restored({"params": row[4], "state": row[5]}, estimator)
+    assert again == scorer
+    assert fingerprint(again) == fingerprint(scorer)
 
 
 NPY = "{models} SET state = map_from_entries(transform(map_entries(state), e -> IF(e.key = 'centroids', {new}, e)))"

@@ -31,7 +31,7 @@ def test_a_text_is_scored_by_the_half_that_never_saw_it() -> None:
     pool = functions(120)
     scorer = fit_on(pool)
     assert scorer == fit_on(pool[::-1])
-    swapped = NgramEntropyScorer(even=scorer.odd, odd=scorer.even).kernel()(pool)["nll_bits"]
+    swapped = NgramEntropyScorer.of_tables("text", 0, scorer.tables()[::-1]).kernel()(pool)["nll_bits"]
     assert (swapped < scorer.kernel()(pool)["nll_bits"]).mean() > 0.9, "each half knows its own texts by heart"
 
 
@@ -72,7 +72,7 @@ def test_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_sample_is_the_texts_with_the_smallest_hashes() -> None:
     pool = functions(400)
     small = fit_on(pool, fit_bytes=20_000)
-    assert len(small.even[0]) < len(fit_on(pool).even[0])
+    assert len(small.grams) < len(fit_on(pool).grams)
     fold = ngram_entropy.Distinct(10_000)
     for half in fold.add(fold.zero(), pool):
         sizes = np.cumsum([len(text) for _, text in half])
