@@ -2,7 +2,7 @@
 
 The third of the three entropies of EUDS (arXiv 2602.17465); the paper's formula is not public, so this definition is
 ours: the entropy of the softmax, at temperature tau, over cosine similarities of the embedding to landmarks. All of
-5 000 landmarks is the default because it is stable: two disjoint samples of landmarks rank rows alike (results.md).
+5 000 landmarks is the default because it is stable: two disjoint samples of landmarks rank rows alike.
 """
 
 from __future__ import annotations
