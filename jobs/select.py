@@ -51,12 +51,12 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
     chosen = cache(lambda: choose(run, fitted, rows()))
 
     def selection_rows() -> tuple[DataFrame, dict[str, Any]]:
-        before = list(manifest.notes)
-        picks, counts = chosen()
-        said = [note for note in manifest.notes if note not in before]
+        picks, choice = chosen()
         made_from = {"inputs": manifest.inputs, "fingerprints": manifest.fingerprints, "scores": scores_version}
-        metadata = {"recipe": recipe.name, "seed": recipe.seed, "counts": counts, "notes": said, **made_from}
-        return _with_columns(run, fitted, scores, picks), metadata
+        return _with_columns(run, fitted, scores, picks), {
+            "recipe": recipe.name,
+            "seed": recipe.seed,
+        } | choice | made_from
 
     def control_rows() -> tuple[DataFrame, dict[str, Any]]:
         columns = ("id", "rank", "gain", "weight", "copies")
@@ -104,15 +104,17 @@ def eligible_rows(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame
     return rows
 
 
-def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Rank the eligible rows and cut the ranking by the budget; returns the picks, and counts of what they are from.
+def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rank the eligible rows and cut the ranking by the budget; returns the picks, and what the commit says of them.
+
+    That is `counts` of the rows that they are from, and `notes`.
 
     Raises
     ------
     InputError
         If no row can be selected.
     """
-    recipe, documents = run.recipe, run.hashes.summary.documents
+    recipe, documents, before = run.recipe, run.hashes.summary.documents, list(run.manifest.notes)
     rankable = " AND ".join(f"{quoted(need.name)} IS NOT NULL" for need in recipe.selector.needs) or "true"
     eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
     counts = {"documents": documents, "ineligible": documents - eligible, "unranked": eligible - ranked}
@@ -127,7 +129,7 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tupl
     counts["selected"], drawn = len(picks), int(picks["copies"].sum())
     if recipe.budget.rows and drawn < recipe.budget.rows:
         run.manifest.note(f"budget is {recipe.budget.rows:,} rows, {drawn:,} could be selected ({left})")
-    return picks, counts
+    return picks, {"counts": counts, "notes": [note for note in run.manifest.notes if note not in before]}
 
 
 def _pool(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, on_demand: OnDemand) -> Pool:
