@@ -7,6 +7,7 @@ order and neighbours, no mutation of inputs, picklable; the kernel never sees nu
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
@@ -219,6 +220,12 @@ class Fold(ABC, Generic[State]):
 def parameters(scorer: Declared) -> dict[str, Any]:
     """Return the fields of a scorer or estimator by name."""
     return {f.name: getattr(scorer, f.name) for f in fields(scorer)}
+
+
+def settings(estimator: Estimator) -> str:
+    """Return the parameters that a fit from the documents depends on as JSON: all but what and which rows it reads."""
+    body = {k: v for k, v in parameters(estimator).items() if k not in ("of", "fit_where", "refit")}
+    return json.dumps(body, sort_keys=True)
 
 
 def fingerprint(scorer: Scorer, reads: Mapping[str, str] | None = None) -> str:

@@ -13,7 +13,6 @@ in a pass over the table (they stay, with size 0).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +29,7 @@ from ..kernels.exact_sums import Grid
 from ..kernels.kmeans import Descent, descend, lloyd
 from ..kernels.kmeans_start import plus_plus
 from ..kernels.nearest_centroid import Nearest
-from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, parameters
+from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, settings
 from ._kmeans_fit import SUMS_BYTES, NearestMembers, Pass, defined, draw_sample, feasible, report, table_tally
 
 #: Rows per centroid that k-means++ draws from, and rows that the silhouette is the mean of.
@@ -39,8 +38,6 @@ START_ROWS, SILHOUETTE_ROWS = 20, 20_000
 SAMPLE_TOL = 3
 #: Numbers of centroids up to which a summary holds them.
 SHOWN_NUMBERS = 200_000
-#: Parameters that do not belong to the settings of a fit.
-NO_SETTINGS = ("of", "fit_where", "refit")
 Clusters = Annotated[int, AtLeast(2)]
 
 
@@ -239,7 +236,7 @@ class KMeans(DocumentEstimator):
             tried=np.array(tried, np.int64),
             silhouette=np.array(silhouettes),
             points=points,
-            settings=json.dumps({k: v for k, v in parameters(self).items() if k not in NO_SETTINGS}, sort_keys=True),
+            settings=settings(self),
         )
 
     def _in_memory(self, x: Matrix, k: int) -> Descent:

@@ -7,7 +7,6 @@ ours: the entropy of the softmax, at temperature tau, over cosine similarities o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,11 +18,9 @@ from ..constraints import AtLeast
 from ..errors import BoundError, InputError, RecipeError, ScoreError
 from ..kernels.semantic_entropy import Landmarks, on_grid
 from ..kernels.vectors import unit_rows
-from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, Takes, parameters
+from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, Takes, settings
 from ._kmeans_fit import SUMS_BYTES, draw_sample, one_width
 
-#: Parameters that do not belong to the settings of a fit.
-NO_SETTINGS = ("of", "fit_where", "refit")
 #: Sums (k, d) of the rounded vectors of each cluster.
 Sums = Floats
 
@@ -200,5 +197,4 @@ class SemanticEntropy(DocumentEstimator):
             )
         tau = self.tau or (0.02 if self.form == "nearest" else 0.1)
         nearest = self.nearest if self.form == "nearest" else 0
-        settings = json.dumps({k: v for k, v in parameters(self).items() if k not in NO_SETTINGS}, sort_keys=True)
-        return SemanticEntropyScorer(self.of, tau, nearest, np.asarray(rows, np.float32), settings)
+        return SemanticEntropyScorer(self.of, tau, nearest, np.asarray(rows, np.float32), settings(self))
