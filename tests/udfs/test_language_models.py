@@ -204,3 +204,32 @@ def test_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
     assert GenerativeEntropy(model=str(folder), engine="torch").identity != first.identity
     with pytest.raises(ScoreError, match="was declared with model files"):
         first.kernel()
+
+
+def test_torch_says_the_same() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    texts = functions(10)
+    by_onnx, by_torch = (GenerativeEntropy(engine=engine).kernel()(texts) for engine in ("onnx", "torch"))
+    for name in FIELDS:
+        np.testing.assert_allclose(by_torch[name], by_onnx[name], atol=1e-4, rtol=0)
+
+
+def test_continuations_follow_from_the_text_and_the_draws_alone(tiny: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    sampler, draws = causal_torch.sampler(tiny), np.random.default_rng(0).random((6, 3))
+    prompt = sampler.prompt("def add(a, b):", 8)
+    assert len(prompt) == 8
+    said = sampler.go_on(prompt, draws)
+    assert said == sampler.go_on(prompt, draws)
+    assert sampler.go_on(prompt, draws[:, ::-1].copy()) == said[::-1]
+    # The first token by hand: the first one whose cumulated probability exceeds its draw.
+    logits = tiny_llama.twin_logits(tiny_llama.tensors(), np.array([0, *prompt]))[-1]
+    reached = np.cumsum(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
+    first = [int(np.searchsorted(reached, u, side="right")) for u in draws[0]]
+    alphabet = [*tiny_llama.SPECIAL, *tiny_llama.byte_alphabet(), "th"]
+    one = sampler.go_on(prompt, draws[:1])
+    known = [(text, alphabet[i]) for text, i in zip(one, first, strict=True) if alphabet[i].isascii() and i > 2]
+    assert known
+    assert all(text == token for text, token in known)
