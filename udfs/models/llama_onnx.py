@@ -47,10 +47,15 @@ def load(folder: Path) -> CausalModel:
         for name in ("graph.onnx", "head.onnx")
     )
 
+    scratch = np.empty((CHUNK, head.get_outputs()[0].shape[1]), np.float32)
+
     def predict(context: Ints, tokens: Ints) -> tuple[Floats, Floats]:
         positions = np.arange(len(context))
         hidden = body.run(None, {"ids": context[None], "positions": positions[None]})[0]
-        parts = [token_bits(logits(hidden[i : i + CHUNK]), tokens[i : i + CHUNK]) for i in range(0, len(tokens), CHUNK)]
+        parts = [
+            token_bits(logits(hidden[i : i + CHUNK]), tokens[i : i + CHUNK], scratch)
+            for i in range(0, len(tokens), CHUNK)
+        ]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def logits(hidden: Any) -> Any:
