@@ -53,10 +53,8 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
     def selection_rows() -> tuple[DataFrame, dict[str, Any]]:
         picks, choice = chosen()
         made_from = {"inputs": manifest.inputs, "fingerprints": manifest.fingerprints, "scores": scores_version}
-        return _with_columns(run, fitted, scores, picks), {
-            "recipe": recipe.name,
-            "seed": recipe.seed,
-        } | choice | made_from
+        metadata = {"recipe": recipe.name, "seed": recipe.seed, **choice, **made_from}
+        return _with_columns(run, fitted, scores, picks), metadata
 
     def control_rows() -> tuple[DataFrame, dict[str, Any]]:
         columns = ("id", "rank", "gain", "weight", "copies")

@@ -204,7 +204,8 @@ def warnings(lake: Lake, recipe: Recipe, documents: Documents | None, count: int
         lines.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")
     if recipe.budget.rows and count is not None and count < recipe.budget.rows:
         lines.append(f"the budget is {recipe.budget.rows:,} rows, the documents are {count:,}: all will be taken")
-    for name in recipe.scores.keys() - recipe.on_demand_only():
+    on_demand = recipe.on_demand_only()
+    for name in (n for n in recipe.scores if n not in on_demand):
         if (hours := cpu_hours(recipe, name, count)) > MANY_HOURS:
             lines.append(
                 f"the score {name} takes about {hours:,.0f} CPU-hours for {count:,} documents; a where: of its own, or "

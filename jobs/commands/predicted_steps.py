@@ -38,8 +38,8 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count
     last = last_run(lake, recipe.name) or {}
     known = _fingerprints(lake, recipe, last)
     scores = {name: _score(lake, recipe, name, known, hashed) for name in order(recipe)}
-    costs = {name: f", {_hours(cpu_hours(recipe, name, count))}" for name, would in scores.items() if would == ALL}
-    rows += [(f"score {name}", MEMOS, would + costs.get(name, "").rstrip(", ")) for name, would in scores.items()]
+    costs = {name: _cost(cpu_hours(recipe, name, count)) if would == ALL else "" for name, would in scores.items()}
+    rows += [(f"score {name}", MEMOS, would + costs[name]) for name, would in scores.items()]
     complete = hashed and set(known) == set(recipe.scores)
     published = complete and scores_stand(lake, recipe, origin(lake, recipe, _last_rows(lake, recipe), known))
     missing = any(w not in (UNCHANGED, ON_DEMAND) for w in scores.values())
@@ -90,8 +90,9 @@ def cpu_hours(recipe: Recipe, name: str, count: int | None) -> float:
     return score.seconds_per_row * count / 3600 if isinstance(score, Scorer) and count else 0.0
 
 
-def _hours(hours: float) -> str:
-    return f"about {hours:,.{0 if hours >= 10 else 1}f} CPU-hours" if hours >= 0.1 else ""
+def _cost(hours: float) -> str:
+    """Return what a plan adds about CPU hours, "" if they are not worth saying."""
+    return f", about {hours:,.{0 if hours >= 10 else 1}f} CPU-hours" if hours >= 0.1 else ""
 
 
 def _score(lake: Lake, recipe: Recipe, name: str, known: dict[str, str], hashed: bool) -> str:

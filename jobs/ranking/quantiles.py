@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 from ...udfs.errors import BoundError, InputError
 from ...udfs.kernels.quantiles import quantile_rank
 from .sort_keys import bin_of
-from .top import DRIVER_ROWS, MARGINS, collect_pandas, count_and_sample, keyed_rows
+from .top import DRIVER_ROWS, MARGINS, collect_pandas, count_and_sample, keyed_rows, with_values_of_group
 
 #: Cells of a rank column: the tasks among which its distinct values are shared out.
 CELLS = 64
@@ -108,14 +108,10 @@ def _walk(
 ) -> npt.NDArray[np.float64] | None:
     """Return the values (groups, qs) at those places, or None if one lies outside of all brackets of its group."""
     value, inside, below = F.col("key"), F.lit(False), []
-    bracketed, limits = keyed, np.array(brackets).reshape(len(groups), -1)
+    limits = np.array(brackets).reshape(len(groups), -1)
     names = [f"end{i}" for i in range(limits.shape[1])]
-    if len(groups) == 1:  # literals spare a broadcast
-        bracketed = keyed.select("*", *(F.lit(float(x)).alias(n) for n, x in zip(names, limits[0], strict=True)))
-    else:
-        table = pd.DataFrame(limits, columns=names).assign(group=groups["group"])
-        schema = ", ".join(f"{name} double" for name in names) + ", group string"
-        bracketed = keyed.join(F.broadcast(keyed.sparkSession.createDataFrame(table, schema)), "group", "inner")
+    table = pd.DataFrame(limits, columns=names).assign(group=groups["group"])
+    bracketed = with_values_of_group(keyed, table, dict.fromkeys(names, "double"))
     for low, high in zip(names[::2], names[1::2], strict=True):
         inside = inside | ((value >= F.col(low)) & (value <= F.col(high)))
         # Rows outside are lumped at the highest bracket end below them; `greatest` skips nulls.

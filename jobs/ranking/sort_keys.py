@@ -73,6 +73,11 @@ def bin_of(value: Column, ends: Sequence[float], first: int = 0) -> Column:
     return F.when(value > ends[half], above).otherwise(bin_of(value, ends[:half], first))
 
 
+def tag_of(group: Column) -> Column:
+    """Return the `group_tag` of a column's values."""
+    return F.when(group.isNull(), "").otherwise(F.concat(F.lit("="), group.cast("string")))
+
+
 def group_tag(value: object) -> str:
     """Return the tag of a group value: "" for null, "=" and the value as Spark casts it to string for all others.
 

@@ -18,7 +18,7 @@ Left out: tables on the way (each job reads `rows` again) and selections that do
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import BoundError, InputError
 from .quota import quota
-from .sort_keys import hashed, uniform
+from .sort_keys import hashed, tag_of, uniform
 
 Sample = dict[str, npt.NDArray[Any]]
 
@@ -98,12 +98,20 @@ def top_by_quota(
 
 def keyed_rows(rows: DataFrame, key: Column, seed: int, group: Column | None) -> DataFrame:
     """Return id, group tag, sort key and hash of the rows that have a key."""
-    tag = F.lit("")
-    if group is not None:
-        tag = F.when(group.isNull(), "").otherwise(F.concat(F.lit("="), group.cast("string")))
+    tag = F.lit("") if group is None else tag_of(group)
     # + 0.0 makes one zero of two; a null score is dropped here, for every selector.
     shaped = rows.select("id", tag.alias("group"), (key + F.lit(0.0)).alias("key"), hashed(seed).alias("h"))
     return shaped.where(F.col("key").isNotNull())
+
+
+def with_values_of_group(rows: DataFrame, table: pd.DataFrame, types: Mapping[str, str]) -> DataFrame:
+    """Return the rows whose `group` is in the table, with the columns named in `types` from there."""
+    if len(table) == 1:  # literals spare a broadcast
+        values = [F.lit(table[name].iloc[0].item()).cast(kind).alias(name) for name, kind in types.items()]
+        return rows.where(F.col("group") == F.lit(table["group"].iloc[0])).select("*", *values)
+    schema = ", ".join(f"{name} {kind}" for name, kind in {"group": "string", **types}.items())
+    values_of = rows.sparkSession.createDataFrame(table[["group", *types]], schema)
+    return rows.join(F.broadcast(values_of), "group", "inner")
 
 
 def count_and_sample(keyed: DataFrame, seed: int) -> tuple[pd.DataFrame, Sample]:
@@ -173,15 +181,8 @@ def _limits(groups: pd.DataFrame, sample: Sample, margin: float) -> tuple[pd.Dat
 
 def _candidates(keyed: DataFrame, limits: pd.DataFrame, cut: bool) -> DataFrame:
     """Return the rows up to their group's limit: id, key, h, code; with `cut`, exactly `need` of each group."""
-    names = ("code", "need", "last_key", "last_h")
-    if len(limits) == 1:  # literals spare a broadcast
-        only = limits.iloc[0]
-        values = [F.lit(only[n].item()).alias(n) for n in names]
-        bounded = keyed.where(F.col("group") == F.lit(only["group"])).select("*", *values)
-    else:
-        schema = "group string, code bigint, need bigint, last_key double, last_h bigint"
-        table = keyed.sparkSession.createDataFrame(limits, schema)
-        bounded = keyed.join(F.broadcast(table), "group", "inner")
+    types = {"code": "bigint", "need": "bigint", "last_key": "double", "last_h": "bigint"}
+    bounded = with_values_of_group(keyed, limits, types)
     key, last = F.col("key"), F.col("last_key")
     candidates = bounded.where((key < last) | ((key == last) & (F.col("h") <= F.col("last_h"))))
     if cut:

@@ -21,8 +21,8 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError, RecipeError
 from ..ranking.quantiles import quantiles, quantiles_by_group, with_rank
-from ..ranking.sort_keys import cluster_of, draw, numeric_column
-from ..ranking.top import top, top_by_quota
+from ..ranking.sort_keys import cluster_of, draw, numeric_column, tag_of
+from ..ranking.top import top, top_by_quota, with_values_of_group
 from .needs import Group, Need, Number
 from .selector import Pool, Selector, picks
 
@@ -106,9 +106,8 @@ class Interval(Selector):
         for (name, _, _), ends in zip(axes, found, strict=True):
             value, low, high = F.col(name), F.col("low"), F.col("high")
             inside = _with_ends(inside, ends).where((value >= low) & (value <= high))
-            inside = inside.withColumn("distance", F.greatest(distance, _distance(value, low, high))).drop(
-                "low", "high"
-            )
+            farther = F.greatest(distance, _distance(value, low, high))
+            inside = inside.withColumn("distance", farther).drop("low", "high")
         best = self._best(inside, distance if self.within == "middle" else draw(pool.seed), pool, sizes)
         if best.empty:
             points = (f"{label}: {quantiles(every, F.col(name), [0, 0.5, 1])}" for name, label, _ in axes)
@@ -120,7 +119,7 @@ class Interval(Selector):
     def _axes(self, pool: Pool) -> tuple[DataFrame, list[tuple[str, str, Sequence[Bound]]]]:
         """Return the rows with all scores (id, stratum, one column an axis); column, label and bounds of each axis."""
         axes = [(f"s{i}", label, pair) for i, (label, pair) in enumerate(self.bounds.items())]
-        stratum = cluster_of(pool.rows, self.stratum).cast("string") if self.stratum else F.lit("")
+        stratum = F.lit("") if self.stratum is None else cluster_of(pool.rows, self.stratum).cast("string")
         values = [numeric_column(pool.rows, label).alias(name) for name, label, _ in axes]
         rows = pool.rows.select("id", stratum.alias("stratum"), *values).dropna(subset=[name for name, _, _ in axes])
         if self.combine == "all":
@@ -144,7 +143,7 @@ class Interval(Selector):
 
     def _best(self, inside: DataFrame, key: Column, pool: Pool, sizes: pd.Series[int]) -> pd.DataFrame:
         """Return the first rows: of all, or of each stratum in proportion to `sizes`, its rows in and out."""
-        if not self.stratum:
+        if self.stratum is None:
             return top(inside, key, pool.budget, pool.seed)
 
         def plan(groups: pd.DataFrame) -> pd.DataFrame:
@@ -165,13 +164,8 @@ def _said(label: str, ends: pd.DataFrame) -> str:
 
 def _with_ends(rows: DataFrame, ends: pd.DataFrame) -> DataFrame:
     """Return the rows with the low and high end of their stratum."""
-    if len(ends) == 1:  # literals spare a broadcast
-        low, high = (F.lit(float(ends[name].iloc[0])) for name in ("low", "high"))
-        return rows.withColumns({"low": low, "high": high})
-    table = ends.assign(tag=ends["group"])[["tag", "low", "high"]]
-    bounds = F.broadcast(rows.sparkSession.createDataFrame(table, "tag string, low double, high double"))
-    tag = F.when(F.col("stratum").isNull(), "").otherwise(F.concat(F.lit("="), F.col("stratum")))
-    return rows.join(bounds, tag == F.col("tag"), "inner").drop("tag")
+    tagged = rows.withColumn("group", tag_of(F.col("stratum")))
+    return with_values_of_group(tagged, ends, {"low": "double", "high": "double"}).drop("group")
 
 
 def _quantile(end: object) -> float | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+#: Characters of a text that models of language read; longer texts are cut.
+CHARACTERS = 16_384
 #: Maximal runs of word characters, and of other visible characters (nltk's WordPunctTokenizer, with `re`).
 WORDPUNCT = re.compile(r"\w+|[^\w\s]+")
 

@@ -29,3 +29,9 @@ def one_model(key: Hashable, load: Callable[[], Model]) -> Model:
         _loaded[key] = load()
     model: Model = _loaded[key]
     return model
+
+
+def on_one_thread(torch: Any, transformers: Any) -> None:
+    """Set up torch for a worker: threads spin at barriers when cores are shared; each worker would show progress."""
+    transformers.logging.disable_progress_bar()
+    torch.set_num_threads(1)

@@ -15,9 +15,9 @@ import numpy as np
 
 from ..arrays import Floats, Ints
 from ..errors import ScoreError
+from ..kernels.tokens import CHARACTERS
+from . import files
 
-#: Characters of a text that are tokenised at all; longer texts are cut.
-CHARACTERS = 16_384
 BOS = "<|endoftext|>"
 
 
@@ -27,8 +27,8 @@ class CausalModel:
 
     Parameters
     ----------
-    encode : callable
-        str -> list of token ids, without special tokens.
+    tokenizer
+        As `tokenizer` returns it.
     bos : int
         The token that every text is read after.
     predict : callable
@@ -36,13 +36,13 @@ class CausalModel:
         context up to there.
     """
 
-    encode: Callable[[str], list[int]]
+    tokenizer: Any
     bos: int
     predict: Callable[[Ints, Ints], tuple[Floats, Floats]]
 
     def tokens(self, text: str, most: int) -> tuple[Ints, bool]:
         """Return the first `most` tokens of a text, and whether there are more."""
-        ids = self.encode(text[:CHARACTERS])
+        ids = ids_of(self.tokenizer, text)
         return np.array(ids[:most], np.int64), len(ids) > most or len(text) > CHARACTERS
 
     def bits(self, tokens: Ints) -> tuple[Floats, Floats]:
@@ -50,17 +50,18 @@ class CausalModel:
         return self.predict(np.concatenate([[self.bos], tokens[:-1]]), tokens)
 
 
-def tokenizer(folder: Path, remedy: str) -> tuple[Callable[[str], list[int]], int]:
-    """Return the encoder of folder/tokenizer.json and its id of BOS; text that spells a special token stays text."""
-    from . import files
+def ids_of(tokenizer: Any, text: str) -> list[int]:
+    """Return the tokens of a text without special ones, of its first CHARACTERS."""
+    return list(tokenizer.encode(text[:CHARACTERS], add_special_tokens=False).ids)
 
-    loaded: Any = files.module("tokenizers", remedy).Tokenizer.from_file(str(folder / "tokenizer.json"))
-    loaded.no_truncation()
-    loaded.no_padding()
+
+def tokenizer(folder: Path, remedy: str) -> tuple[Any, int]:
+    """Return folder/tokenizer.json and its id of BOS; text that spells a special token stays text."""
+    loaded = files.tokenizer(folder / "tokenizer.json", remedy)
     loaded.encode_special_tokens = True
     bos = loaded.token_to_id(BOS)
     if bos is None:
         raise ScoreError(
             f"the tokenizer in {folder} has no token {BOS}, after which texts are read; take a model that has it"
         )
-    return lambda text: list(loaded.encode(text, add_special_tokens=False).ids), int(bos)
+    return loaded, int(bos)

@@ -9,7 +9,6 @@ import hashlib
 import inspect
 import itertools
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -21,8 +20,8 @@ import numpy as np
 from ..arrays import Floats, Ints
 from ..errors import PlatformError, ScoreError
 from ..kernels.token_bits import token_bits
-from . import files
-from .causal import CHARACTERS, CausalModel, tokenizer
+from . import files, on_one_thread
+from .causal import CausalModel, ids_of, tokenizer
 
 _REMEDY = "pip install 'lakesift[torch]'"
 #: The files of a folder that decide its values; weights as safetensors only, which hold no code.
@@ -66,12 +65,10 @@ def _identity(members: tuple[tuple[str, int, int], ...]) -> str:
 
 def load(folder: Path, device: str = "cpu", dtype: str = "float32") -> CausalModel:
     """Return the model of a folder: Hugging Face's form, or the derived files of a Llama (llama_graph.py)."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch, transformers = requirements()
-    transformers.logging.disable_progress_bar()
+    on_one_thread(torch, transformers)
     if device == "cuda" and not torch.cuda.is_available():
         raise PlatformError("device cuda is asked for, and torch sees no GPU here; set device: cpu")
-    torch.set_num_threads(1)  # threads spin at barriers when cores are shared
     if (folder / "weights.f32").is_file():
         model = _derived(folder, torch, transformers)
     else:
@@ -88,8 +85,7 @@ def load(folder: Path, device: str = "cpu", dtype: str = "float32") -> CausalMod
             logits = model(input_ids=torch.from_numpy(context[None]).to(device)).logits[0]
             return token_bits(logits.float().cpu().numpy(), tokens)
 
-    encode, bos = tokenizer(folder, _REMEDY)
-    return CausalModel(encode, bos, predict)
+    return CausalModel(*tokenizer(folder, _REMEDY), predict)
 
 
 @dataclass(frozen=True)
@@ -107,10 +103,9 @@ class Sampler:
 def sampler(folder: Path) -> Sampler:
     """Return a sampler of the model in a folder of derived files; float32, one thread."""
     torch, transformers = requirements()
-    torch.set_num_threads(1)
+    on_one_thread(torch, transformers)
     model = _derived(folder, torch, transformers).eval()
-    loaded = files.module("tokenizers", _REMEDY).Tokenizer.from_file(str(folder / "tokenizer.json"))
-    encode, bos = tokenizer(folder, _REMEDY)
+    loaded, bos = tokenizer(folder, _REMEDY)
     ends = {bos, loaded.token_to_id("<|im_end|>")}
     # Renamed in transformers 5.
     cache_name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
@@ -127,7 +122,7 @@ def sampler(folder: Path) -> Sampler:
         rows = torch.stack(said, dim=1).tolist()
         return [loaded.decode(list(itertools.takewhile(lambda t: t not in ends, row))) for row in rows]
 
-    return Sampler(lambda text, most: encode(text[:CHARACTERS])[:most], go_on)
+    return Sampler(lambda text, most: ids_of(loaded, text)[:most], go_on)
 
 
 def _derived(folder: Path, torch: Any, transformers: Any) -> Any:

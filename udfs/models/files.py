@@ -123,6 +123,15 @@ def identity(name: str) -> str:
     return digest(model.pins) if model.derived is None else digest([model.pins, model.derived.folder])
 
 
+def refuse_other(declared: str, found: str, of: str, field: str) -> None:
+    """Raise ScoreError if a score was declared with other model files than those that this installation has pinned."""
+    if declared != found:
+        raise ScoreError(
+            f"the score was declared with model files {declared!r}, this installation has pinned {found!r} for {of}; "
+            f"give driver and workers the same version of lakesift, or leave {field}: out"
+        )
+
+
 def cache_folder() -> Path:
     """Return the folder of all fetched models."""
     return Path(os.environ.get("LAKESIFT_MODELS") or "~/.cache/lakesift/models").expanduser()
@@ -203,6 +212,15 @@ def check(folder: Path, pins: Mapping[str, str], remedy: str) -> None:
                 f"{folder / member} on {platform.node()} has the SHA-256 {actual}, the score was defined with "
                 f"{wanted}; values follow the model files, so only those may be used; run {remedy} there"
             )
+
+
+def tokenizer(path: Path, remedy: str) -> Any:
+    """Return the tokenizer of a JSON file, which neither cuts nor pads, on one thread: Spark runs one worker a core."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    loaded = module("tokenizers", remedy).Tokenizer.from_file(str(path))
+    loaded.no_truncation()
+    loaded.no_padding()
+    return loaded
 
 
 def module(name: str, remedy: str) -> Any:

@@ -164,7 +164,8 @@ class _Graph:
 
 def _write_graphs(folder: Path, shape: Shape, places: dict[str, tuple[int, list[int]]]) -> None:
     width, graph = shape.hidden_size, _Graph(places)
-    graph.weight("cos"), graph.weight("sin")
+    for table in ("cos", "sin"):
+        graph.weight(table)
     x = graph.node("Gather", [graph.weight("model.embed_tokens.weight"), "ids"], "embedded")
     for i in range(shape.num_hidden_layers):
         x = _layer(graph, f"model.layers.{i}", x, shape)

@@ -46,7 +46,6 @@ def load(folder: Path) -> CausalModel:
         ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
         for name in ("graph.onnx", "head.onnx")
     )
-
     scratch = np.empty((CHUNK, head.get_outputs()[0].shape[1]), np.float32)
 
     def predict(context: Ints, tokens: Ints) -> tuple[Floats, Floats]:
@@ -63,5 +62,4 @@ def load(folder: Path) -> CausalModel:
         padded = hidden if rows >= FEWEST else np.pad(hidden, ((0, FEWEST - rows), (0, 0)))
         return head.run(None, {"hidden": padded})[0][:rows]
 
-    encode, bos = tokenizer(folder, _REMEDY)
-    return CausalModel(encode, bos, predict)
+    return CausalModel(*tokenizer(folder, _REMEDY), predict)

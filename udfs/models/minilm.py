@@ -7,14 +7,13 @@ at 256 tokens. Other CPUs and builds of torch give other last bits. Left out: bf
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Floats
-from . import files
+from . import files, on_one_thread
 
 WIDTH = 384
 MAX_TOKENS = 256
@@ -23,13 +22,10 @@ _REMEDY = "pip install 'lakesift[torch]' and lakesift encoders get minilm"
 
 def load(_: int) -> Callable[[Sequence[str]], Floats]:
     """Return n texts, none empty and all UTF-8 -> (n, 384) float64; it has no other width."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch, transformers = requirements()  # before the files, because its message names everything that is needed
     folder = files.verified("minilm")
-    transformers.logging.disable_progress_bar()  # there would be one for every worker
-    torch.set_num_threads(1)  # threads spin at barriers when cores are shared
-    tokenizer = files.module("tokenizers", _REMEDY).Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
+    on_one_thread(torch, transformers)
+    tokenizer = files.tokenizer(folder / "tokenizer.json", _REMEDY)
     tokenizer.enable_truncation(MAX_TOKENS)
     model = transformers.AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
     model = model.float().eval()

@@ -7,11 +7,8 @@ float32 and agrees to 1e-6. Long texts are not cut, as in the package. Left out:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from itertools import chain
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -22,22 +19,17 @@ from . import files
 
 WIDTH = 256
 _REMEDY = f"pip install {files.MODELS['wordllama'].requirement}"
+_TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 
 
 def tokeniser() -> Callable[[str], list[int]]:
     """Return text -> ids of its sub-word tokens; no tokens for text that is not UTF-8."""
-    tokenizer = _tokenizer(files.verified("wordllama"))
+    tokenizer = files.tokenizer(files.verified("wordllama") / _TOKENIZER, _REMEDY)
 
     def tokenise(text: str) -> list[int]:
         return [] if utf8(text) is None else list(tokenizer.encode(text, add_special_tokens=False).ids)
 
     return tokenise
-
-
-def _tokenizer(folder: Path) -> Any:
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # Spark already runs one worker a core
-    loaded = files.module("tokenizers", _REMEDY).Tokenizer
-    return loaded.from_file(str(folder / "tokenizers/l2_supercat_tokenizer_config.json"))
 
 
 def load(dimensions: int) -> Callable[[Sequence[str]], Floats]:
@@ -49,7 +41,7 @@ def load(dimensions: int) -> Callable[[Sequence[str]], Floats]:
         How many of the 256 columns are kept, from the first; the model was trained to be cut at 64 and 128.
     """
     folder = files.verified("wordllama")
-    tokenizer = _tokenizer(folder)
+    tokenizer = files.tokenizer(folder / _TOKENIZER, _REMEDY)
     weights = files.module("safetensors.numpy", _REMEDY).load_file(folder / "weights/l2_supercat_256.safetensors")
     matrix = weights["embedding.weight"][:, :dimensions].astype(np.float64, order="C")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from ..constraints import AtLeast
-from ..errors import RecipeError, ScoreError
+from ..errors import RecipeError
 from ..kernels import vectors
 from ..models import encoders, files, minilm
 from ..scorer import DOCUMENT_INPUTS, Kernel, Scorer, Takes
@@ -131,11 +131,7 @@ class Embedding(Scorer):
         name, width = self.encoder, self.dimensions
         if name == "column":
             return lambda values: finish(vectors.as_vectors(values, width))
-        if self._files and self.model != files.identity(self._files):
-            raise ScoreError(
-                f"the score was declared with model files {self.model!r}, this installation has pinned "
-                f"{files.identity(self._files)!r} for {name}; give driver and workers the same version of lakesift, "
-                "or leave model: out"
-            )
+        if self._files:
+            files.refuse_other(self.model, files.identity(self._files), name, "model")
         encoders.load(name, width)  # so that a missing file is reported now, not in the middle of a table
         return lambda texts: finish(encoders.load(name, width)(texts))

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Annotated, Literal
 
 from ..constraints import AtLeast
-from ..errors import RecipeError, ScoreError
+from ..errors import RecipeError
 from ..kernels import entropy
 from ..models import files, wordllama
 from ..scorer import Kernel, Scorer
@@ -73,11 +73,8 @@ class InformationEntropy(Scorer):
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> float64 (n,)."""
-        if self.model and self.model != files.identity("wordllama"):
-            raise ScoreError(
-                f"the score was declared with model files {self.model!r}, this installation has pinned "
-                f"{files.identity('wordllama')!r}; give driver and workers the same version of lakesift"
-            )
+        if self.model:
+            files.refuse_other(self.model, files.identity("wordllama"), "wordllama", "model")
         unit = wordllama.tokeniser() if self.unit == "subword" else self.unit
         if self.whole:
             return partial(entropy.whole_entropy, unit=unit, normalise=self.normalise)

@@ -20,12 +20,10 @@ from ..constraints import AtLeast
 from ..errors import BoundError, InputError
 from ..kernels import ngram_model
 from ..kernels.ngram_table import NgramScorer, NgramTable, tabulate
-from ..kernels.tokens import utf8
+from ..kernels.tokens import CHARACTERS, utf8
 from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, parameters
 
 ORDER, FEWEST = 5, 8
-#: Characters of a text that are read, both when fitting and when scoring.
-CHARACTERS = 16_384
 #: Largest tables of both halves; they travel with every task.
 STATE_BYTES = 16_000_000
 #: By half: (key, bytes) of the texts with the smallest keys, ascending.
@@ -35,6 +33,11 @@ Texts = tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]
 def key_of(text: bytes) -> int:
     """Return 64 bits of a text's hash; the lowest is its half."""
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def read_of(text: str, whole: bytes) -> bytes:
+    """Return the bytes of a text that are read, both when fitting and when scoring."""
+    return whole if len(text) <= CHARACTERS else text[:CHARACTERS].encode()
 
 
 class Distinct(Fold[Texts]):
@@ -54,7 +57,7 @@ class Distinct(Fold[Texts]):
         for text in columns[0]:
             if (whole := utf8(text)) is not None:
                 key = key_of(whole)
-                halves[key & 1].append((key, whole if len(text) <= CHARACTERS else text[:CHARACTERS].encode()))
+                halves[key & 1].append((key, read_of(text, whole)))
         return self.merge(state, halves)
 
     def merge(self, a: Texts, b: Texts) -> Texts:
@@ -135,7 +138,7 @@ class NgramEntropyScorer(Scorer):
             for i, text in enumerate(texts):
                 if (whole := utf8(text)) is None:
                     continue
-                part = whole if len(text) <= CHARACTERS else text[:CHARACTERS].encode()
+                part = read_of(text, whole)
                 found[2:, i] = len(part), len(part) < len(whole)
                 if len(part) >= FEWEST:
                     half = key_of(whole) & 1

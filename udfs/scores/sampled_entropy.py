@@ -17,7 +17,6 @@ import numpy as np
 
 from ..arrays import Floats
 from ..constraints import AtLeast, Between
-from ..errors import ScoreError
 from ..kernels.hashing import uniforms
 from ..kernels.tokens import utf8
 from ..models import causal_torch, files, minilm, one_model
@@ -109,11 +108,7 @@ class SampledEntropy(Scorer):
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> float64 (n,)."""
-        if (found := _identity()) != self.identity:
-            raise ScoreError(
-                f"the score was declared with model files {self.identity!r}, here are {found!r}; give driver and "
-                "workers the same version of lakesift"
-            )
+        files.refuse_other(self.identity, _identity(), "smollm2 and minilm", "identity")
         self._load()
 
         def kernel(texts: Sequence[str]) -> Floats:
