@@ -65,6 +65,7 @@ setup(
             *LANGUAGE_MODEL,
         ],
         "lm": LANGUAGE_MODEL,
+        "tune": ["scikit-learn>=1.5"],
         "codecs": ["zstandard>=0.22", "lz4>=4.3"],
         "torch": ["torch>=2.2", "transformers>=4.40"],
         "dev": [

@@ -52,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     add("select", "the same as run: selecting needs current scores")
     report = add("report", "what the selection is beside its controls")
     report.add_argument("--out", metavar="FILE", help="write the report as JSON to a file, too")
+    tune = add("tune", "search the bounds of an interval selector for a label, beside rivals, and write the recipe")
+    tune.add_argument(
+        "--out", metavar="FILE", default="", help="the tuned recipe (default: <name>_tuned.yaml beside it)"
+    )
     plan = add("plan", "what would be read, computed and written; nothing runs")
     plan.add_argument("--ddl", action="store_true", help="print CREATE TABLE of every table the recipe needs")
     add("history", "versions of the selection with their runs")
@@ -106,6 +110,13 @@ def _plan(args: argparse.Namespace) -> Any:
     return planned.ddl if args.ddl else planned
 
 
+def _tune(args: argparse.Namespace) -> Any:
+    from .. import Lake, recipe, tune
+
+    recipe(args.recipe, tuple(args.set), conf=args.spark)  # a wrong one fails before Spark starts
+    return tune(Lake(args.lake, conf=args.spark), args.recipe, tuple(args.set), args.out)
+
+
 def _of_lake(args: argparse.Namespace) -> Any:
     from .. import Lake
 
@@ -137,7 +148,7 @@ def _encoders(args: argparse.Namespace) -> Any:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
-    "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan,
+    "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "tune": _tune,
     "history": _of_recipe, "diff": _of_recipe, "export": _of_recipe, "maintain": _of_lake, "sql": _of_lake,
     "list": _list, "encoders": _encoders,
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
+from ..udfs.errors import RecipeError
 from ..udfs.spark import start_workers
 from .hashes import hash_documents, hashes_stand
 from .ingest import ingest
@@ -18,6 +19,7 @@ from .recipe import Recipe
 from .runs import record, unchanged_since
 from .score import score
 from .select import select
+from .tune import Tuned, check_learners, search_bounds
 
 
 def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) -> Manifest:
@@ -53,6 +55,22 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
             manifest.selection_version = select(opened, scores.fitted, scores.version)
         record(lake, recipe, manifest)
     return manifest
+
+
+def tune(lake: Lake, recipe: Recipe) -> Tuned:
+    """Bring the scores of a recipe up to date, and search the bounds of its interval selector as `tune:` says."""
+    if recipe.tune is None:
+        raise RecipeError(f"the recipe {recipe.name} has no tune: block; add tune: {{label: <SQL>}} to it")
+    check_learners(recipe.tune)
+    with lake.lock(f"tune of {recipe.name}"):
+        manifest = Manifest(recipe.name, recipe.digest())
+        check_sample(lake, recipe)
+        check_machine(recipe)
+        ingest(lake, recipe, manifest)
+        opened = open_run(lake, recipe, manifest)
+        with compiled(lake.spark, opened.hashes.summary.documents):
+            scores = score(opened)
+            return search_bounds(opened, recipe.tune, scores.fitted, scores.version)
 
 
 def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:

@@ -34,12 +34,13 @@ WRITING_SQL = re.compile(
 #: floors and is listed for it; `udfs` and `jobs/lake` may be imported by all. Floor 0 holds rooms that know no other.
 FLOORS: list[dict[str, str]] = [
     {"cli": "api run commands recipe"},
-    {"api": "run score hashes runs commands inputs recipe scoring selectors"},
-    {"run": "score fit select hashes runs ingest inputs recipe"},
+    {"api": "run tune score hashes runs commands inputs recipe scoring selectors"},
+    {"run": "score fit select tune hashes runs ingest inputs recipe"},
     {"score": "fit scoring inputs recipe"},
     {
         "fit": "scoring inputs recipe ranking",
         "select": "scoring runs inputs recipe selectors ranking",
+        "tune": "scoring inputs recipe selectors",
         "commands": "scoring hashes runs inputs recipe selectors ranking sources",
     },
     {"scoring": "inputs recipe ranking", "hashes": "inputs recipe", "runs": "inputs recipe sources"},

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -18,8 +21,10 @@ from .jobs.commands.sql import QueryResult, register
 from .jobs.lake import tables
 from .jobs.lake.session import session
 from .jobs.lake.text_table import Rows
-from .jobs.recipe import Recipe, load
+from .jobs.recipe import Recipe, keys_of, load, parse
+from .jobs.recipe.keys import tuned_keys, yaml_of
 from .jobs.recipe.strict import build
+from .jobs.tune import Tuned
 from .results import Result
 from .udfs.discovery import scorers
 from .udfs.errors import RecipeError
@@ -118,12 +123,12 @@ def recipe(source: AnyRecipe, settings: tuple[str, ...] = (), *, conf: str = "lo
         if settings or keys:
             raise RecipeError("a parsed recipe takes no overrides; give its name, path or mapping instead")
         return source
+    return load(source, settings, partial(_read_uri, conf), keys)
 
-    def read_uri(uri: str) -> str:
-        rows = session(conf).read.text(uri, wholetext=True).collect()
-        return "\n".join(r["value"] for r in rows)
 
-    return load(source, settings, read_uri, keys)
+def _read_uri(conf: str, uri: str) -> str:
+    rows = session(conf).read.text(uri, wholetext=True).collect()
+    return "\n".join(r["value"] for r in rows)
 
 
 def run(lake: Lake | str, source: AnyRecipe, until: str = "select", refit: bool = False) -> Result:
@@ -158,6 +163,36 @@ def plan(lake: Lake | str, source: AnyRecipe) -> Plan:
 
     parsed = recipe(source)
     return plan_run(_lake(lake).tables, parsed)
+
+
+def tune(lake: Lake | str, source: str | Mapping[str, Any], settings: tuple[str, ...] = (), out: str = "") -> Tuned:
+    """Search the bounds of a recipe's interval selector as its `tune:` block says, and write the recipe with these.
+
+    Parameters
+    ----------
+    lake : Lake or str
+    source : str or mapping
+        A shipped name, a path, a URI that Spark reads, or the recipe's keys.
+    settings : tuple of "key.sub=value"
+        Overrides, parsed as YAML.
+    out : str
+        File of the tuned recipe; by default <name>_tuned.yaml beside the recipe, else in the present folder.
+
+    Returns
+    -------
+    Tuned
+        `table` has a line for the winner of every method and share, `bounds` are those that were written.
+    """
+    from .jobs.run import tune as tune_run
+
+    raw = keys_of(source, settings, partial(_read_uri, "local"))
+    parsed = parse(raw)
+    found = tune_run(_lake(lake).tables, parsed)
+    beside = Path(source).parent if isinstance(source, str) and Path(source).is_file() else Path()
+    path = Path(out) if out else beside / f"{parsed.name}_tuned.yaml"
+    comment = f"{parsed.name} with the bounds of lakesift tune, search {found.run}.\n{found.verdict}"
+    path.write_text(yaml_of(tuned_keys(raw, parsed, found.bounds), comment), encoding="utf-8")
+    return replace(found, path=str(path))
 
 
 def score(kind: str, **parameters: Any) -> Callable[..., Column]:

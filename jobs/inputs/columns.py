@@ -18,6 +18,7 @@ from ...udfs.errors import LISTED, RecipeError, nearest
 from ...udfs.quoting import quoted, quoted_name
 from ..lake.spark_errors import analysis_message
 from ..recipe.uses import Use, uses
+from ..selectors.needs import Group
 from .documents import ROW_HASH, Documents, joined_columns
 
 #: Characters of a type that a message shows.
@@ -66,6 +67,13 @@ def check_conditions(frame: DataFrame, conditions: Mapping[str, str]) -> None:
     for where, data_type in expression_types(frame, conditions).items():
         if data_type.simpleString() != "boolean":
             raise RecipeError(f"{where}: {conditions[where]!r} is {_shown(data_type)}; a condition (boolean) is needed")
+
+
+def check_label(frame: DataFrame, label: str) -> None:
+    """Check the SQL whose values `tune:` takes for classes; raises RecipeError, runs nothing."""
+    found = expression_types(frame, {"tune: label": label})["tune: label"]
+    if isinstance(found, T.StructType) or not Group(label).accepts(found):
+        raise RecipeError(f"tune: label: {label!r} is {_shown(found)}; {Group.words}")
 
 
 def check_where(documents: Documents) -> None:

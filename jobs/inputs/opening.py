@@ -17,7 +17,7 @@ from ..lake.tables import Lake
 from ..recipe import Recipe
 from ..recipe.recipe import mentions
 from ..sources.samples import SAMPLES
-from .columns import check_columns, check_conditions, check_where, expression_types
+from .columns import check_columns, check_conditions, check_label, check_where, expression_types
 from .documents import Documents, text_of
 from .run import Target
 
@@ -128,6 +128,8 @@ def _checked(recipe: Recipe, frame: DataFrame, state: TableState) -> Documents:
     expression_types(frame, {where: sql for where, sql in texts.items() if sql})
     fitted = {k: s.fit_where for k, s in recipe.scores.items() if isinstance(s, DocumentEstimator) and s.fit_where}
     check_conditions(frame, {f"scores.{name}: fit_where": sql for name, sql in fitted.items()})
+    if recipe.tune:
+        check_label(frame, recipe.tune.label)
     keep = _kept(recipe, frame)
     _check_kept(recipe, frame, keep)
     documents = Documents(frame, state, recipe, keep, _named(recipe, frame))

@@ -212,6 +212,24 @@ def models() -> Table:
     return Table("models", "fitted scorers", columns, properties=(SERIALIZABLE, *keeping(3650)))
 
 
+def trials() -> Table:
+    """What each subset of rows that `tune` compared was worth; a search that was cut short goes on from here."""
+    columns = (
+        Col("recipe", "STRING", "name of the recipe", True),
+        Col("run", "STRING", "hash of the rows, their labels and scores, and of tune: the same search again", True),
+        Col("learner", "STRING", "the classifier: logistic or finetune", True),
+        Col("seed", "BIGINT", "1 for the first draw of training and validation rows, then up", True),
+        Col("method", "STRING", "score whose interval it is, combined, length, random, or all rows", True),
+        Col("share", "DOUBLE", "share of the training rows that is kept", True),
+        Col("position", "BIGINT", "place of the interval from the low end up, or number of the draw", True),
+        Col("interval", "STRING", "the quantiles between which the scores lie", True),
+        Col("split", "STRING", "validation, or test (read for winners only)", True),
+        Col("rows", "BIGINT", "training rows kept", True),
+        Col("metric", "DOUBLE", "accuracy of the classifier on the split, 0 to 1", True),
+    )
+    return Table("trials", "subsets of rows that tune compared", columns, properties=keeping(3650))
+
+
 def cast_to(table: Table, frame: DataFrame) -> DataFrame:
     """Return the frame cast to exactly the declared columns, with comments; Delta would fill missing ones."""
     from pyspark.sql import functions as F

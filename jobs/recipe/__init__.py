@@ -1,5 +1,9 @@
 """The recipe: *what* to select, never where."""
 
-from .parse import Budget, Documents, Recipe, Source, Target, load, order, parse, shipped
+from ..selectors.budget import Budget
+from ..sources.source import Source
+from .keys import keys_of, load, shipped
+from .parse import parse
+from .recipe import Documents, Recipe, Target, order
 
-__all__ = ["Budget", "Documents", "Recipe", "Source", "Target", "load", "order", "parse", "shipped"]
+__all__ = ["Budget", "Documents", "Recipe", "Source", "Target", "keys_of", "load", "order", "parse", "shipped"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...udfs.errors import RecipeError, nearest
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer
+from ..selectors.interval import Interval
 from ..selectors.needs import Fitted
 from .recipe import Recipe, mentions, order
 from .uses import uses_of_selectors
@@ -26,6 +27,7 @@ def check(recipe: Recipe) -> None:
         _check_kinds(recipe, name, score)
     _check_fitted(recipe)
     _check_budget(recipe)
+    _check_tune(recipe)
 
 
 def _check_names(recipe: Recipe) -> None:
@@ -109,3 +111,24 @@ def _check_budget(recipe: Recipe) -> None:
         raise RecipeError(
             f"budget: tokens needs a ranking whose prefixes are selections; {recipe.selector.kind} has none; use rows"
         )
+
+
+def _check_tune(recipe: Recipe) -> None:
+    tune, known = recipe.tune, [name for name, score in recipe.scores.items() if score.kind == "embedding"]
+    if tune is None:
+        return
+    if not isinstance(recipe.selector, Interval):
+        raise RecipeError(f"tune: select is of kind {recipe.selector.kind}; tune searches bounds of kind interval")
+    if not tune.shares:
+        raise RecipeError("tune: shares is empty; write shares: [0.5, 0.3]")
+    if unknown := sorted(set(tune.finetune_shares) - set(tune.shares)):
+        raise RecipeError(f"tune: finetune_shares has {unknown[0]}, which is not one of shares: {list(tune.shares)}")
+    if taken := sorted({"random", "all", "length"} & set(recipe.selector.bounds)):
+        raise RecipeError(f"tune: bounds name {taken[0]!r}, which is one of its rivals; rename the score")
+    if tune.embedding and tune.embedding not in known:
+        raise RecipeError(
+            f"tune: embedding is {tune.embedding!r}, no score of kind embedding; {nearest(tune.embedding, known)}"
+        )
+    if not recipe.embedding_name():
+        several = f"it has {', '.join(known)}: name one as embedding" if known else "add vector: {kind: embedding}"
+        raise RecipeError(f"tune: its classifier learns from one score of kind embedding; {several}")

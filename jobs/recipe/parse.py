@@ -6,30 +6,22 @@ A recipe is YAML (conf/runs holds one per method). Every SQL fragment is an expr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from copy import deepcopy
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
-
-import yaml
 
 from ...udfs.constraints import AtLeast, Between
 from ...udfs.discovery import scorers
-from ...udfs.errors import RecipeError, nearest
+from ...udfs.errors import RecipeError
 from ...udfs.quoting import quoted_name
 from ...udfs.scorer import Estimator, Scorer
-from ...udfs.uris import is_uri
 from ..selectors import selectors
 from ..selectors.budget import Budget, Count, Share
 from ..selectors.selector import Selector
 from ..sources.source import Source
 from . import strict
 from .checks import check
-from .recipe import LENGTHS, Documents, Recipe, Target, order
-
-__all__ = ["KEYS", "Budget", "Documents", "Recipe", "Source", "Target", "load", "order", "parse", "shipped"]
+from .recipe import LENGTHS, Documents, Recipe, Target, Tune
 
 FORMATS = ("jsonl", "parquet", "csv", "text")
 #: Columns that a selection has whatever the recipe: no score may be called so.
@@ -43,61 +35,6 @@ OWN_TABLES = re.compile(
 AMOUNTS = {"rows": Count, "fraction": Share, "tokens": Count}
 Seed = Annotated[int, Between(-(2**63), 2**63 - 1)]
 T = TypeVar("T", Documents, Target)
-
-
-def load(
-    recipe: str | Mapping[str, Any],
-    settings: tuple[str, ...] = (),
-    read_uri: Callable[[str], str] | None = None,
-    keys: Mapping[str, Any] | None = None,
-) -> Recipe:
-    """Load a recipe: a shipped name, a path, any URI that `read_uri` reads, or its keys.
-
-    Parameters
-    ----------
-    recipe : str or mapping
-    settings : tuple of "key.sub=value"
-        Overrides, parsed as YAML.
-    keys : mapping, optional
-        Top-level keys that replace those of the recipe.
-
-    Raises
-    ------
-    RecipeError
-        In one sentence: the fact, the offending value, what is allowed.
-    """
-    raw = strict.yaml_of(_text(recipe, read_uri), recipe) if isinstance(recipe, str) else deepcopy(dict(recipe))
-    raw |= keys or {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise RecipeError(f"--set {setting!r} has no '='; write --set key.sub=value")
-        place = raw
-        for part in key.split(".")[:-1]:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise RecipeError(f"--set {key}: {part!r} is not a block of the recipe")
-        try:
-            place[key.split(".")[-1]] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise RecipeError(f"--set {key}: {value!r} is not a YAML value; put it in quotes") from None
-    return parse(raw)
-
-
-def shipped() -> dict[str, Any]:
-    """Return the recipes in the package, by name."""
-    folder = resources.files("lakesift.conf") / "runs"
-    return {p.name[:-5]: p for p in sorted(folder.iterdir(), key=lambda p: p.name) if p.name.endswith(".yaml")}
-
-
-def _text(recipe: str, read_uri: Callable[[str], str] | None) -> str:
-    known = shipped()
-    place = known.get(recipe, Path(recipe))
-    if place.is_file():
-        return str(place.read_text(encoding="utf-8"))
-    if is_uri(recipe) and read_uri is not None:
-        return read_uri(recipe)
-    raise RecipeError(f"there is no recipe {recipe!r}: give a path, a URI or a shipped name; {nearest(recipe, known)}")
 
 
 def _source(raw: Any, where: str) -> Source | None:
@@ -189,7 +126,7 @@ def _scores(raw: Any) -> tuple[dict[str, Scorer | Estimator], dict[str, str]]:
 
 KEYS = (
     "name", "description", "documents", "targets", "scores", "where", "select", "budget", "controls", "keep", "seed",
-    "report", "keep_versions",
+    "report", "tune", "keep_versions",
 )  # fmt: skip
 
 
@@ -216,10 +153,18 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
         shares=strict.typed(report.get("shares") or [], tuple[str, ...], "report: shares"),
         keep_versions=strict.typed(raw.get("keep_versions", 365), Annotated[int, AtLeast(1)], "keep_versions"),
         score_where=score_where,
+        tune=_tune(raw.get("tune")),
     )
     recipe = replace(recipe, controls=_controls(raw.get("controls") or [], recipe.length_name(), classes))
     check(recipe)
     return recipe
+
+
+def _tune(raw: Any) -> Tune | None:
+    if raw is None:
+        return None
+    block = strict.block(raw, "tune", tuple(f.name for f in fields(Tune)), ("label",))
+    return Tune(**strict.arguments(block, "tune", Tune))
 
 
 def _named(raw: Any, where: str) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from ...udfs.constraints import AtLeast, Range
 from ...udfs.digests import digest
 from ...udfs.errors import RecipeError
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, parameters
@@ -15,6 +16,8 @@ from ..sources.source import Source
 
 #: Kinds of scores that measure length: what reports and length-matched controls use.
 LENGTHS = ("length_tokens", "length_bytes")
+#: A share of rows that leaves some out.
+Part = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,40 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Tune:
+    """What `lakesift tune` searches: intervals of the scores of an interval selector, judged by a classifier.
+
+    Parameters
+    ----------
+    label : str
+        SQL over source columns whose value the classifier learns; rows where it is null take no part.
+    shares : sequence of float
+        Shares of the training rows that an interval keeps.
+    positions : int
+        Places of each interval, from the low to the high end; and as many random draws.
+    seeds : int
+        Times that training and validation rows are drawn; the test rows stay.
+    learner : {"logistic", "finetune"}
+        Multinomial logistic regression on the embedding, or MiniLM with a linear head (torch, slow).
+    finetune_shares : sequence of float
+        Shares at which the winners are also judged by `finetune`, with five seeds at most.
+    embedding : str
+        Score of kind embedding; needed only if there are several.
+    rows : int
+        Most rows that take part, chosen by the hash of their ids.
+    """
+
+    label: str
+    shares: tuple[Part, ...] = (0.5, 0.3, 0.16)
+    positions: Annotated[int, AtLeast(2)] = 9
+    seeds: Annotated[int, AtLeast(2)] = 10
+    learner: Literal["logistic", "finetune"] = "logistic"
+    finetune_shares: tuple[Part, ...] = ()
+    embedding: str = ""
+    rows: Annotated[int, AtLeast(100)] = 20_000
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A parsed recipe; `keep` maps output names to SQL (None: all source columns), `score_where` scores to SQL."""
 
@@ -58,9 +95,10 @@ class Recipe:
     shares: tuple[str, ...] = ()
     keep_versions: int = 365
     score_where: dict[str, str] = field(default_factory=dict)
+    tune: Tune | None = None
 
     def digest(self) -> str:
-        """Return the hash of everything that decides the result."""
+        """Return the hash of everything that decides the result: not `report:` and `tune:`."""
         objects = {k: [v.kind, v.revision, type(v).__name__, parameters(v)] for k, v in self.scores.items()}
         picks = {k: [v.kind, asdict(v)] for k, v in {"": self.selector, **self.controls}.items()}
         plain = [asdict(self.documents), {k: asdict(t) for k, t in self.targets.items()}, asdict(self.budget)]
@@ -126,6 +164,12 @@ class Recipe:
     def length_name(self) -> str:
         """Return the name of the score that measures length; every recipe has one."""
         return next(name for name, score in self.scores.items() if score.kind in LENGTHS)
+
+    def embedding_name(self) -> str:
+        """Return the embedding that `tune:` learns from, "" if it names none and there is not exactly one."""
+        named = self.tune.embedding if self.tune else ""
+        vectors = [name for name, score in self.scores.items() if score.kind == "embedding"]
+        return named or (vectors[0] if len(vectors) == 1 else "")
 
 
 def mentions(expression: str, column: str) -> bool:

@@ -30,14 +30,14 @@ def heartbeat(what: str, every: float = 15.0) -> Iterator[None]:
 
 
 class Pace:
-    """Rows done so far, how fast, and how long the rest takes.
+    """Rows, or other units, done so far, how fast, and how long the rest takes.
 
     The first unit pays for what happens once (workers, models, compiled code), so that later ones are counted alone
     as soon as there are some.
     """
 
-    def __init__(self, total: int) -> None:
-        self._total, self._start = total, time.monotonic()
+    def __init__(self, total: int, unit: str = "rows") -> None:
+        self._total, self._unit, self._start = total, unit, time.monotonic()
         self._first: tuple[float, int] | None = None
 
     def after(self, rows: int) -> str:
@@ -46,7 +46,8 @@ class Pace:
         since, before = self._first or (self._start, 0)
         self._first = self._first or (now, rows)
         rate = (rows - before) / max(now - since, 0.001)
-        pace = f"{rows:,} of {self._total:,} rows, {rate:,.{0 if rate >= 10 else 1}f} rows/s"
+        digits = 0 if rate >= 10 else 1
+        pace = f"{rows:,} of {self._total:,} {self._unit}, {rate:,.{digits}f} {self._unit}/s"
         left = (self._total - rows) / rate if rate else 0
         return f"{pace}, about {duration(left)} left" if left >= 1 else pace
 

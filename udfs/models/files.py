@@ -223,13 +223,13 @@ def tokenizer(path: Path, remedy: str) -> Any:
     return loaded
 
 
-def module(name: str, remedy: str) -> Any:
+def module(name: str, remedy: str, where: str = "on the driver and on every worker") -> Any:
     """Import a package that only some models need; PlatformError with the remedy if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
         raise PlatformError(
-            f"the package {package}, which this model needs, cannot be imported here ({error}); it is needed on the "
-            f"driver and on every worker; run {remedy} there"
+            f"the package {package}, which this model needs, cannot be imported here ({error}); it is needed {where}; "
+            f"run {remedy} there"
         ) from error

@@ -1,0 +1,109 @@
+"""Classifiers that a search compares subsets of rows by: each is trained on some rows and asked about others.
+
+`logistic`: multinomial logistic regression on vectors (scikit-learn, C = 10, which suits unit vectors), deterministic.
+`finetune`: all-MiniLM-L6-v2 with a linear head on the mean of its last hidden states, all weights trained (torch):
+AdamW, 3 epochs of batches of 16 at a rate of 5e-5 that falls linearly to 0, texts cut at 128 tokens; weights of the
+head and order of the rows come from the seed. Left out: any tuning of these numbers, a search inside the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..arrays import Floats, Ints
+from . import files, minilm
+
+#: Accuracy of a classifier on rows: (indices to train on, indices to ask about, seed) -> share that is right.
+Learner = Callable[[Ints, Ints, int], float]
+
+_TUNE = "pip install 'lakesift[tune]'"
+_EPOCHS, _BATCH, _RATE, _TOKENS = 3, 16, 5e-5, 128
+
+
+def check_learner(name: str) -> None:
+    """Raise PlatformError if a package or a file that a learner needs is missing here."""
+    if name == "finetune":
+        minilm.requirements()
+        files.verified("minilm")
+    else:
+        files.module("sklearn.linear_model", _TUNE, "on the driver")
+
+
+class Rows(Protocol):
+    """n labelled rows: labels (n,) from 0, vectors (n, d), texts."""
+
+    @property
+    def labels(self) -> Ints: ...
+    @property
+    def vectors(self) -> Floats: ...
+    @property
+    def texts(self) -> Sequence[str]: ...
+
+
+def logistic(rows: Rows) -> Learner:
+    """Return the learner over labels and vectors."""
+    models = files.module("sklearn.linear_model", _TUNE, "on the driver")
+
+    labels, vectors = rows.labels, rows.vectors
+
+    def accuracy(train: Ints, ask: Ints, _seed: int) -> float:
+        known = np.unique(labels[train])
+        if len(known) == 1:  # nothing to separate: it says the only class that it has seen
+            return float(np.mean(labels[ask] == known[0]))
+        model = models.LogisticRegression(C=10.0, max_iter=1000)
+        model.fit(vectors[train], labels[train])
+        return float(np.mean(model.predict(vectors[ask]) == labels[ask]))
+
+    return accuracy
+
+
+def finetune(rows: Rows) -> Learner:
+    """Return the learner over labels and texts."""
+    torch, transformers = minilm.requirements()
+    folder = files.verified("minilm")
+    transformers.logging.disable_progress_bar()
+    tokenizer = files.tokenizer(folder / "tokenizer.json", _TUNE)
+    tokenizer.enable_truncation(_TOKENS)
+    tokens = [torch.tensor(e.ids) for e in tokenizer.encode_batch_fast(list(rows.texts))]
+    classes, goal = int(rows.labels.max()) + 1, torch.from_numpy(rows.labels.astype(np.int64))
+
+    def batch(some: Any) -> tuple[Any, Any]:
+        ids = torch.nn.utils.rnn.pad_sequence([tokens[int(i)] for i in some], batch_first=True)
+        lengths = torch.tensor([len(tokens[int(i)]) for i in some])
+        return ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+
+    def accuracy(train: Ints, ask: Ints, seed: int) -> float:
+        torch.manual_seed(seed)
+        model = transformers.AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True).float()
+        head = torch.nn.Linear(model.config.hidden_size, classes)
+
+        def logits(some: Any) -> Any:
+            ids, mask = batch(some)
+            states = model(input_ids=ids, attention_mask=mask).last_hidden_state * mask[:, :, None]
+            return head(states.sum(dim=1) / mask.sum(dim=1, keepdim=True))
+
+        parameters = [*model.parameters(), *head.parameters()]
+        optimiser = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=0.01)
+        batches = [b for _ in range(_EPOCHS) for b in torch.from_numpy(train)[torch.randperm(len(train))].split(_BATCH)]
+        falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, len(batches))
+        model.train()
+        for some in batches:
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(logits(some), goal[some]).backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            falling.step()
+        model.eval()
+        by_length = sorted(ask.tolist(), key=lambda i: len(tokens[i]))  # little padding
+        with torch.inference_mode():
+            right = sum(int((logits(some).argmax(1) == goal[some]).sum()) for some in torch.tensor(by_length).split(64))
+        return right / len(ask)
+
+    return accuracy
+
+
+#: Learners by name, over rows.
+LEARNERS: dict[str, Callable[[Rows], Learner]] = {"logistic": logistic, "finetune": finetune}
