@@ -118,6 +118,44 @@ def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "image" in maps
 
 
+def test_entropies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty rows whose entropies rise with their number, of which the middle ten are selected; and a small search."""
+    ids = [f"row-{i:02d}" for i in range(ROWS)]
+    lm = [{"generative_entropy_bits": -i / 10, "nll_bits": 1.0} if i else None for i in range(ROWS)]
+    scores = pl.DataFrame({"id": ids, "tokens": range(ROWS), "words": [i / 10 for i in range(ROWS)], "lm": lm})
+    _write(tmp_path, "scores_igse", scores.with_columns((pl.col("words") ** 2).alias("meaning")))
+    _write(tmp_path, "selection_igse", pl.DataFrame({"id": ids[15:25]}))
+    _write(tmp_path, "stdlib_2000", pl.DataFrame({"id": ids, "text": [f"text\n  {i}" for i in range(ROWS)]}))
+    tries = [
+        ("all", 1.0, 0.9),
+        *((m, s, s + bonus) for m, bonus in (("words", 0.2), ("random", 0.1)) for s in (0.3, 0.5)),
+    ]
+    given = {
+        "recipe": "igse", "run": "feed", "learner": "logistic", "split": "test", "interval": "", "rows": 9,
+        "position": 0, "seed": [1, 2] * len(tries), "method": [m for m, _, _ in tries for _ in (1, 2)],
+        "share": [s for _, s, _ in tries for _ in (1, 2)], "metric": [a + d for _, _, a in tries for d in (-0.1, 0.1)],
+    }  # fmt: skip
+    assert set(given) == {c.name for c in schemas.trials().columns}
+    _write(tmp_path, "trials", pl.DataFrame(given))
+    monkeypatch.setenv("LAKESIFT_LAKE", str(tmp_path))
+    notebook = nbformat.read(FOLDER / "entropies.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    _, shapes, ranges, matrix, accuracy, tails = _shown(notebook)
+    assert "image" in shapes
+    assert [line.split()[1::2] for line in ranges.splitlines() if line.startswith(("│ words", "│ lm"))] == [
+        ["words", "0.0", "1.5", "2.4"],
+        ["lm", "0.025", "-2.4", "-1.5"],
+    ]
+    assert [line.split()[3::2] for line in matrix.splitlines() if line.startswith("│ lm")] == [
+        ["-1.0", "-1.0", "1.0", "-1.0"]
+    ]
+    assert [line.split()[1::2] for line in accuracy.splitlines() if line.startswith("│ 0.")] == [
+        ["0.3", "0.5", "0.4"],
+        ["0.5", "0.7", "0.6"],
+    ]
+    assert tails.index("words, lowest") < tails.index("0.00  text 0") < tails.index("3.90  text 39")
+
+
 def test_notebooks_are_kept_without_outputs() -> None:
     for path in FOLDER.glob("*.ipynb"):
         cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]

@@ -8,17 +8,21 @@ than the stated samples are sampled by id hash, never by order.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from ...udfs.errors import InputError
 from ...udfs.kernels.ngram_model import held_out_bits_per_byte
 from ...udfs.kernels.quantiles import quantiles
-from ...udfs.quoting import quoted_name
+from ...udfs.quoting import quoted, quoted_name
+from ...udfs.scores.information_entropy import InformationEntropy
+from ...udfs.scores.length import LengthTokens
 from ..hashes import last_hashes
 from ..inputs.documents import ROW_HASH
 from ..inputs.opening import open_documents, open_targets, target_texts
@@ -34,6 +38,8 @@ from .report_result import QUANTILES, Report
 SCORE_ROWS, TEXT_ROWS = 50_000, 5_000
 #: Bytes that a model is fitted on at most; characters of one text that are read.
 FIT_BYTES, TEXT_CHARS = 2_000_000, 20_000
+#: Share of the pool that an entropy may leave undefined without a hint.
+MANY_UNDEFINED = 0.2
 
 
 def report(lake: Lake, recipe: Recipe) -> Report:
@@ -113,13 +119,17 @@ def _sample(rows: DataFrame, members: DataFrame, counts: Mapping[str, int], salt
 
 
 def _scores(run: Run, members: DataFrame) -> dict[str, Any]:
-    """Return quantiles of every numeric score in every set, and each one's rank correlation with length in the pool."""
+    """Return quantiles of every numeric score or field in every set; of the pool also what is undefined, and more.
+
+    That is the rank correlation of each score with length, and hints.
+    """
     table = run.lake.read(f"scores_{run.recipe.name}")
-    numeric = ("double", "float", "bigint", "int")
-    names = [f.name for f in table.schema.fields[2:] if f.dataType.simpleString() in numeric]
-    columns = [F.col(quoted_name(c)).cast("double").alias(c) for c in names]
-    total = table.count()
+    names = _numeric(table.schema.fields[2:])
+    columns = [F.col(quoted(c)).cast("double").alias(c) for c in names]
+    defined = [F.count(F.col(quoted(c))) for c in names]
+    total, *present = table.agg(F.count("*"), *defined).collect()[0]
     sizes = {"pool": total, **{r["set"]: r["count"] for r in members.groupBy("set").count().collect()}}
+    undefined = {c: 1 - n / max(1, total) for c, n in zip(names, present, strict=True)}
     scores = collect_small(table.select("id", *columns), total)
     sample = _sample(scores, members, sizes, "report", SCORE_ROWS).drop("id").toPandas()
     frames = {s: sample[sample["set"] == s] for s in sizes}
@@ -134,7 +144,37 @@ def _scores(run: Run, members: DataFrame) -> dict[str, Any]:
         "correlation_with_length": {c: _number(_rank_correlation(pool, c, length)) for c in names if c != length},
         "length": length,
         "pool_sample": len(pool),
+        "undefined": undefined,
+        "hints": _hints(run.recipe, undefined, pool),
     }
+
+
+def _numeric(columns: Sequence[T.StructField]) -> list[str]:
+    """Return the names of numeric columns, and name.field of numeric fields."""
+    inside = {c.name: c.dataType.fields if isinstance(c.dataType, T.StructType) else () for c in columns}
+    found = [[c.name] if isinstance(c.dataType, T.NumericType) else _fields(c.name, inside[c.name]) for c in columns]
+    return [name for names in found for name in names]
+
+
+def _fields(column: str, fields: Sequence[T.StructField]) -> list[str]:
+    return [f"{column}.{f.name}" for f in fields if isinstance(f.dataType, T.NumericType)]
+
+
+def _hints(recipe: Recipe, undefined: Mapping[str, float], pool: pd.DataFrame) -> tuple[str, ...]:
+    """Return a sentence for every windowed entropy that leaves many rows undefined, with a window that leaves fewer."""
+    counted = [n for n, s in recipe.scores.items() if isinstance(s, LengthTokens) and s.unit == "wordpunct"]
+    hints = []
+    for name, score in recipe.scores.items():
+        if not isinstance(score, InformationEntropy) or score.whole or undefined.get(name, 0.0) <= MANY_UNDEFINED:
+            continue
+        said = f"{name} is undefined in {undefined[name]:.0%} of the pool, mostly texts shorter than its window; "
+        if counted and score.unit == "word" and len(pool):
+            tokens = np.sort(pool[counted[0]].to_numpy(dtype=float))
+            window = int(tokens[int(MANY_UNDEFINED * len(tokens))])
+            hints.append(said + (f"window: {window} leaves at most a fifth" if window >= 2 else "try whole: true"))
+        else:
+            hints.append(f"{said}take a smaller window, or whole: true")
+    return tuple(hints)
 
 
 def _rank_correlation(frame: pd.DataFrame, x: str, y: str) -> float:

@@ -18,7 +18,8 @@ class Report:
     """A selection beside its pool and controls; `sets` names these, every mapping below has their names as keys.
 
     `shares` is by column and value; `quantiles` (of QUANTILES) and `rows` by set; `correlation_with_length` is
-    Spearman's, in a sample of the pool; `held_out_bits_per_byte` is by target. Undefined numbers are None.
+    Spearman's, in a sample of the pool; `undefined` is the share of the documents that has no value; scores of several
+    values are `name.field`. `held_out_bits_per_byte` is by target. Undefined numbers are None.
     """
 
     recipe: str
@@ -33,6 +34,8 @@ class Report:
     length: str
     pool_sample: int
     held_out_bits_per_byte: dict[str, dict[str, Any]]
+    undefined: dict[str, float]
+    hints: tuple[str, ...]
 
     def __str__(self) -> str:
         """Return the report as text."""
@@ -52,7 +55,11 @@ class Report:
             lines = [(s, self.rows.get(s), *by_set.get(s, ())) for s in self.sets]
             parts += ["", f"{name}: quantiles", text_table(("set", "rows", *(f"{q:g}" for q in QUANTILES)), lines)]
         parts += ["", f"rank correlation (Spearman) with {self.length} in the pool, {self.pool_sample:,} rows"]
-        parts.append(text_table(("score", "correlation"), list(self.correlation_with_length.items())))
+        lines = [
+            (n, None if n == self.length else self.correlation_with_length[n], u) for n, u in self.undefined.items()
+        ]
+        parts.append(text_table(("score", "correlation", "share undefined"), lines))
+        parts += [f"hint: {hint}" for hint in self.hints]
         for target, result in self.held_out_bits_per_byte.items():
             parts += [
                 "",

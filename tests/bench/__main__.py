@@ -20,16 +20,18 @@ BENCHES = (
     *("kernels", "edge", "run", "ranking", "dsir", "kmeans", "coverage", "racing", "sensitivity"),
     *("clusters", "vectors", "tasks"),
 )
+#: Only if they are named: they need model files, and euds up to two hours.
+NAMED = ("euds", "language_model")
 OUT = Path("build") / "bench.json"
 
 
 def main() -> None:
     """Run the benches that are named, all by default."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Ratios against rivals in one run.")
-    parser.add_argument("names", nargs="*", default=list(BENCHES), help=f"of {', '.join(BENCHES)}")
+    parser.add_argument("names", nargs="*", default=list(BENCHES), help=f"of {', '.join((*BENCHES, *NAMED))}")
     names = parser.parse_args().names
-    if unknown := set(names) - set(BENCHES):
-        parser.error(f"no bench is called {unknown.pop()!r}; there are {', '.join(BENCHES)}")
+    if unknown := set(names) - {*BENCHES, *NAMED}:
+        parser.error(f"no bench is called {unknown.pop()!r}; there are {', '.join((*BENCHES, *NAMED))}")
     lines: list[Line] = []
     for name in names:
         load = os.getloadavg()[0]

@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pyspark
 import pytest
 
+from lakesift.udfs.errors import LakeSiftError
+from lakesift.udfs.models import files
 from tests.types import ROOT
 
 #: A scorer on the workers, and where they found it; recipes are found in the archive, too.
@@ -54,3 +57,47 @@ def test_workers_import_from_the_zip(tmp_path: Path) -> None:
     assert "lakesift.zip/lakesift/__init__.py" in said["WORKER"]
     assert said["DRIVER"].split()[-1] == str(len(list((ROOT / "conf" / "runs").glob("*.yaml"))))
     assert said["WORKER"].split()[-1] == "0.017"
+
+
+#: The language model on two workers, which find its files in an archive that Spark unpacks beside them.
+MODEL = """
+import lakesift as ls
+from pyspark.sql import SparkSession, functions as F
+
+spark = SparkSession.builder.getOrCreate()
+text = "The tide comes in and the boats lie at their moorings."
+rows = spark.createDataFrame([(text,)] * 4, "text string").repartition(2)
+where = F.udf(lambda text: str(__import__("lakesift.udfs.models.files", fromlist=["x"]).path_of("smollm2")))
+found = rows.select(ls.score("generative_entropy")("text").alias("lm"), where("text").alias("where")).collect()
+print("FOUND", found[0]["where"], len({r["lm"] for r in found}), found[0]["lm"]["tokens_scored"])
+"""
+
+
+@pytest.mark.long
+def test_workers_find_the_language_model_in_an_archive(tmp_path: Path) -> None:
+    try:
+        folder = files.verified("smollm2")
+    except LakeSiftError as error:
+        pytest.skip(str(error))
+    with tarfile.open(tmp_path / "models.tar", "w") as archive:
+        archive.add(folder, f"{folder.parent.name}/{folder.name}")
+    program, work = tmp_path / "program.py", Path(pyspark.__file__).parent / "work"
+    program.write_text(MODEL)
+    before = work.exists()
+    settings = ["--master", "local-cluster[2,1,1024]", "--conf", "spark.ui.enabled=false"]
+    settings += [
+        "--archives",
+        f"{tmp_path / 'models.tar'}#models",
+        "--conf",
+        "spark.executorEnv.LAKESIFT_MODELS=./models",
+    ]
+    env = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    try:
+        command = [str(submit), *settings, str(program)]
+        done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=300)
+    finally:
+        if not before:
+            shutil.rmtree(work, ignore_errors=True)
+    said = next((line.split()[1:] for line in done.stdout.splitlines() if line.startswith("FOUND")), None)
+    assert said == [f"models/{folder.parent.name}/{folder.name}", "1", "13"], done.stderr[-3000:]

@@ -1,0 +1,76 @@
+"""What the report says of scores: fields of structs, the share undefined, a window that leaves fewer undefined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import lakesift as ls
+from tests.jobs.conftest import World
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+WORDS = ["tide", "moss", "lamp", "road", "bell", "corn", "silk", "rope", "dust", "pine", "salt", "wool"]
+
+
+def text(words: int) -> str:
+    """`words` words: so many tokens."""
+    return " ".join(WORDS[i % len(WORDS)] + str(i) for i in range(words))
+
+
+@pytest.fixture(scope="module")
+def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ls.Lake:
+    world = World(spark, tmp_path_factory.mktemp("short"))
+    world.put("docs", [{"id": f"d{i}", "text": text(i)} for i in range(1, 41)])
+    return ls.Lake(str(world.root), spark)
+
+
+def recipe(**scores: Any) -> dict[str, Any]:
+    return {
+        "name": "short" + str(len(scores)),
+        "documents": {"table": "docs"},
+        "scores": {"tokens": {"kind": "length_tokens"}, **scores},
+        "select": {"kind": "random"},
+        "budget": {"rows": 5},
+    }
+
+
+def test_a_window_that_fits_is_named(lake: ls.Lake) -> None:
+    raw = recipe(words={"kind": "information_entropy", "window": 20})
+    ls.run(lake, raw)
+    report = lake.report(raw)
+    assert report.undefined == {"tokens": 0.0, "words": pytest.approx(19 / 40)}  # 1 to 19 of 1 to 40 tokens
+    (hint,) = report.hints
+    assert hint == (
+        "words is undefined in 48% of the pool, mostly texts shorter than its window; window: 9 leaves at most a fifth"
+    )
+    assert f"hint: {hint}" in str(report)
+    better = {**raw, "scores": {**raw["scores"], "words": {"kind": "information_entropy", "window": 9}}}
+    ls.run(lake, better)
+    report = lake.report(better)
+    assert report.undefined["words"] == pytest.approx(8 / 40)
+    assert report.hints == ()
+
+
+def test_other_units_are_told_without_a_number(lake: ls.Lake) -> None:
+    raw = recipe(words={"kind": "information_entropy", "window": 200, "unit": "byte"}, more={"kind": "length_bytes"})
+    ls.run(lake, raw)
+    (hint,) = lake.report(raw).hints
+    assert hint.endswith("take a smaller window, or whole: true")
+
+
+def test_fields_of_a_struct_are_scores_of_their_own(lake: ls.Lake) -> None:
+    raw = recipe(
+        vector={"kind": "embedding", "encoder": "hashed_ngrams", "dimensions": 16},
+        cells={"kind": "kmeans", "k": 2},
+        ngram={"kind": "ngram_entropy", "fit_bytes": 10_000},
+    )
+    ls.run(lake, raw)
+    report = lake.report(raw)
+    fields = ["ngram.ngram_entropy_bits", "ngram.nll_bits", "ngram.bytes_scored"]
+    assert [n for n in report.quantiles if n.startswith("ngram")] == fields
+    assert report.undefined["ngram.ngram_entropy_bits"] == pytest.approx(1 / 40)  # "tide0" has fewer than 8 bytes
+    assert report.correlation_with_length["ngram.bytes_scored"] == pytest.approx(1.0)
+    assert "ngram.nll_bits: quantiles" in str(report)
