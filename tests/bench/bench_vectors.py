@@ -77,7 +77,7 @@ def embeddings(lake: Lake, folder: str) -> list[Line]:
         name = f"texts_{rows}"
         _put(lake.spark, folder, name, [f"{rows}\n{t}" for t in windows(430, rows)])
         made = run(lake, _recipe(name, scores, select), until="score")
-        walls[rows] = next(s.seconds for s in made.steps if s.step == "score vector")
+        walls[rows] = next(s.seconds for s in made.steps if s.step == "compute")
     margin = (walls[EMBEDDED[1]] - walls[EMBEDDED[0]]) / (EMBEDDED[1] - EMBEDDED[0]) * 1e3
     halves = [windows(430, 20_000)[i::2] for i in range(2)]
     lines = []
@@ -97,7 +97,7 @@ def _wall(lake: Lake, folder: str, texts: list[str], kind: str, times: int) -> t
         scores = {"alignment": {"kind": "zipfit", "target": "goals"}}
         made = run(lake, _recipe(name, scores, {"kind": kind, "by": "alignment"}))
         # An ask is inside of the step select.
-        walls.append(sum(s.seconds for s in made.steps if s.step in ("score alignment", "select")))
+        walls.append(sum(s.seconds for s in made.steps if s.step in ("compute", "select")))
     print(f"{kind}, {len(texts)} rows: {', '.join(f'{s:.1f}' for s in walls)} s", *made.notes, sep="; ")
     return median(walls), " ".join(made.notes)
 
