@@ -23,7 +23,7 @@ from .inputs.run import Run
 from .lake.text_table import Rows, rows_of
 from .recipe.recipe import Tune
 from .scoring.labelled import Labelled, Searched, labelled_rows
-from .scoring.trials import Search
+from .scoring.trials import EVERY_ROW, Search
 from .selectors.interval import Interval
 
 #: Least rows to train on, and to ask about.
@@ -120,8 +120,8 @@ def _lines(search: Search, winners: Mapping[tuple[str, float], Candidate], share
     tuned = ["finetune"] if share in settings.finetune_shares and settings.learner != "finetune" else []
     for learner in (settings.learner, *tuned):
         shown = [winners[method, share] for method in search.candidates.methods]
-        if share == settings.shares[0] or tuned:
-            shown = [Candidate(ALL, 1.0, 0), *shown]
+        if share == settings.shares[0] or learner in tuned:
+            shown = [EVERY_ROW, *shown]
         for c in shown:
             test = search.accuracies(c, "test", learner)
             validation = None if c.method == ALL or learner != settings.learner else round(search.validated(c), 4)

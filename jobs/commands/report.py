@@ -30,8 +30,10 @@ from ..inputs.run import Run, one_row_per_id
 from ..lake.manifest import Manifest
 from ..lake.tables import Lake
 from ..lake.tuning import collect_small, compiled
+from ..ranking.sort_keys import cluster_of
 from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
+from ..selectors.needs import Group
 from .report_result import QUANTILES, Report
 
 #: Rows of one set whose scores are described, and texts that a model is fitted on; chosen by id hash.
@@ -63,7 +65,8 @@ def report(lake: Lake, recipe: Recipe) -> Report:
         described = _scores(run, members)
         judged = [name for name, t in recipe.targets.items() if t.held_out]
         texts = _texts(run, members, sets, described["rows"]) if judged else {}
-        shares = {c: _shares(run, members, c) for c in recipe.shares}
+        groups = (need.name for need in recipe.selector.needs if isinstance(need, Group))
+        shares = {c: _shares(run, members, c) for c in dict.fromkeys([*recipe.shares, *groups])}
         evidence = {name: _evidence(run, name, texts) for name in judged}
     result = (recipe.name, last.metadata.get("run_id"), selection.version, counts, sets, shares)
     return Report(*result, held_out_bits_per_byte=evidence, **described)
@@ -89,16 +92,23 @@ def _members(lake: Lake, recipe: Recipe, rows: int) -> DataFrame:
     return collect_small(chosen, (1 + len(recipe.controls)) * rows)
 
 
-def _shares(run: Run, members: DataFrame, column: str) -> dict[str, dict[str, float]]:
-    """Return set -> value -> share of rows."""
-    value = F.coalesce(F.col(quoted_name(column)).cast("string"), F.lit("(null)")).alias("value")
-    rows = _rows(run, value)
+def _shares(run: Run, members: DataFrame, name: str) -> dict[str, dict[str, float]]:
+    """Return set -> value -> share of rows, of a source column, or of a score (of k-means the cluster)."""
+    if name.split(".")[0] in run.recipe.scores:
+        scores = run.lake.read(f"scores_{run.recipe.name}")
+        rows = scores.select("id", _shown(cluster_of(scores, name)))
+    else:
+        rows = _rows(run, _shown(F.col(quoted_name(name))))
     pool = rows.groupBy(F.lit("pool").alias("set"), "value").count()
     picked = rows.join(F.broadcast(members), "id", "inner").groupBy("set", "value").count()
     totals: dict[str, dict[str, float]] = {}
     for row in pool.unionByName(picked).orderBy(F.desc("count"), "value").limit(100_000).collect():
         totals.setdefault(row["set"], {})[row["value"]] = row["count"]
     return {s: {v: n / sum(counts.values()) for v, n in counts.items()} for s, counts in totals.items()}
+
+
+def _shown(value: Column) -> Column:
+    return F.coalesce(value.cast("string"), F.lit("(null)")).alias("value")
 
 
 def _rows(run: Run, *columns: Column) -> DataFrame:

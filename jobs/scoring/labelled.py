@@ -57,8 +57,8 @@ class Labelled:
 
     def digest(self) -> str:
         """Return the hash of everything that a classifier or an interval is made from."""
-        arrays = [self.hashes, self.labels, self.scores, self.vectors]
-        return digest([*arrays, self.classes, *([] if self.groups is None else [self.groups])])
+        parts = [self.hashes, self.labels, self.scores, self.vectors, self.texts]
+        return digest([*parts, self.classes, *([] if self.groups is None else [self.groups])])
 
 
 def labelled_rows(

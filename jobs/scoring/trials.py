@@ -35,6 +35,8 @@ REVISION = 1
 COMMIT_SECONDS = 60.0
 #: Seeds of winners that are fine-tuned as well.
 FINETUNE_SEEDS = 5
+#: What every subset is compared with, too.
+EVERY_ROW = Candidate(ALL, 1.0, 0)
 _SPLITS = {"validation": parts.VALIDATION, "test": parts.TEST}
 
 
@@ -68,10 +70,10 @@ class Search:
             key = candidate.method, candidate.share
             if key not in best or self.validated(candidate) > self.validated(best[key]):
                 best[key] = candidate
-        tested = [*best.values(), *(Candidate(ALL, 1.0, 0) for _ in settings.shares[:1])]
-        self.measure(self._trials(tested, "test"))
-        tuned = [c for c in tested if c.share in (1.0, *settings.finetune_shares)] if settings.finetune_shares else []
-        self.measure(self._trials(tuned, "test", "finetune"))
+        self.measure(self._trials([EVERY_ROW, *best.values()], "test"))
+        if settings.finetune_shares:
+            some = [c for c in best.values() if c.share in settings.finetune_shares]
+            self.measure(self._trials([EVERY_ROW, *some], "test", "finetune"))
         return best
 
     def validated(self, candidate: Candidate) -> float:

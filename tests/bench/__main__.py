@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.bench.lines import Line, measure, table
 
 BENCHES = (
-    *("kernels", "edge", "run", "ranking", "dsir", "kmeans", "coverage", "racing", "sensitivity"),
+    *("kernels", "edge", "run", "passes", "ranking", "dsir", "kmeans", "coverage", "racing", "sensitivity"),
     *("clusters", "vectors", "tasks"),
 )
 #: Only if they are named: they need model files, and euds up to two hours.

@@ -11,14 +11,21 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
+from lakesift.jobs.recipe import parse
+from lakesift.jobs.run import run
 from lakesift.udfs.errors import LakeSiftError
 from lakesift.udfs.models import files
 from tests.conftest import LOCAL
+from tests.jobs.conftest import World
 from tests.texts import functions
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.long
 ROWS, UNIT = 1000, 150
@@ -32,12 +39,16 @@ RECIPE = {
 LEFT = re.compile(r"([0-9,]+) of 1,000 rows, .* about ([0-9.]+) (s|min) left")
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(autouse=True, scope="module")
+def _fetched() -> None:
     try:
         files.verified("smollm2")
     except LakeSiftError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("fluent")
     rows = [{"id": f"d{i}", "text": t[:400]} for i, t in enumerate(functions(ROWS))]
     (made / "docs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
@@ -109,3 +120,26 @@ def _selected(lake: Path) -> list[tuple[str, float]]:
 
     rows = deltalake.DeltaTable(str(lake / "selection_fluent")).to_pyarrow_table().to_pylist()
     return sorted((r["id"], r["lm"]["nll_bits"]) for r in rows)
+
+
+def test_a_loss_on_demand_is_computed_for_centres_and_probes_only(spark: SparkSession, tmp_path: Path) -> None:
+    world = World(spark, tmp_path)
+    world.put("docs", [{"id": f"d{i}", "text": f"# {i}\n{t[:300]}"} for i, t in enumerate(functions(5000))])
+    raw = {
+        "name": "losses",
+        "documents": {"table": "docs"},
+        "scores": {
+            "vector": {"kind": "embedding", "encoder": "wordllama"},
+            "cells": {"kind": "kmeans", "k": 20},
+            "lm": {"kind": "generative_entropy", "max_tokens": 100},
+        },
+        "select": {"kind": "sensitivity", "cluster": "cells", "loss": "lm.nll_bits", "probes": 5},
+        "budget": {"rows": 200},
+    }
+    first = run(world.lake, parse(raw))
+    computed = sum(s.computed or 0 for s in first.steps if s.step == "on demand: lm")
+    assert 100 <= computed <= 20 + 20 * 5
+    second = run(world.lake, parse({**raw, "budget": {"rows": 300}}))
+    asked = [s for s in second.steps if s.step == "on demand: lm"]
+    assert asked
+    assert sum(s.computed or 0 for s in asked) == 0

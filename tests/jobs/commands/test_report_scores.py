@@ -23,7 +23,7 @@ def text(words: int) -> str:
 @pytest.fixture(scope="module")
 def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ls.Lake:
     world = World(spark, tmp_path_factory.mktemp("short"))
-    world.put("docs", [{"id": f"d{i}", "text": text(i)} for i in range(1, 41)])
+    world.put("docs", [{"id": f"d{i}", "tag": f"t{i}", "text": text(i)} for i in range(1, 41)])
     return ls.Lake(str(world.root), spark)
 
 
@@ -74,3 +74,22 @@ def test_fields_of_a_struct_are_scores_of_their_own(lake: ls.Lake) -> None:
     assert report.undefined["ngram.ngram_entropy_bits"] == pytest.approx(1 / 40)  # "tide0" has fewer than 8 bytes
     assert report.correlation_with_length["ngram.bytes_scored"] == pytest.approx(1.0)
     assert "ngram.nll_bits: quantiles" in str(report)
+
+
+def test_the_mix_of_strata_is_shown_before_and_after(lake: ls.Lake) -> None:
+    """Strata of one row, of an interval over a cluster: each is inside of its own quantiles."""
+    select = {"kind": "interval", "bounds": {"tokens": ["q0.1", "q0.9"]}, "stratum": "tag"}
+    raw = {**recipe(), "name": "single", "select": select}
+    assert ls.run(lake, raw).rows == 5
+    shares = lake.report(raw).shares
+    assert set(shares) == {"tag"}
+    assert shares["tag"]["selection"] == dict.fromkeys(shares["tag"]["selection"], 1 / 5)
+    vectors = {
+        "vector": {"kind": "embedding", "encoder": "hashed_ngrams", "dimensions": 16},
+        "cells": {"kind": "kmeans", "k": 2},
+    }
+    raw = {**recipe(**vectors), "name": "cells", "select": {**select, "stratum": "cells"}, "budget": {"rows": 20}}
+    ls.run(lake, raw)
+    mix = lake.report(raw).shares["cells"]
+    assert set(mix["pool"]) == {"0", "1"}
+    assert mix["selection"]["0"] == pytest.approx(mix["pool"]["0"], abs=0.06)
