@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pyspark.sql import DataFrame
 
 from ..lake.commits import TableState
 from ..lake.manifest import Manifest
 from ..lake.tables import Lake
+from ..lake.tuning import few_splits
 from ..recipe import Recipe
 from .documents import ROW_HASH, Documents
 
@@ -62,6 +64,11 @@ class Run:
     def hashed(self) -> DataFrame:
         """Rows of `hashes_<recipe>`, pinned: one for each document."""
         return self.lake.read(self.hashes.table, self.hashes.version)
+
+    @cached_property
+    def few_files(self) -> bool:
+        """Whether the documents lie in too few files for every core to scan a part of them."""
+        return few_splits(self.lake.spark, self.lake.ref(self.recipe.documents.table))
 
 
 def one_row_per_id(run: Run, source: DataFrame) -> DataFrame:

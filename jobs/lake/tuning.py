@@ -39,8 +39,8 @@ def cores(spark: SparkSession) -> int:
 
 
 @contextmanager
-def spread(spark: SparkSession, few: bool = False) -> Iterator[Callable[[DataFrame], DataFrame]]:
-    """Run CPU-bound scans inside as about 4 x cores tasks; yields a function that deals out the rows of a frame.
+def spread(spark: SparkSession, few: bool = False, tasks: int = 0) -> Iterator[Callable[[DataFrame], DataFrame]]:
+    """Run CPU-bound scans inside as 4 x cores tasks or so, or `tasks`; yields a function that deals out rows.
 
     Spark packs small files into one task: one core got three quarters of the work. Settings prevent that, but a row
     group is never split, so where there are `few` (see `few_splits`) the rows themselves are dealt out; otherwise the
@@ -53,7 +53,7 @@ def spread(spark: SparkSession, few: bool = False) -> Iterator[Callable[[DataFra
         with spread(lake.spark, few_splits(lake.spark, lake.ref("documents"))) as deal_out:
             lake.append(table, apply(deal_out(rows), scores), metadata)
     """
-    tasks = 4 * cores(spark)
+    tasks = tasks or 4 * cores(spark)
     with settings(spark, {"spark.sql.files.minPartitionNum": str(tasks), "spark.sql.files.openCostInBytes": "0"}):
         yield lambda frame: frame.repartition(tasks) if few else frame
 

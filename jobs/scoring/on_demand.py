@@ -42,6 +42,7 @@ class OnDemand:
         self.run, self.fitted, self.rows = run, fitted, rows
         self._on_demand = run.recipe.on_demand_only()
         self._computed: list[tuple[FittedScore, pd.DataFrame, Step]] = []
+        self._in_memos: dict[str, bool] = {}  # by fingerprint, when first asked
 
     def __enter__(self) -> OnDemand:
         return self
@@ -75,9 +76,10 @@ class OnDemand:
         many = self.run.hashes.summary.documents if ids is None else len(ids)
         with self.run.manifest.step(f"on demand: {score.name}", MEMOS) as step:
             if many <= KEPT_ROWS:
-                rows = self._few(score, wanted, step)
+                rows = self._few(score, wanted, many, step)
             else:
                 measured = compute(self.run, [score], self.fitted, within=wanted)[score.name]
+                self._in_memos[score.fingerprint] = True
                 step.rows = step.computed = measured.rows
                 step.kernel = round(measured.seconds, 1)
                 step.ends(self.run.lake.version(MEMOS), measured.rows > 0)
@@ -89,10 +91,10 @@ class OnDemand:
     def _frame(self, ids: Sequence[str]) -> DataFrame:
         return self.rows.sparkSession.createDataFrame(pd.DataFrame({"id": list(ids)}), "id string")
 
-    def _few(self, score: FittedScore, wanted: DataFrame, step: Step) -> pd.DataFrame:
-        """Return the values of at most KEPT_ROWS rows; what neither `memos` nor this run has is computed and kept."""
+    def _few(self, score: FittedScore, wanted: DataFrame, many: int, step: Step) -> pd.DataFrame:
+        """Return the values of `many` rows, KEPT_ROWS at most; what neither `memos` nor this run has is computed."""
         kept = [rows for other, rows, _ in self._computed if other.fingerprint == score.fingerprint]
-        if self.run.lake.last_write(MEMOS) is not None and not memo_rows(self.run, [score]).isEmpty():
+        if self._stored(score):
             kept.append(values(self.run, score, within=wanted).toPandas())
         if kept:
             known, ids = pd.concat([rows[["id", "value"]] for rows in kept]), wanted.toPandas()["id"]
@@ -101,17 +103,24 @@ class OnDemand:
                 step.computed = 0
                 step.ends(self.run.lake.version(MEMOS))
                 return kept[0]
-            wanted = self._frame(absent.tolist())
-        rows = self._compute(score, wanted)
+            wanted, many = self._frame(absent.tolist()), len(absent)
+        rows = self._compute(score, wanted, many)
         step.rows = step.computed = len(rows)
         step.kernel = round(float(rows["seconds"].sum()), 1)
         self._computed.append((score, rows, step))
         return pd.concat([*kept, rows])
 
-    def _compute(self, score: FittedScore, wanted: DataFrame) -> pd.DataFrame:
+    def _stored(self, score: FittedScore) -> bool:
+        """Whether `memos` had any value of the score when it was first asked for: a look takes a third of a second."""
+        if score.fingerprint not in self._in_memos:
+            written = self.run.lake.last_write(MEMOS) is not None
+            self._in_memos[score.fingerprint] = written and not memo_rows(self.run, [score]).isEmpty()
+        return self._in_memos[score.fingerprint]
+
+    def _compute(self, score: FittedScore, wanted: DataFrame, many: int) -> pd.DataFrame:
         """Compute the values of a few documents in one job: the columns of `memos`, and `value`."""
         parents = [self.fitted[i] for i in score.scorer.inputs if i in self.fitted]
-        with Source(self.run, [score], self.fitted, F.broadcast(wanted), parents).computed() as rows:
+        with Source(self.run, [score], self.fitted, wanted, parents).of_ids(many) as rows:
             return rows.select("*", F.expr(value_sql(score.scorer.value)).alias("value")).toPandas()
 
     def _write(self) -> None:

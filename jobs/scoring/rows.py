@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import chain
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -15,8 +15,11 @@ from ...udfs.scorer import FittedScore
 from ...udfs.spark import apply
 from ..inputs.documents import ROW_HASH, Buckets, in_buckets
 from ..inputs.run import Run
-from ..lake.tuning import few_splits, spread
+from ..lake.tuning import cores, spread
 from .memos import memo_rows, missing
+
+#: Seconds of work for which one task a core is enough.
+LITTLE_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,32 @@ class Source:
     computable: str = "missing"
 
     @contextmanager
+    def of_ids(self, count: int) -> Iterator[DataFrame]:
+        """Yield what `udfs.spark.apply` computes of `within`, `count` documents that are known to lack the scores.
+
+        Neither `memos` nor, where documents are pinned and ids not repeated, the hashes are read: the content hash is
+        that of the row. A task costs some 60 ms beside its work, so there are few tasks if there is little work.
+        """
+        if self.parents or self._again or self.within is None:
+            with self.computed() as frame:
+                yield frame
+            return
+        documents, every = self.run.documents, (1 << len(self.scores)) - 1
+        hashes = (f"{documents.hashes[c]} AS {c}" for c in dict.fromkeys(s.hash_column for s in self.scores))
+        names = dict.fromkeys(i for s in self.scores for i in s.scorer.inputs)
+        columns = documents.keys[:1], hashes, [f"{every}L AS missing"], documents.inputs(tuple(names))
+        ids, spark = F.broadcast(self.within.select("id")), self.run.lake.spark
+        rows = documents.frame.selectExpr(*chain(*columns)).join(ids, "id", "left_semi")
+        work = count * sum(s.scorer.seconds_per_row for s in self.scores)
+        with spread(spark, self._few, tasks=cores(spark) if work < LITTLE_SECONDS else 0) as deal_out:
+            yield apply(deal_out(rows), self.scores)
+
+    @property
+    def _again(self) -> bool:
+        """Whether the hash of a row is computed again and must agree with the one of its id."""
+        return bool(self.run.hashes.summary.duplicates) or self.run.documents.state.version is None
+
+    @contextmanager
     def computed(self, buckets: Buckets = None) -> Iterator[DataFrame]:
         """Yield what `udfs.spark.apply` computes of a slice, or of all: to be collected or written inside the block."""
         lacking = missing(self.run, self.scores, buckets, self.within, [p.hash_column for p in self.parents])
@@ -51,11 +80,10 @@ class Source:
             repeated = self.run.hashes.summary.duplicates
             yield frame.dropDuplicates(["id", "content_hash", "fingerprint"]) if repeated else frame
 
-    @cached_property
+    @property
     def _few(self) -> bool:
         """Whether the rows of the documents are dealt out: the one place where text may move."""
-        run = self.run
-        return not self.parents and few_splits(run.lake.spark, run.lake.ref(run.recipe.documents.table))
+        return not self.parents and self.run.few_files
 
     def _inputs(self, lacking: DataFrame, buckets: Buckets, deal_out: Callable[[DataFrame], DataFrame]) -> DataFrame:
         """Return the documents that lack something (scoring.memos.missing) with the inputs of the scores.
@@ -66,7 +94,7 @@ class Source:
         """
         documents = self.run.documents
         names = dict.fromkeys(i for s in self.scores for i in s.scorer.inputs if i not in self.fitted)
-        again = bool(self.parents or self.run.hashes.summary.duplicates) or documents.state.version is None
+        again = bool(self.parents) or self._again
         rows = F.broadcast(lacking if again else lacking.drop(ROW_HASH))
         for parent in self.parents:
             column = F.col("content_hash").alias(parent.hash_column)

@@ -73,7 +73,8 @@ def main() -> list[Line]:
         print(made.table())
         ours = seconds["fit cells"] + seconds["compute"]  # of two passes the second, after the fit
         row = lake.read("models").where(f"fingerprint = '{made.fingerprints['cells']}'").collect()[0]
-        model = recall(lake, row["fit_key"], recipe("clusters", K).scores["cells"])
+        reads = {"vector": made.fingerprints["vector"]}
+        model = recall(lake, row["fit_key"], recipe("clusters", K).scores["cells"], reads)
         assert model is not None
         inertia = float(lake.read("scores_clusters").selectExpr("sum(cells.distance_sq)").collect()[0][0])
 

@@ -33,10 +33,10 @@ SCORERS: list[Scorer] = [CompressionRatio(), InformationEntropy(), InformationEn
 
 def _tables(spark: SparkSession, folder: Path) -> dict[int, DataFrame]:
     """The texts as two Delta tables of one file each: the smaller holds the first rows of the larger."""
-    rows = [(f"row-{i}", i, text) for i, text in enumerate(windows(430, LARGE))]
+    rows = [(f"row-{i}", f"{i:032x}", text) for i, text in enumerate(windows(430, LARGE))]
     made = {}
     for size in (SMALL, LARGE):
-        frame = spark.createDataFrame(rows[:size], "id string, content_hash bigint, text string")
+        frame = spark.createDataFrame(rows[:size], "id string, content_hash string, text string")
         frame.coalesce(1).write.format("delta").save(str(folder / str(size)))
         made[size] = spark.read.format("delta").load(str(folder / str(size)))
     return made
