@@ -11,7 +11,7 @@ demo: $(VENV)/local
 	$(BIN)/lakesift run zipfit_code --lake $(LAKE) --report
 
 test: $(VENV)/dev check
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-all: $(VENV)/dev check
 	$(BIN)/python -m pytest

@@ -70,6 +70,7 @@ setup(
         "torch": ["torch>=2.2", "transformers>=4.40"],
         "dev": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "setuptools>=68",
             "ruff>=0.6",
             "mypy>=1.11",

@@ -150,8 +150,8 @@ def test_entropies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ["-1.0", "-1.0", "1.0", "-1.0"]
     ]
     assert [line.split()[1::2] for line in accuracy.splitlines() if line.startswith("│ 0.")] == [
-        ["0.3", "0.5", "0.4"],
-        ["0.5", "0.7", "0.6"],
+        ["0.3", "0.4", "0.5"],
+        ["0.5", "0.6", "0.7"],
     ]
     assert tails.index("words, lowest") < tails.index("0.00  text 0") < tails.index("3.90  text 39")
 
