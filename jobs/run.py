@@ -40,11 +40,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
     with lake.lock(f"run of {recipe.name}"):
         if until == "select" and not refit and (unchanged := unchanged_since(lake, recipe)):
             return unchanged
-        manifest = Manifest(recipe.name, recipe.digest())
-        check_sample(lake, recipe)
-        if until != "ingest":
-            check_machine(recipe)
-        ingest(lake, recipe, manifest)
+        manifest = _begin(lake, recipe, scores=until != "ingest")
         if until == "ingest":
             return manifest
         opened = open_run(lake, recipe, manifest)
@@ -63,14 +59,20 @@ def tune(lake: Lake, recipe: Recipe) -> Tuned:
         raise RecipeError(f"the recipe {recipe.name} has no tune: block; add tune: {{label: <SQL>}} to it")
     check_learners(recipe.tune)
     with lake.lock(f"tune of {recipe.name}"):
-        manifest = Manifest(recipe.name, recipe.digest())
-        check_sample(lake, recipe)
-        check_machine(recipe)
-        ingest(lake, recipe, manifest)
-        opened = open_run(lake, recipe, manifest)
+        opened = open_run(lake, recipe, _begin(lake, recipe, scores=True))
         with compiled(lake.spark, opened.hashes.summary.documents):
             scores = score(opened)
             return search_bounds(opened, recipe.tune, scores.fitted, scores.version)
+
+
+def _begin(lake: Lake, recipe: Recipe, scores: bool) -> Manifest:
+    """Check what can be checked before any job, for `scores` also this machine, and ingest; returns the account."""
+    manifest = Manifest(recipe.name, recipe.digest())
+    check_sample(lake, recipe)
+    if scores:
+        check_machine(recipe)
+    ingest(lake, recipe, manifest)
+    return manifest
 
 
 def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:

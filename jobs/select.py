@@ -20,8 +20,7 @@ from ..udfs.errors import InputError
 from ..udfs.quoting import quoted, quoted_name
 from ..udfs.scorer import FittedScore
 from .inputs.conditions import satisfying
-from .inputs.documents import ROW_HASH
-from .inputs.run import Run, one_row_per_id
+from .inputs.run import Run, columns_of
 from .inputs.tables import published_names, score_columns, selection_table, shown_names
 from .lake.commits import Commit
 from .lake.schemas import Table, controls
@@ -146,9 +145,7 @@ def _with_columns(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame
     chosen = run.lake.spark.createDataFrame(picks)
     scored = scored.join(F.broadcast(chosen), "id", "inner")
     kept = [F.expr(sql).alias(name) for name, sql in documents.keep.items()]
-    keys = F.expr(documents.id).alias("id"), F.expr(documents.row_hash).alias(ROW_HASH)
-    source = documents.frame.select(*keys, *kept).join(F.broadcast(chosen.select("id")), "id", "left_semi")
-    joined = one_row_per_id(run, source).join(F.broadcast(scored), "id", "inner")
+    joined = columns_of(run, *kept, within=chosen.select("id")).join(F.broadcast(scored), "id", "inner")
     return joined.repartition(1 + len(picks) // 500_000, "id").sortWithinPartitions("rank")
 
 

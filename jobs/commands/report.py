@@ -24,9 +24,8 @@ from ...udfs.quoting import quoted, quoted_name
 from ...udfs.scores.information_entropy import InformationEntropy
 from ...udfs.scores.length import LengthTokens
 from ..hashes import last_hashes
-from ..inputs.documents import ROW_HASH
 from ..inputs.opening import open_documents, open_targets, target_texts
-from ..inputs.run import Run, one_row_per_id
+from ..inputs.run import Run, columns_of
 from ..lake.manifest import Manifest
 from ..lake.tables import Lake
 from ..lake.tuning import collect_small, compiled
@@ -98,7 +97,7 @@ def _shares(run: Run, members: DataFrame, name: str) -> dict[str, dict[str, floa
         scores = run.lake.read(f"scores_{run.recipe.name}")
         rows = scores.select("id", _shown(cluster_of(scores, name)))
     else:
-        rows = _rows(run, _shown(F.col(quoted_name(name))))
+        rows = columns_of(run, _shown(F.col(quoted_name(name))))
     pool = rows.groupBy(F.lit("pool").alias("set"), "value").count()
     picked = rows.join(F.broadcast(members), "id", "inner").groupBy("set", "value").count()
     totals: dict[str, dict[str, float]] = {}
@@ -109,13 +108,6 @@ def _shares(run: Run, members: DataFrame, name: str) -> dict[str, dict[str, floa
 
 def _shown(value: Column) -> Column:
     return F.coalesce(value.cast("string"), F.lit("(null)")).alias("value")
-
-
-def _rows(run: Run, *columns: Column) -> DataFrame:
-    """Return id and columns of the documents, one row per id."""
-    documents = run.documents
-    keys = F.expr(documents.id).alias("id"), F.expr(documents.row_hash).alias(ROW_HASH)
-    return one_row_per_id(run, documents.frame.select(*keys, *columns))
 
 
 def _sample(rows: DataFrame, members: DataFrame, counts: Mapping[str, int], salt: str, most: int) -> DataFrame:
@@ -161,13 +153,12 @@ def _scores(run: Run, members: DataFrame) -> dict[str, Any]:
 
 def _numeric(columns: Sequence[T.StructField]) -> list[str]:
     """Return the names of numeric columns, and name.field of numeric fields."""
-    inside = {c.name: c.dataType.fields if isinstance(c.dataType, T.StructType) else () for c in columns}
-    found = [[c.name] if isinstance(c.dataType, T.NumericType) else _fields(c.name, inside[c.name]) for c in columns]
-    return [name for names in found for name in names]
-
-
-def _fields(column: str, fields: Sequence[T.StructField]) -> list[str]:
-    return [f"{column}.{f.name}" for f in fields if isinstance(f.dataType, T.NumericType)]
+    names: list[str] = []
+    for column in columns:
+        kind = column.dataType
+        fields = {f"{column.name}.{f.name}": f.dataType for f in kind.fields} if isinstance(kind, T.StructType) else {}
+        names += [n for n, t in (fields or {column.name: kind}).items() if isinstance(t, T.NumericType)]
+    return names
 
 
 def _hints(recipe: Recipe, undefined: Mapping[str, float], pool: pd.DataFrame) -> tuple[str, ...]:
@@ -199,7 +190,7 @@ def _rank_correlation(frame: pd.DataFrame, x: str, y: str) -> float:
 def _texts(run: Run, members: DataFrame, sets: tuple[str, ...], rows: dict[str, int]) -> dict[str, list[str]]:
     """Return about TEXT_ROWS texts of each set at most, in order of their id hash: two passes for all sets."""
     text = F.substring(F.expr(f"CAST(({run.recipe.documents.text}) AS STRING)"), 1, TEXT_CHARS).alias("text")
-    source = _rows(run, text).where("text IS NOT NULL")
+    source = columns_of(run, text).where("text IS NOT NULL")
     sample = _sample(source, members, rows, "text", TEXT_ROWS * 6 // 5)
     table = sample.select("set", F.xxhash64("id", F.lit("text")).alias("h"), "id", "text").toPandas()
     table = table.drop_duplicates(["set", "id"]).sort_values(["h", "id"])

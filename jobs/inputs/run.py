@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from ..lake.commits import TableState
 from ..lake.manifest import Manifest
@@ -69,6 +70,12 @@ class Run:
     def few_files(self) -> bool:
         """Whether the documents lie in too few files for every core to scan a part of them."""
         return few_splits(self.lake.spark, self.lake.ref(self.recipe.documents.table))
+
+
+def columns_of(run: Run, *columns: Column, within: DataFrame | None = None) -> DataFrame:
+    """Return id and columns of the documents, one row per id; only those whose `id` is in `within`, if given."""
+    rows = run.documents.frame.select(*map(F.expr, run.documents.keys), *columns)
+    return one_row_per_id(run, rows if within is None else rows.join(F.broadcast(within), "id", "left_semi"))
 
 
 def one_row_per_id(run: Run, source: DataFrame) -> DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...udfs.errors import RecipeError, nearest
+from ...udfs.kernels.interval_search import METHODS
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer
 from ..selectors.interval import Interval
 from ..selectors.needs import Fitted
@@ -123,8 +124,8 @@ def _check_tune(recipe: Recipe) -> None:
         raise RecipeError("tune: shares is empty; write shares: [0.5, 0.3]")
     if unknown := sorted(set(tune.finetune_shares) - set(tune.shares)):
         raise RecipeError(f"tune: finetune_shares has {unknown[0]}, which is not one of shares: {list(tune.shares)}")
-    if taken := sorted({"random", "all", "length"} & set(recipe.selector.bounds)):
-        raise RecipeError(f"tune: bounds name {taken[0]!r}, which is one of its rivals; rename the score")
+    if taken := sorted(set(METHODS) & set(recipe.selector.bounds)):
+        raise RecipeError(f"tune: bounds name {taken[0]!r}, which is a method of its own here; rename the score")
     if tune.embedding and tune.embedding not in known:
         raise RecipeError(
             f"tune: embedding is {tune.embedding!r}, no score of kind embedding; {nearest(tune.embedding, known)}"

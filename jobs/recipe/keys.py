@@ -93,16 +93,15 @@ def tuned_keys(raw: Mapping[str, Any], recipe: Recipe, bounds: Mapping[str, Sequ
     if len(bounds) == 1:
         keys["select"].pop("combine", None)
     dropped = {name.split(".")[0] for name in recipe.columns_used()} - {name.split(".")[0] for name in bounds}
-    for name in dropped & set(recipe.scores):
-        others = [str(v) for k, v in keys.items() if k != "scores"] + [
-            str(s) for n, s in keys["scores"].items() if n != name
-        ]
-        if not any(mentions(other, name) for other in others):
-            del keys["scores"][name]
+    scores = keys["scores"]
+    for name in sorted(dropped & set(scores)):  # a length that is added to every recipe is not in its keys
+        others = [v for k, v in keys.items() if k != "scores"] + [s for n, s in scores.items() if n != name]
+        if not any(mentions(str(other), name) for other in others):
+            del scores[name]
     return keys
 
 
-def yaml_of(keys: Mapping[str, Any], comment: str) -> str:
+def to_yaml(keys: Mapping[str, Any], comment: str = "") -> str:
     """Return keys as YAML under a comment."""
     head = "".join(f"# {line}\n" for line in comment.splitlines())
     return head + yaml.safe_dump(dict(keys), sort_keys=False, allow_unicode=True, width=110)

@@ -13,11 +13,11 @@ from pyspark.sql import functions as F
 
 from ...udfs.arrays import Floats, Ints
 from ...udfs.digests import digest
-from ...udfs.kernels.interval_search import quantile_ranks
+from ...udfs.kernels.interval_search import COMBINED, LENGTH, quantile_ranks
 from ...udfs.scorer import FittedScore
 from ..inputs.conditions import satisfying
 from ..inputs.documents import text_of
-from ..inputs.run import Run, one_row_per_id
+from ..inputs.run import Run, columns_of
 from ..lake.tuning import collect_small
 from ..ranking.sort_keys import cluster_of, numeric_column
 from ..ranking.vectors import collect_vectors
@@ -74,8 +74,7 @@ def labelled_rows(
     columns = [numeric_column(eligible, name).alias(column) for column, name in axes.items()]
     scored = eligible.select("id", F.coalesce(stratum, F.lit("")).alias("stratum"), *columns).dropna(subset=[*axes])
     label = F.expr(f"CAST(({tune.label}) AS STRING)").alias("label")
-    keys = [F.expr(sql) for sql in run.documents.keys]
-    labels = one_row_per_id(run, run.documents.frame.select(*keys, label)).dropna(subset=["label"])
+    labels = columns_of(run, label).dropna(subset=["label"])
     chosen = scored.join(labels, "id", "inner").orderBy(F.xxhash64("id", F.lit("tune")), "id").limit(tune.rows)
     few = collect_small(chosen, tune.rows)
     vectors = values(run, fitted[run.recipe.embedding_name()], within=few).join(F.broadcast(few), "id", "inner")
@@ -99,19 +98,18 @@ def _methods(
     names = {name: [name] for name in searched.scores}
     scores = {name: column[name] for name in searched.scores}
     if len(searched.scores) > 1:
-        names["combined"] = [*searched.scores]
+        names[COMBINED] = [*searched.scores]
         if not searched.by_mean_rank:
-            scores["combined"] = np.hstack([column[name] for name in searched.scores])
+            scores[COMBINED] = np.hstack([column[name] for name in searched.scores])
         else:
             ranks = (quantile_ranks(column[name][:, 0], groups) for name in searched.scores)
-            scores["combined"] = reduce(add, ranks)[:, None] / len(searched.scores)
-    return scores | {"length": column[length]}, names | {"length": [length]}
+            scores[COMBINED] = reduce(add, ranks)[:, None] / len(searched.scores)
+    return scores | {LENGTH: column[length]}, names | {LENGTH: [length]}
 
 
 def _texts(run: Run, ids: pd.Series[str]) -> list[str]:
     """Return the beginning of the text of each id, "" where it is null."""
     text = F.substring(F.expr(text_of(run.recipe.documents.text)), 1, TEXT_CHARS).alias("text")
-    wanted = F.broadcast(run.lake.spark.createDataFrame(ids.to_frame("id"), "id string"))
-    source = run.documents.frame.select(*(F.expr(sql) for sql in run.documents.keys), text)
-    rows = one_row_per_id(run, source.join(wanted, "id", "left_semi")).toPandas()
+    wanted = run.lake.spark.createDataFrame(ids.to_frame("id"), "id string")
+    rows = columns_of(run, text, within=wanted).toPandas()
     return list(rows.set_index("id")["text"].reindex(ids).fillna(""))

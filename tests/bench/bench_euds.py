@@ -10,7 +10,6 @@ ten texts of each tail. Lakes lie in build/euds, so that a bench that was stoppe
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from collections import Counter
@@ -30,7 +29,7 @@ from lakesift.udfs.models import files
 from lakesift.udfs.models.learners import check_learner
 from lakesift.udfs.scores.embedding import Embedding
 from tests.bench.lines import Line
-from tests.texts import SHARED
+from tests.texts import SHARED, shared_rows
 
 ROWS, WINDOW, TAIL, SHOWN = 6_000, 8, 10, 110
 LM = "lm.generative_entropy_bits"
@@ -38,14 +37,9 @@ NGRAM = "ngram.ngram_entropy_bits"
 Row = dict[str, Any]
 
 
-def _read(path: Path) -> list[Row]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
-
-
 def vader() -> list[Row]:
     """Sentences whose mean human rating is at least half a point from neutral; the label is its sign."""
-    rows = _read(SHARED / "vader_groundtruth" / "all.jsonl.gz")
+    rows = shared_rows("vader_groundtruth/all")
     return [
         {"id": r["id"], "text": r["text"], "label": str(r["sentiment"] > 0)} for r in rows if abs(r["sentiment"]) >= 0.5
     ]
@@ -53,7 +47,7 @@ def vader() -> list[Row]:
 
 def dolly() -> list[Row]:
     """Instructions with input and answer; the label is the category."""
-    rows = _read(SHARED / "dolly_3k" / "dolly_3k.jsonl.gz")
+    rows = shared_rows("dolly_3k/dolly_3k")
     keys = ("instruction", "input", "output")
     return [{"id": r["id"], "text": "\n".join(filter(None, map(r.get, keys))), "label": r["category"]} for r in rows]
 

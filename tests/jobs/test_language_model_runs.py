@@ -18,9 +18,8 @@ import yaml
 
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
-from lakesift.udfs.errors import LakeSiftError
-from lakesift.udfs.models import files
 from tests.conftest import LOCAL
+from tests.fetched import fetched
 from tests.jobs.conftest import World
 from tests.texts import functions
 
@@ -41,10 +40,7 @@ LEFT = re.compile(r"([0-9,]+) of 1,000 rows, .* about ([0-9.]+) (s|min) left")
 
 @pytest.fixture(autouse=True, scope="module")
 def _fetched() -> None:
-    try:
-        files.verified("smollm2")
-    except LakeSiftError as error:
-        pytest.skip(str(error))
+    fetched("smollm2")
 
 
 @pytest.fixture(scope="module")

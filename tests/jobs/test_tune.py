@@ -12,6 +12,8 @@ import yaml
 
 import lakesift as ls
 from lakesift.jobs.cli import main
+from lakesift.jobs.recipe import parse
+from lakesift.jobs.recipe.keys import tuned_keys
 from lakesift.jobs.scoring import trials
 from lakesift.jobs.tune import Tuned
 from lakesift.udfs.errors import InputError, LakeSiftError, RecipeError
@@ -193,6 +195,15 @@ def test_quantiles_are_written_where_bounds_cannot_be_values(
     assert ls.run(lake, found.path).rows == 50
 
 
+def test_a_length_that_no_key_defines_may_be_searched() -> None:
+    """Every recipe measures length; where its keys do not, there is none to drop from them."""
+    raw = recipe(select={"kind": "interval", "bounds": {"quality": ["q0.1", None], "length_bytes": [None, 900]}})
+    del raw["scores"]["tokens"]
+    keys = tuned_keys(raw, parse(raw), {"quality": [0.5, 1.0]})
+    assert set(keys["scores"]) == {"words", "vector"}
+    assert set(parse(keys).scores) == {"words", "vector", "length_bytes"}
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"tune": None}, "the recipe woods has no tune: block; add tune: {label: <SQL>} to it"),
     ({"tune": {"seeds": 3}}, "tune has no 'label'; add it"),
@@ -206,6 +217,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (
         {"scores": {"words": "information_entropy"}},
         "tune: its classifier learns from one score of kind embedding; add vector: {kind: embedding}",
+    ),
+    (
+        {"select": {"kind": "interval", "bounds": {"combined": [0, 1], "words": [0, 1]}}},
+        "tune: bounds name 'combined', which is a method of its own here; rename the score",
     ),
     (tune(label="topik"), "tune: label: 'topik' does not fit its table, whose columns are"),
     (tune(label="array(topic)"), "tune: label: 'array(topic)' is array<string>; a value that makes groups is needed"),

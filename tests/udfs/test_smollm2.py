@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lakesift.udfs.errors import LakeSiftError
-from lakesift.udfs.models import causal_torch, files, llama_onnx
+from lakesift.udfs.models import causal_torch, llama_onnx
 from lakesift.udfs.scores.generative_entropy import GenerativeEntropy
+from tests.fetched import fetched
 from tests.texts import functions, instructions
 
 pytestmark = pytest.mark.long
@@ -16,10 +16,7 @@ ROWS = 200
 
 @pytest.fixture(autouse=True, scope="module")
 def _fetched() -> None:
-    try:
-        files.verified("smollm2")
-    except LakeSiftError as error:
-        pytest.skip(str(error))
+    fetched("smollm2")
 
 
 def texts() -> list[str]:
@@ -32,7 +29,7 @@ def test_rows_equal_transformers() -> None:
     """Values of a row within 1e-4 bits, logits within 1e-3, of transformers' Llama with the same weights in float32."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    folder = files.verified("smollm2")
+    folder = fetched("smollm2")
     ours, theirs = llama_onnx.load(folder), causal_torch.load(folder)
     for text in texts():
         ids, _ = ours.tokens(text, 100)

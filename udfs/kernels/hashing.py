@@ -77,6 +77,15 @@ def uniforms(seed: int, first: int, count: int) -> Floats:
     >>> bool((uniforms(7, 0, 5)[2:] == uniforms(7, 2, 3)).all())
     True
     """
-    # The top 53 bits: all that float64 holds without rounding.
-    top = seeded_hash(np.arange(first, first + count), seed) >> np.uint64(11)
-    return top.astype(np.float64) * 2.0**-53
+    return fractions(seeded_hash(np.arange(first, first + count), seed))
+
+
+def fractions(hashes: Hashes) -> Floats:
+    """Return uint64 hashes as numbers in [0, 1): their top 53 bits, all that float64 holds without rounding.
+
+    Examples
+    --------
+    >>> fractions(np.array([0, 1 << 63], np.uint64)).tolist()
+    [0.0, 0.5]
+    """
+    return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -16,10 +16,10 @@ import numpy as np
 from scipy.special import stdtrit
 
 from ..arrays import Floats, Hashes, Ints
-from .hashing import seeded_hash
+from .hashing import fractions, seeded_hash
 
-#: Methods that are no scores: as many random draws as there are places, and every row.
-RANDOM, ALL = "random", "all"
+#: Methods that are no single score: random draws, every row, intervals of length, and of all scores together.
+RANDOM, ALL, LENGTH, COMBINED = METHODS = ("random", "all", "length", "combined")
 #: Parts of the rows: training and validation are redrawn for every seed, test never.
 TRAINING, VALIDATION, TEST = 0, 1, 2
 #: Of all rows, and of those that are not test rows.
@@ -41,13 +41,9 @@ def parts(hashes: Ints, seed: int) -> Ints:
     >>> np.bincount(first).tolist(), bool(((first == TEST) == (second == TEST)).all()), bool((first == second).all())
     ([604, 179, 217], True, False)
     """
-    test = _fractions(seeded_hash(hashes, _TEST)) < TEST_SHARE
-    validation = _fractions(seeded_hash(hashes, seed)) < VALIDATION_SHARE
+    test = fractions(seeded_hash(hashes, _TEST)) < TEST_SHARE
+    validation = fractions(seeded_hash(hashes, seed)) < VALIDATION_SHARE
     return np.where(test, TEST, np.where(validation, VALIDATION, TRAINING))
-
-
-def _fractions(hashes: Hashes) -> Floats:
-    return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def quantile_ranks(values: Floats, groups: Ints | None = None) -> Floats:
@@ -150,7 +146,7 @@ class Candidates:
     values : mapping of str to (n, k)
         Scores by method: one column, or several whose intervals are intersected.
     shares : sequence of float
-    positions : int
+    positions : int, from 2
         Places of an interval, evenly from the low to the high end; as many random draws stand beside them.
     groups : (n,) int64, optional
         Strata: quantiles are taken within each.
@@ -189,7 +185,7 @@ class Candidates:
         return (1 - width) * place, (1 - width) * place + width
 
     def _place(self, candidate: Candidate) -> float:
-        return candidate.position / (self.positions - 1) if self.positions > 1 else 0.5
+        return candidate.position / (self.positions - 1)
 
     def _widths(self, candidate: Candidate, among: Ints) -> Floats:
         groups = None if self.groups is None else self.groups[among]

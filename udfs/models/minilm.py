@@ -27,8 +27,7 @@ def load(_: int) -> Callable[[Sequence[str]], Floats]:
     on_one_thread(torch, transformers)
     tokenizer = files.tokenizer(folder / "tokenizer.json", _REMEDY)
     tokenizer.enable_truncation(MAX_TOKENS)
-    model = transformers.AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
-    model = model.float().eval()
+    model = weights(transformers).eval()
 
     def encode(texts: Sequence[str]) -> Floats:
         rows = np.empty((len(texts), model.config.hidden_size))
@@ -40,6 +39,12 @@ def load(_: int) -> Callable[[Sequence[str]], Floats]:
         return rows
 
     return encode
+
+
+def weights(transformers: Any) -> Any:
+    """Return the model with its own weights, float32, whose files have been verified."""
+    folder = str(files.path_of("minilm"))
+    return transformers.AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).float()
 
 
 def requirements() -> tuple[Any, Any]:

@@ -12,8 +12,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from lakesift.udfs.errors import LakeSiftError
-from lakesift.udfs.models import files
+from tests.fetched import fetched
 from tests.types import ROOT
 
 #: A scorer on the workers, and where they found it; recipes are found in the archive, too.
@@ -31,28 +30,35 @@ print("WORKER", row["worker"], row["ratio"])
 """
 
 
-@pytest.mark.long
-def test_workers_import_from_the_zip(tmp_path: Path) -> None:
-    """A local cluster writes its workers' folders into pyspark's own; they are removed."""
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    env = {**os.environ, "LAKESIFT_PURE": "1"}
-    subprocess.run([*build, "--wheel-dir", str(tmp_path), str(ROOT)], env=env, check=True)
-    archive = next(tmp_path.glob("*-none-any.whl")).rename(tmp_path / "lakesift.zip")
-    program, work = tmp_path / "program.py", Path(pyspark.__file__).parent / "work"
-    program.write_text(MAIN)
+def submitted(tmp_path: Path, program: str, master: str, *settings: str) -> tuple[str, str]:
+    """Run a program by spark-submit on a local cluster; returns its output and its log.
+
+    A local cluster writes its workers' folders into pyspark's own; they are removed.
+    """
+    path, work = tmp_path / "program.py", Path(pyspark.__file__).parent / "work"
+    path.write_text(program)
     before = work.exists()
-    settings = ["--master", "local-cluster[1,1,1024]", "--conf", "spark.ui.enabled=false"]
+    command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", master]
+    command += ["--conf", "spark.ui.enabled=false", *settings, str(path)]
     env = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     env.pop("PYTHONPATH", None)
-    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
-    command = [str(submit), *settings, "--py-files", str(archive), str(program)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=300)
     finally:
         if not before:
             shutil.rmtree(work, ignore_errors=True)
-    said = dict(line.split(" ", 1) for line in done.stdout.splitlines() if line[:6] in ("DRIVER", "WORKER"))
-    assert said.keys() == {"DRIVER", "WORKER"}, done.stderr[-3000:]
+    return done.stdout, done.stderr
+
+
+@pytest.mark.long
+def test_workers_import_from_the_zip(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    env = {**os.environ, "LAKESIFT_PURE": "1"}
+    subprocess.run([*build, "--wheel-dir", str(tmp_path), str(ROOT)], env=env, check=True)
+    archive = next(tmp_path.glob("*-none-any.whl")).rename(tmp_path / "lakesift.zip")
+    out, log = submitted(tmp_path, MAIN, "local-cluster[1,1,1024]", "--py-files", str(archive))
+    said = dict(line.split(" ", 1) for line in out.splitlines() if line[:6] in ("DRIVER", "WORKER"))
+    assert said.keys() == {"DRIVER", "WORKER"}, log[-3000:]
     assert "lakesift.zip/lakesift/__init__.py" in said["DRIVER"]
     assert "lakesift.zip/lakesift/__init__.py" in said["WORKER"]
     assert said["DRIVER"].split()[-1] == str(len(list((ROOT / "conf" / "runs").glob("*.yaml"))))
@@ -75,29 +81,10 @@ print("FOUND", found[0]["where"], len({r["lm"] for r in found}), found[0]["lm"][
 
 @pytest.mark.long
 def test_workers_find_the_language_model_in_an_archive(tmp_path: Path) -> None:
-    try:
-        folder = files.verified("smollm2")
-    except LakeSiftError as error:
-        pytest.skip(str(error))
+    folder = fetched("smollm2")
     with tarfile.open(tmp_path / "models.tar", "w") as archive:
         archive.add(folder, f"{folder.parent.name}/{folder.name}")
-    program, work = tmp_path / "program.py", Path(pyspark.__file__).parent / "work"
-    program.write_text(MODEL)
-    before = work.exists()
-    settings = ["--master", "local-cluster[2,1,1024]", "--conf", "spark.ui.enabled=false"]
-    settings += [
-        "--archives",
-        f"{tmp_path / 'models.tar'}#models",
-        "--conf",
-        "spark.executorEnv.LAKESIFT_MODELS=./models",
-    ]
-    env = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
-    try:
-        command = [str(submit), *settings, str(program)]
-        done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=300)
-    finally:
-        if not before:
-            shutil.rmtree(work, ignore_errors=True)
-    said = next((line.split()[1:] for line in done.stdout.splitlines() if line.startswith("FOUND")), None)
-    assert said == [f"models/{folder.parent.name}/{folder.name}", "1", "13"], done.stderr[-3000:]
+    settings = ["--archives", f"{tmp_path}/models.tar#models", "--conf", "spark.executorEnv.LAKESIFT_MODELS=./models"]
+    out, log = submitted(tmp_path, MODEL, "local-cluster[2,1,1024]", *settings)
+    said = next((line.split()[1:] for line in out.splitlines() if line.startswith("FOUND")), None)
+    assert said == [f"models/{folder.parent.name}/{folder.name}", "1", "13"], log[-3000:]
