@@ -4,8 +4,9 @@
 vader_groundtruth (sentiment, 2 classes) and dolly_3k (category, 8 classes) from ../shared/data beside the checkout,
 where they are, and on functions of the standard library (the ten modules that have most of them), at most 6 000 rows a
 set; at 30 % the winners are fine-tuned as well where torch is installed. IGSE is the line `combined`. Beside them
-Spearman's correlations of the scores with each other and with length, of two landmark samples without a common row, and
-ten texts of each tail. Lakes lie in build/euds, so that a bench that was stopped goes on. Up to 2 hours on two cores.
+Spearman's correlations of the scores with each other and with length, of two landmark samples without a common row (of
+larger pools, too, which have 5 000 rows for each), and ten texts of each tail. Lakes lie in build/euds, so that a bench
+that was stopped goes on. Up to 2 hours on two cores.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from lakesift.udfs.models import files
 from lakesift.udfs.models.learners import check_learner
 from lakesift.udfs.scores.embedding import Embedding
 from tests.bench.lines import Line
-from tests.texts import SHARED, shared_rows
+from tests.texts import SHARED, instructions, shared_rows
 
 ROWS, WINDOW, TAIL, SHOWN = 6_000, 8, 10, 110
 LM = "lm.generative_entropy_bits"
@@ -115,6 +116,14 @@ def landmark_agreement(texts: list[str]) -> float:
     return float(pd.DataFrame(both).T.rank().corr().to_numpy()[0, 1])
 
 
+def large_pools() -> dict[str, list[str]]:
+    """Return texts of pools that are large enough for two samples of 5 000 landmarks."""
+    names = ("flan_cot/flan_cot", "gpteacher/roleplay", "gpteacher/codegen", "gpteacher/toolformer")
+    instructed = [text for name in names for text in instructions(name) if text]
+    library = [r["text"] for r in SAMPLES["python_stdlib"].rows()]
+    return {"the standard library": library, "flan_cot and gpteacher": instructed}
+
+
 def tails(rows: list[Row], scores: pd.DataFrame) -> None:
     """Print ten texts of each tail of the three entropies."""
     text = {r["id"]: r["text"] for r in rows}
@@ -161,6 +170,9 @@ def main() -> list[Line]:
             search(name, make, finetuned)
         else:
             print(f"\n== {name} needs ../shared/data beside the checkout: left out")
+    for name, texts in large_pools().items():
+        if texts:
+            print(f"\ntwo disjoint landmark samples, {name}, {len(texts):,} rows: {landmark_agreement(texts):.3f}")
     return []
 
 

@@ -1,9 +1,10 @@
 """Classifiers that a search compares subsets of rows by: each is trained on some rows and asked about others.
 
-`logistic`: multinomial logistic regression on vectors (scikit-learn, C = 10, which suits unit vectors), deterministic.
+`logistic`: multinomial logistic regression on vectors (scikit-learn, C = 10, which suits unit vectors), one thread.
 `finetune`: all-MiniLM-L6-v2 with a linear head on the mean of its last hidden states, all weights trained (torch):
 AdamW, 3 epochs of batches of 32 at a rate of 1e-4 that falls linearly to 0, texts cut at 64 tokens; weights of the
-head and order of the rows come from the seed. Left out: any tuning of these numbers, a search inside the search.
+head and order of the rows come from the seed; on a GPU where torch sees one, whose last bits are others. Left out: any
+tuning of these numbers, a search inside the search.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Rows(Protocol):
 def logistic(rows: Rows) -> Learner:
     """Return the learner over labels and vectors."""
     models = files.module("sklearn.linear_model", _TUNE, "on the driver")
-
+    threads = files.module("threadpoolctl", _TUNE, "on the driver")
     labels, vectors = rows.labels, rows.vectors
 
     def accuracy(train: Ints, ask: Ints, _seed: int) -> float:
@@ -54,8 +55,9 @@ def logistic(rows: Rows) -> Learner:
         if len(known) == 1:  # nothing to separate: it says the only class that it has seen
             return float(np.mean(labels[ask] == known[0]))
         model = models.LogisticRegression(C=10.0, max_iter=1000)
-        model.fit(vectors[train], labels[train])
-        return float(np.mean(model.predict(vectors[ask]) == labels[ask]))
+        with threads.threadpool_limits(1):  # matrices this small: two threads took 45 times as long beside other work
+            model.fit(vectors[train], labels[train])
+            return float(np.mean(model.predict(vectors[ask]) == labels[ask]))
 
     return accuracy
 
@@ -68,17 +70,18 @@ def finetune(rows: Rows) -> Learner:
     tokenizer = files.tokenizer(folder / "tokenizer.json", _TUNE)
     tokenizer.enable_truncation(_TOKENS)
     tokens = [torch.tensor(e.ids) for e in tokenizer.encode_batch_fast(list(rows.texts))]
-    classes, goal = int(rows.labels.max()) + 1, torch.from_numpy(rows.labels.astype(np.int64))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    classes, goal = int(rows.labels.max()) + 1, torch.from_numpy(rows.labels.astype(np.int64)).to(device)
 
     def batch(some: Any) -> tuple[Any, Any]:
         ids = torch.nn.utils.rnn.pad_sequence([tokens[int(i)] for i in some], batch_first=True)
         lengths = torch.tensor([len(tokens[int(i)]) for i in some])
-        return ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+        return ids.to(device), (torch.arange(ids.shape[1]) < lengths[:, None]).long().to(device)
 
     def accuracy(train: Ints, ask: Ints, seed: int) -> float:
         torch.manual_seed(seed)
-        model = minilm.weights(transformers)
-        head = torch.nn.Linear(model.config.hidden_size, classes)
+        model = minilm.weights(transformers).to(device)
+        head = torch.nn.Linear(model.config.hidden_size, classes).to(device)
 
         def logits(some: Any) -> Any:
             ids, mask = batch(some)
