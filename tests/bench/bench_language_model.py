@@ -22,6 +22,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 import lakesift as ls
 from lakesift.jobs.lake.session import session
@@ -67,7 +68,7 @@ def engines() -> list[Line]:
         whole, half = causal_torch.load(folder), causal_torch.load(folder, dtype="bfloat16")
         rivals["torch float32"] = (lambda _, ids: whole.bits(ids)), 0.6
         rivals["torch bfloat16"] = (lambda _, ids: half.bits(ids)), 1.5
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, threadpool_limits(1):  # numpy's threads spin beside the others
         if prototype := _prototype(folder, work):
             rivals["numpy prototype"] = (lambda text, _: prototype(text)), 0.65
         return [_ratio(name, ours.bits, rows, rival, bar) for name, (rival, bar) in rivals.items()]
@@ -89,9 +90,9 @@ def _ratio(name: str, ours: Bits, rows: list[Any], rival: Callable[..., tuple[An
 
 def cheap() -> list[Line]:
     """Rows a second and core of the two cheap entropies, as seconds for as many rows as the bar asks."""
-    texts = [" ".join(t.split()[:60]) for t in functions(3000)]
-    texts = [t for t in texts if len(t.split()) == 60]
-    scorer = NgramScorer(tabulate(ngram_model.fit(ngram_model.cut(texts, 750_000))))
+    whole = functions(3000)
+    texts = [" ".join(t.split()[:60]) for t in whole if len(t.split()) >= 60]
+    scorer = NgramScorer(tabulate(ngram_model.fit(ngram_model.cut(whole, 750_000))))
     coded = [t.encode() for t in texts] * (1 + 5_000 // len(texts))
     a = time.process_time()
     for at in range(0, 5_000, 256):
@@ -135,7 +136,7 @@ def in_spark() -> list[Line]:
         spark = session("local")
         lake = ls.Lake(f"{folder}/lake", spark)
         for rows in (20, *IN_SPARK):  # the first for the workers, which load the model
-            texts = [(str(i), t) for i, t in enumerate(_texts(rows, TOKENS))]
+            texts = [(f"{i} of {rows}", t) for i, t in enumerate(_texts(rows, TOKENS))]  # no row is known already
             frame = spark.createDataFrame(texts, "id string, text string").repartition(4)
             frame.write.format("delta").save(f"{folder}/lake/docs_{rows}")
             recipe = {
@@ -183,9 +184,8 @@ def memory() -> list[Line]:
     """MB of two processes that have scored 200 rows of 256 tokens each, at one moment."""
     with multiprocessing.Manager() as manager, ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as both:
         barrier = manager.Barrier(2)
-        private, weights, share = np.max(
-            [f.result() for f in [both.submit(_memory, LONG_ROWS, barrier) for _ in range(2)]], axis=0
-        )
+        found = [f.result() for f in [both.submit(_memory, LONG_ROWS, barrier) for _ in range(2)]]
+    private, weights, share = (max(values) for values in zip(*found, strict=True))
     return [
         line("private MB of a process with the model", private, 350.0, 1.0),
         line("MB of weights, each process's part of one mapping", share, weights / 2 * 1.02, 1.0),
@@ -194,8 +194,11 @@ def memory() -> list[Line]:
 
 def main() -> list[Line]:
     """Return all lines."""
-    lines = [*engines(), *cheap(), *memory(), *in_spark()]
-    print(table(lines))
+    lines: list[Line] = []
+    for part in (engines, cheap, memory, in_spark):
+        found = part()
+        print(table(found), flush=True)
+        lines += found
     return lines
 
 
