@@ -94,6 +94,7 @@ setup(
             "nbclient>=0.10",
             "ipykernel>=6",
             "matplotlib>=3.8",
+            "networkx>=3.2",
         ],
     },
     entry_points={"console_scripts": ["lakesift=lakesift.jobs.cli:main"]},

@@ -15,8 +15,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ..udfs.digests import digest
+from ..udfs.fitted import FittedScore
 from ..udfs.quoting import quoted_name
-from ..udfs.scorer import DocumentEstimator, Estimator, FittedScore, Fold, Scorer, fingerprint, parameters
+from ..udfs.scorer import Declared, DocumentEstimator, Estimator, Fold, Scorer, fingerprint, parameters
 from ..udfs.spark import fold
 from .inputs.documents import hash_name
 from .inputs.opening import target_texts
@@ -67,8 +68,11 @@ def fit_on_documents(run: Run, name: str, fitted: Mapping[str, FittedScore]) -> 
     return scorer
 
 
-def note_newer_rows(run: Run, name: str, model: Model) -> None:
-    """Note how many documents are newer than a model that was reused: ids that its fit table did not have."""
+def note_newer_rows(run: Run, name: str, model: Model, fitted: Mapping[str, FittedScore]) -> None:
+    """Note how many documents are newer than a model that was reused: ids that its fit table did not have.
+
+    And what of them the model does not know, where it can say so.
+    """
     documents, before = run.documents, model.fitted_on.get("documents")
     if before == documents.state.version:
         return
@@ -78,14 +82,19 @@ def note_newer_rows(run: Run, name: str, model: Model) -> None:
         if before is None:
             raise LookupError
         old = run.lake.read(table, before).selectExpr(f"{documents.id} AS id").where("id IS NOT NULL")
-        new = run.hashed.select("id").join(old, "id", "left_anti").count()
+        newer = run.hashed.select("id").join(old, "id", "left_anti")
+        new = newer.count()
     except Exception:  # not pinned, or the version was vacuumed
         run.manifest.note(f"{name}: the model was fitted on an older state of {table}{hint}")
         return
     if new:
-        count = run.hashes.summary.documents
+        count, said = run.hashes.summary.documents, ""
+        if unknown := model.scorer.unknown():
+            one_pass, words = unknown
+            said = words(fold(_rows(run, run.recipe.scores[name], fitted, model.scorer.inputs, newer), one_pass))
         share = f"{new:,} of {count:,} rows ({100 * new / count:.2g} %) are newer than the model"
-        run.manifest.note(f"{name}: {share}, fitted on version {before} of {table}{hint}")
+        fact = f"{share}, fitted on version {before} of {table}{f'; {said}' if said else ''}"
+        run.manifest.note(f"{name}: {fact}{hint}")
 
 
 def fit_key(run: Run, name: str, fitted: Mapping[str, FittedScore]) -> str:
@@ -119,16 +128,24 @@ def _folds(run: Run, score: Estimator, fitted: Mapping[str, FittedScore]) -> Any
         if table != "documents":
             return fold(target_texts(run.targets[table].frame, run.documents, table), f)
         columns = f.reads or score.inputs
-        return fold_on_driver(local, f, columns) if local is not None else fold(_rows(run, score, fitted, columns), f)
+        if local is not None and set(columns) <= set(local.column_names):
+            return fold_on_driver(local, f, columns)
+        return fold(_rows(run, score, fitted, columns), f)
 
     return one_pass
 
 
-def _rows(run: Run, score: Estimator, fitted: Mapping[str, FittedScore], names: tuple[str, ...]) -> DataFrame:
-    """Return the columns that a fold reads, one row per document that the model may learn from."""
+def _rows(
+    run: Run,
+    score: Declared,
+    fitted: Mapping[str, FittedScore],
+    names: tuple[str, ...],
+    within: DataFrame | None = None,
+) -> DataFrame:
+    """Return the columns that a fold reads, one row per document that the model may learn from; of some ids only."""
     documents, where = run.documents, score.fit_where if isinstance(score, DocumentEstimator) else ""
     columns = [F.xxhash64("id").alias("h") if n == "h" else F.col(quoted_name(n)) for n in names]
-    if any(i in fitted for i in score.inputs):
+    if any(i in fitted for i in score.inputs) and all(n in fitted or n == "h" for n in names):
         parts = [values(run, fitted[n]).withColumnRenamed("value", n) for n in names if n in fitted]
         rows = reduce(lambda a, b: a.join(b, "id", "inner"), parts or [run.hashed.select("id")])
         if where:
@@ -137,6 +154,7 @@ def _rows(run: Run, score: Estimator, fitted: Mapping[str, FittedScore], names: 
         return rows.select(*columns)
     inputs = documents.inputs(tuple(n for n in names if n != "h"))
     rows = documents.frame.where(where or "true").selectExpr(*documents.keys, *inputs)
+    rows = rows if within is None else rows.join(within, "id", "left_semi")
     return one_row_per_id(run, rows).select(*columns)
 
 

@@ -9,7 +9,7 @@ from ..udfs.errors import RecipeError
 from ..udfs.spark import start_workers
 from .hashes import hash_documents, hashes_stand
 from .ingest import ingest
-from .inputs.opening import check_machine, check_sample, open_documents, open_targets
+from .inputs.opening import check_machine, check_sample, open_documents, open_start, open_targets
 from .inputs.run import Run
 from .inputs.tables import tables_of
 from .lake.manifest import Manifest
@@ -78,8 +78,9 @@ def _begin(lake: Lake, recipe: Recipe, scores: bool) -> Manifest:
 def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
     """Open and check documents and targets, make the recipe's tables, hash the documents; Python workers start."""
     documents = open_documents(lake, recipe)
-    targets = open_targets(lake, documents)
+    targets, start = open_targets(lake, documents), open_start(lake, recipe)
     inputs = {"documents": documents.state} | {f"target {name}": target.state for name, target in targets.items()}
+    inputs |= {"start": start.state} if start else {}
     for name, state in inputs.items():
         manifest.inputs[name] = {"table": state.ref, "version": state.version}
         if state.version is None:
@@ -93,4 +94,4 @@ def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
         hashes = hash_documents(lake, documents, manifest)
     summary = asdict(hashes.summary)
     manifest.inputs["documents"] |= {k: v for k, v in summary.items() if k not in ("documents", "inputs")}
-    return Run(lake, recipe, documents, hashes, manifest, targets)
+    return Run(lake, recipe, documents, hashes, manifest, targets, start)

@@ -14,8 +14,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ..udfs.encoding import is_vector, struct_fields
+from ..udfs.fitted import FittedScore
 from ..udfs.quoting import quoted_name
-from ..udfs.scorer import FittedScore, Scorer, fingerprint
+from ..udfs.scorer import Scorer, fingerprint
 from .fit import fit_on_documents, fit_on_targets, note_newer_rows, stored_model
 from .inputs.conditions import satisfying
 from .inputs.documents import hash_name
@@ -77,7 +78,10 @@ def score(run: Run, refit: bool = False) -> Scores:
             waiting.append(name)
     compute_waiting()
     for name, model in reused.items():
-        note_newer_rows(run, name, model)
+        note_newer_rows(run, name, model, fitted)
+    for name, one in fitted.items():
+        for note in one.scorer.notes():
+            run.manifest.note(f"{name}: {note}")
     run.manifest.fingerprints = {n: s.fingerprint for n, s in fitted.items()}
     version = publish(run, fitted)
     undefined = _undefined(run, version, fitted, steps)

@@ -16,9 +16,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ..udfs.digests import digest
-from ..udfs.errors import InputError
+from ..udfs.encoding import is_published
+from ..udfs.errors import LISTED, InputError
+from ..udfs.fitted import FittedScore
 from ..udfs.quoting import quoted, quoted_name
-from ..udfs.scorer import FittedScore
 from .inputs.conditions import satisfying
 from .inputs.run import Run, columns_of
 from .inputs.tables import published_names, score_columns, selection_table, shown_names
@@ -35,7 +36,10 @@ from .selectors.selector import Pool
 def run_id(run: Run) -> str:
     """Return the hash of recipe, input digests, fingerprints and seed; it may recur."""
     summary, recipe = run.hashes.summary, run.recipe
-    return digest([recipe.digest(), summary.digest, summary.inputs, run.manifest.fingerprints, recipe.seed])
+    state = run.start.state if run.start else None
+    start = [state.ref, state.data_version or state.version] if state else []
+    parts = [recipe.digest(), summary.digest, summary.inputs, run.manifest.fingerprints, recipe.seed]
+    return digest([*parts, *start])
 
 
 def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> int:
@@ -91,7 +95,7 @@ def eligible_rows(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame
     recipe, documents = run.recipe, run.hashes.summary.documents
     names = recipe.columns_used() | (recipe.columns_on_demand() - recipe.on_demand_only())
     names |= {recipe.budget.length} if recipe.budget.tokens else set()
-    vectors = sorted(n for n in names if n in recipe.scores and recipe.scores[n].value.startswith("array"))
+    vectors = sorted(n for n in names if n in recipe.scores and not is_published(recipe.scores[n].value))
     narrow = sorted(names - set(vectors))
     eligible = satisfying(run, scores, recipe.where, narrow)
     rows = collect_small(eligible.select("id", *(quoted_name(n) for n in narrow)), documents)
@@ -114,10 +118,12 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tupl
     recipe, documents, before = run.recipe, run.hashes.summary.documents, list(run.manifest.notes)
     rankable = " AND ".join(f"{quoted(need.name)} IS NOT NULL" for need in recipe.selector.needs) or "true"
     eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
+    start = _start(run, rows.where(rankable))
     counts = {"documents": documents, "ineligible": documents - eligible, "unranked": eligible - ranked}
+    counts |= {"chosen_before": len(start)} if run.start else {}
     with OnDemand(run, fitted, rows) as on_demand:
-        pool = _pool(run, fitted, rows, on_demand)
-        picks = apply_budget(recipe.selector, pool, recipe.budget, documents, ranked)
+        pool = replace(_pool(run, fitted, rows, on_demand), start=start)
+        picks = apply_budget(recipe.selector, pool, recipe.budget, documents, ranked - len(start))
     left = f"{counts['ineligible']:,} ineligible, {counts['unranked']:,} unranked"
     if picks.empty:
         raise InputError(
@@ -127,6 +133,22 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tupl
     if recipe.budget.rows and drawn < recipe.budget.rows:
         run.manifest.note(f"budget is {recipe.budget.rows:,} rows, {drawn:,} could be selected ({left})")
     return picks, {"counts": counts, "notes": [note for note in run.manifest.notes if note not in before]}
+
+
+def _start(run: Run, rankable: DataFrame) -> list[str]:
+    """Return the ids of the selection to go on from that can be ranked here, and note those that cannot."""
+    if run.start is None:
+        return []
+    here = rankable.select("id", F.lit(True).alias("here"))
+    found = run.start.frame.join(here, "id", "left").toPandas()
+    absent = sorted(found["id"][found["here"].isna()])
+    if absent:
+        named = ", ".join(map(repr, absent[:LISTED]))
+        run.manifest.note(
+            f"start: {len(absent):,} of {len(found):,} rows of {run.start.state.ref} version {run.start.state.version} "
+            f"cannot be ranked here, such as {named}: they do not count as chosen"
+        )
+    return sorted(found["id"][found["here"].notna()])
 
 
 def _pool(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, on_demand: OnDemand) -> Pool:
@@ -152,6 +174,8 @@ def _with_columns(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame
 def _controls(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, selected: pd.DataFrame) -> DataFrame:
     """Return (control, id, rank) of what each control would have chosen."""
     parts = []
+    if run.start:  # what was chosen before is no rival of what is chosen now
+        rows = rows.join(run.start.frame, "id", "left_anti")
     for name, control in run.recipe.controls.items():
         with OnDemand(run, fitted, rows) as on_demand:
             pool = _pool(run, fitted, rows, on_demand)

@@ -15,10 +15,10 @@ from typing import Any, cast
 import numpy as np
 
 from ..udfs.errors import InputError
+from ..udfs.fitted import FittedScore
 from ..udfs.kernels import interval_search as parts
 from ..udfs.kernels.interval_search import ALL, LENGTH, RANDOM, Candidate, Candidates, paired_interval
 from ..udfs.models.learners import check_learner
-from ..udfs.scorer import FittedScore
 from .inputs.run import Run
 from .lake.text_table import Rows, rows_of
 from .recipe.recipe import Tune

@@ -156,6 +156,52 @@ def test_entropies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tails.index("words, lowest") < tails.index("0.00  text 0") < tails.index("3.90  text 39")
 
 
+def test_mig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six rows over four labels, of which 0 and 1 are neighbours; the selection covers all, its control two."""
+    ids = [f"row-{i}" for i in range(6)]
+    topics = [[0], [0], [1], [2, 3], [], None]
+    _write(
+        tmp_path,
+        "scores_mig",
+        pl.DataFrame({"id": ids, "topics": topics}, schema_overrides={"topics": pl.List(pl.Int32)}),
+    )
+    selection = {
+        "id": ["row-3", "row-0", "row-2"],
+        "rank": [1, 2, 3],
+        "gain": [2.0, 1.0, 0.5],
+        "information": [2.0, 3.5, 4.0],
+    }
+    _write(tmp_path, "selection_mig", pl.DataFrame(selection))
+    control = {"control": ["random"] * 3, "id": ["row-0", "row-4", "row-2"], "rank": [1, 2, 3]}
+    _write(tmp_path, "controls_mig", pl.DataFrame(control))
+    manifest = json.dumps({"fingerprints": {"topics": "feed"}})
+    _write(tmp_path, "runs", pl.DataFrame({"recipe": ["mig"], "sequence": [1], "manifest": [manifest]}))
+    labels = [{"label": i, "name": f"topic {i}", "rows": 4 - i, "merged": []} for i in range(4)]
+    model = {
+        "fingerprint": ["feed"],
+        "fitted_at": [1],
+        "labels": [labels],
+        "edges": [[{"a": 0, "b": 1, "weight": 0.7}]],
+    }
+    assert {*model} <= {c.name for c in schemas.models().columns}
+    merged = pl.Struct({"label": pl.Int32, "name": pl.String, "rows": pl.Int64, "merged": pl.List(pl.String)})
+    _write(tmp_path, "models", pl.DataFrame(model, schema_overrides={"labels": pl.List(merged)}))
+    monkeypatch.setenv("LAKESIFT_LAKE", str(tmp_path))
+    notebook = nbformat.read(FOLDER / "mig.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    head, covered, graph, objective = _shown(notebook)
+    assert head.index("topic 0") < head.index("topic 3")
+    assert "image" in covered
+    assert [line.split()[1::2] for line in covered.splitlines() if line.startswith(("│ mig", "│ random"))] == [
+        ["mig", "4"],
+        ["random", "2"],
+    ]
+    assert [line.split()[2::2] for line in graph.splitlines() if line.startswith("│ topic")] == [
+        ["0", "1"], ["1", "1"], ["2", "0"], ["3", "0"],
+    ]  # fmt: skip
+    assert "image" in objective
+
+
 def test_notebooks_are_kept_without_outputs() -> None:
     for path in FOLDER.glob("*.ipynb"):
         cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]

@@ -1,8 +1,9 @@
 """Converts Arrow batches to kernel inputs and kernel outputs back to Arrow. Independent of Spark.
 
 Rules held for every scorer: a null in any input gives null and never reaches a kernel; NaN out of a kernel is null;
-infinity, and any exception in a kernel, is an error that names the score, the id and the value. Vectors are 2-d arrays;
-where a scorer has an `input_width`, vectors of another length are undefined, else lengths that differ are an error.
+infinity, and any exception in a kernel, is an error that names the score, the id and the value. Lists are vectors, 2-d
+arrays: where a scorer has an `input_width`, vectors of another length are undefined, else lengths that differ are an
+error. Where a scorer or fold says `ragged`, lists are arrays.Ragged, and null elements are left out and counted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from .arrays import Ragged
 from .encoding import struct_fields
 from .errors import LakeSiftError, ScoreError
 from .kernels.malloc import keep_freed_memory
@@ -63,6 +66,8 @@ def _to_arrow(values: Any, kind: pa.DataType, where: Callable[[int], str]) -> pa
         parts = [_to_arrow(values[f.name], f.type, where) for f in kind]
         undefined = np.logical_and.reduce([p.is_null().to_numpy(zero_copy_only=False) for p in parts])
         return pa.StructArray.from_arrays(parts, fields=list(kind), mask=pa.array(undefined))
+    if isinstance(values, Ragged):
+        return pa.ListArray.from_arrays(pa.array(values.offsets, pa.int32()), pa.array(values.values, kind.value_type))
     array = np.asarray(values)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         infinite = np.flatnonzero(np.isinf(array.reshape(len(array), -1)).any(axis=1))
@@ -82,10 +87,10 @@ def _to_arrow(values: Any, kind: pa.DataType, where: Callable[[int], str]) -> pa
     return pa.array(values if array.dtype.kind in "OU" else array, type=kind)
 
 
-def _input(array: pa.Array, width: int = 0) -> Any:
+def _input(array: pa.Array, width: int = 0, ragged: bool = False) -> Any:
     """Return a kernel input without nulls: a str list for text, an array for numbers, a 2-d array for vectors."""
     if pa.types.is_list(array.type):
-        return _matrix(array, width)
+        return _ragged(array) if ragged else _matrix(array, width)
     is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
     return array.to_pylist() if is_text else array.to_numpy(zero_copy_only=False)
 
@@ -102,7 +107,8 @@ def fold_batches(fold: Fold[Any], batches: Iterable[pa.RecordBatch]) -> Any:
         valid = _valid(batch.columns)
         kept = batch if valid.all() else batch.filter(pa.array(valid))
         if kept.num_rows:
-            state, seen = fold.add(state, *(_input(without_large(array)) for array in kept.columns)), True
+            columns = (_input(without_large(array), ragged=fold.ragged) for array in kept.columns)
+            state, seen = fold.add(state, *columns), True
     return state if seen else None
 
 
@@ -120,6 +126,17 @@ def placed(values: pa.Array, rows: Any, size: int) -> pa.Array:
     slots = np.full(size, -1)
     slots[rows] = np.arange(len(rows))
     return values.take(pa.array(slots, mask=slots < 0))
+
+
+def _ragged(array: pa.Array) -> Ragged:
+    """Return a list array without nulls; null elements are left out and counted."""
+    flat, lengths = array.flatten(), pc.list_value_length(array).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    valid = _valid([flat])
+    if flat.null_count:
+        offsets = np.concatenate([[0], np.cumsum(valid, dtype=np.int64)])[offsets]
+        flat = flat.filter(pa.array(valid))
+    return Ragged(_input(without_large(flat)), offsets, int(len(valid) - valid.sum()))
 
 
 def _matrix(array: pa.Array, width: int) -> Any:
@@ -172,7 +189,7 @@ def score_batch(
         row = int(position[i])
         return f"{what} of " + (f"id {ids[row].as_py()!r}" if ids is not None else f"row {row} of a batch")
 
-    inputs = [_input(array, scorer.input_width) for array in arrays]
+    inputs = [_input(array, scorer.input_width, scorer.ragged) for array in arrays]
     values = _values(kernel or kernel_of(scorer), inputs, where)
     first = next(iter(values.values())) if isinstance(values, dict) else values
     if len(first) != len(position):

@@ -83,6 +83,11 @@ def is_vector(ddl: str) -> bool:
     return ddl == "array<float>"
 
 
+def is_published(ddl: str) -> bool:
+    """Tell whether values of a type are columns of `scores_<recipe>`; numbers by the hundred stay in `memos`."""
+    return not ddl.startswith("array<") or ddl == "array<int>"
+
+
 def value_sql(ddl: str) -> str:
     """Return SQL of the value over the columns number, numbers and vector of one row of `memos`.
 
@@ -106,6 +111,8 @@ def pivoted_sql(ddl: str, fingerprint: str, column: str) -> tuple[list[str], str
     A document has one row a fingerprint, so that the largest value is the value. `column` names the aggregates.
     """
     mine = f"fingerprint = '{fingerprint}'"
+    if ddl.startswith("array<"):
+        return [f"max(IF({mine}, {value_sql(ddl)}, NULL)) AS {column}"], column
     fields = struct_fields(ddl)
     sources = {name: f"numbers[{i}]" for i, name in enumerate(fields)} or {"": "number"}
     columns = {name: f"{column}_{i}" for i, name in enumerate(sources)}

@@ -18,8 +18,8 @@ from .digests import digest
 
 State = TypeVar("State")
 Kernel = Callable[..., Any]
-#: What a scorer's input is: text (a document input), a vector (array of numbers), a k-means score, or anything.
-Takes = Literal["text", "vector", "clusters", "any"]
+#: What a scorer's input is: text, a vector (array of numbers), a k-means score, names (array of strings), or anything.
+Takes = Literal["text", "vector", "clusters", "names", "any"]
 
 #: Names of the document expressions that a scorer may read; any other input is the label of another score.
 DOCUMENT_INPUTS = ("text", "prompt", "completion")
@@ -33,6 +33,8 @@ class Declared:
     revision: ClassVar[int] = 1
     value: ClassVar[str] = "double"
     comment: ClassVar[str] = ""
+    #: Whether lists reach its kernel as arrays.Ragged, of any length, instead of a matrix.
+    ragged: ClassVar[bool] = False
 
     of: str = "text"
 
@@ -52,6 +54,20 @@ class Declared:
     def takes_of(self, _: str, /) -> Takes:
         """What one input must be, if they differ."""
         return self.takes
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of its inputs that are source columns of the documents, read as they are."""
+        return ()
+
+    def check_read(self, name: str, read: Declared) -> None:
+        """Raise RecipeError if the score `name` among its inputs, whose kind fits, cannot be read all the same."""
+
+    def check_machine(self) -> None:
+        """Raise PlatformError if a package or a file that the fit or kernel needs is missing here; reads no content.
+
+        Called on the driver before the first Spark job of a run.
+        """
 
 
 @dataclass(frozen=True)
@@ -82,11 +98,6 @@ class Scorer(Declared):
         return 0.1 if self.alone else 0.001
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Those of its inputs that are source columns of the documents, read as they are."""
-        return ()
-
-    @property
     def width(self) -> int:
         """Numbers in one value, if that is a vector of a width known beforehand; else 0."""
         return 0
@@ -104,15 +115,21 @@ class Scorer(Declared):
         """
         return None
 
-    def check_machine(self) -> None:
-        """Raise PlatformError if a package or a file that the kernel needs is missing here; reads no content.
-
-        Called on the driver before the first Spark job of a run.
-        """
-
     def summary(self) -> dict[str, Any]:
         """Return what people want to see of the fitted state, as JSON values: a column of the table `models`."""
         return {}
+
+    def shown(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return rows of the fitted state that SQL can read, by column of the table `models`: labels and edges."""
+        return {}
+
+    def notes(self) -> list[str]:
+        """Return what a run should say of the fitted state."""
+        return []
+
+    def unknown(self) -> tuple[Fold[Any], Callable[[Any], str]] | None:
+        """Return a pass over newer documents that finds what the fitted state does not know, and what to say of it."""
+        return None
 
     def __eq__(self, other: object) -> bool:
         """Same kind and same content; inherited where fields hold arrays, by dataclass(frozen=True, eq=False)."""
@@ -129,7 +146,7 @@ class Scorer(Declared):
         """Return `f(*columns)`: lists of str (or arrays) without nulls in, one value per row out.
 
         Out: a numpy array for a scalar `value` (NaN = undefined), a dict of arrays for a struct, a 2-d array for
-        `array<float>`. Called once per Python worker and cached by fingerprint.
+        `array<float>`, arrays.Ragged for lists of uneven length. Called once per Python worker, cached by fingerprint.
         """
         raise NotImplementedError
 
@@ -175,23 +192,6 @@ class DocumentEstimator(Estimator):
         return ("documents",)
 
 
-@dataclass(frozen=True)
-class FittedScore:
-    """A score of a run that can be computed: its name, its fitted scorer, and what its values are kept under.
-
-    `hash_column` is the column of `hashes_<recipe>` with the hash of everything it reads in the end; `where` is its
-    own condition, "" where it is computed for all documents; `current_at` is the version of `memos` at which no value
-    of it was missing, if that is known.
-    """
-
-    name: str
-    scorer: Scorer
-    fingerprint: str
-    hash_column: str
-    where: str = ""
-    current_at: int | None = None
-
-
 class Fold(ABC, Generic[State]):
     """How anything global is learnt from a table: small state, associative and commutative *bit for bit*.
 
@@ -202,6 +202,9 @@ class Fold(ABC, Generic[State]):
     """
 
     limit_bytes: ClassVar[int] = 3_000_000
+    #: How to stay below it, the end of the message.
+    remedy: ClassVar[str] = "fit on fewer rows"
+    ragged: ClassVar[bool] = False
     reads: tuple[str, ...] | None = None
 
     @abstractmethod

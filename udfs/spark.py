@@ -21,8 +21,9 @@ from .arrow import fold_batches, kernel_of, placed, score_batch, without_large
 from .discovery import scorers
 from .encoding import MEMO, MEMO_NAMES, memo_columns
 from .errors import BoundError
+from .fitted import FittedScore
 from .quoting import quoted_name
-from .scorer import FittedScore, Fold, Scorer
+from .scorer import Fold, Scorer
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -164,7 +165,7 @@ def _state_batch(fold: Fold[Any], state: Any) -> pa.RecordBatch:
     if len(body) > fold.limit_bytes:
         raise BoundError(
             f"{type(fold).__name__} holds {len(body):,} bytes; at most {fold.limit_bytes:,} reach the driver: "
-            "fit on fewer rows"
+            f"{fold.remedy}"
         )
     return pa.RecordBatch.from_arrays([pa.array([body], pa.binary())], ["state"])
 

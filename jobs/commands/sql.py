@@ -18,6 +18,8 @@ from ...udfs.spark import register_all
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of, text_table
 
+#: Views over the newest model that has labels: the column of `models`, and the fields of its rows.
+VIEWS = {"label_names": ("labels", "label", "name", "rows", "merged"), "label_edges": ("edges", "a", "b", "weight")}
 #: Rows and characters of a cell that a query shows.
 SHOWN_ROWS, SHOWN_CHARACTERS = 1_000, 80
 
@@ -80,7 +82,22 @@ def register(lake: Lake, sql: str = "") -> list[str]:
     else:
         for name in tables:
             lake.read(name).createOrReplaceTempView(f"`{name}`")
-    return [*tables, *register_all(spark)]
+    return [*tables, *_views(lake, sql), *register_all(spark)]
+
+
+def _views(lake: Lake, sql: str) -> list[str]:
+    """Make the views of VIEWS that a query names, all without one, where the newest model has what they show."""
+    wanted = [name for name in VIEWS if not sql or re.search(rf"\b{name}\b", sql, re.I)]
+    if not wanted or lake.last_write("models") is None:
+        return []
+    models = lake.read("models")
+    made = [name for name in wanted if VIEWS[name][0] in models.columns]
+    for name in made:
+        column, *fields = VIEWS[name]
+        newest = models.where(f"{column} IS NOT NULL").orderBy(F.desc("fitted_at"), F.desc("sequence")).limit(1)
+        rows = newest.select("fingerprint", F.explode(column).alias("row"))
+        rows.select("fingerprint", *(f"row.{field}" for field in fields)).createOrReplaceTempView(name)
+    return made
 
 
 def _shown(frame: DataFrame) -> DataFrame:

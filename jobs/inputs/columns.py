@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from ...udfs.encoding import is_published
 from ...udfs.errors import LISTED, RecipeError, nearest
 from ...udfs.quoting import quoted, quoted_name
 from ..lake.spark_errors import analysis_message
@@ -83,7 +84,7 @@ def check_where(documents: Documents) -> None:
     may not name that score.
     """
     recipe = documents.recipe
-    scalars = {name for name, score in recipe.scores.items() if not score.value.startswith("array")}
+    scalars = {name for name, score in recipe.scores.items() if is_published(score.value)}
     if recipe.where:
         check_conditions(_pool(documents, scalars), {"where": recipe.where})
     for name, sql in recipe.score_where.items():

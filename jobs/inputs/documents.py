@@ -49,8 +49,14 @@ class Documents:
 
     def inputs(self, names: tuple[str, ...]) -> list[str]:
         """Return SQL for document inputs and source columns, aliased by their names."""
-        documents = self.recipe.documents
-        return [f"{text_of(getattr(documents, n))} AS {n}" if n in DOCUMENT_INPUTS else quoted_name(n) for n in names]
+        types = {f.name.lower(): f.dataType.simpleString() for f in self.frame.schema}
+
+        def read(name: str) -> str:
+            if name in DOCUMENT_INPUTS:
+                return text_of(getattr(self.recipe.documents, name))
+            return _read_sql(quoted_name(name), types.get(name.lower()))
+
+        return [f"{read(n)} AS {quoted_name(n)}" for n in names]
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -110,6 +116,13 @@ def in_buckets(id_sql: str, buckets: Buckets) -> str:
     if buckets is None:
         return "true"
     return f"{bucket_of(id_sql)} BETWEEN {buckets[0]} AND {buckets[1] - 1}"
+
+
+def _read_sql(sql: str, data_type: str | None) -> str:
+    """Return SQL of a column as scorers read it: texts, alone or in lists, that are not UTF-8 are null."""
+    if data_type == "array<string>":
+        return f"transform({sql}, name -> {text_of('name')})"
+    return text_of(sql) if data_type == "string" else sql
 
 
 def text_of(sql: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -10,7 +11,7 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError, RecipeError
 from ...udfs.quoting import quoted_name
-from ...udfs.scorer import DOCUMENT_INPUTS, DocumentEstimator, Scorer
+from ...udfs.scorer import DOCUMENT_INPUTS, DocumentEstimator
 from ..lake.commits import TableState
 from ..lake.schemas import RESERVED_TYPES
 from ..lake.tables import Lake
@@ -101,11 +102,34 @@ def open_documents(lake: Lake, recipe: Recipe) -> Documents:
     return _checked(recipe, *open_input(lake, recipe.documents.table, "documents"))
 
 
+def open_start(lake: Lake, recipe: Recipe) -> Target | None:
+    """Pin the selection that a recipe goes on from; None if it names none.
+
+    Raises
+    ------
+    InputError
+        If there is no such table or version, or it has no ids.
+    """
+    if recipe.start is None:
+        return None
+    if lake.version(recipe.start.table) is None:
+        raise InputError(f"start: there is no table {lake.ref(recipe.start.table)}; run the recipe that makes it")
+    frame, state = open_input(lake, recipe.start.table, "start")
+    if (version := recipe.start.version) is not None:
+        if version > int(state.version or 0):
+            raise InputError(f"start: {state.ref} has no version {version}; its newest is {state.version}")
+        frame, state = lake.read(recipe.start.table, version), replace(state, version=version, data_version=None)
+    try:
+        ids = frame.selectExpr("CAST(id AS STRING) AS id")
+    except Exception as error:
+        raise InputError(f"start: {state.ref} has no column id; name a selection, such as another recipe's") from error
+    return Target(ids.where("id IS NOT NULL").distinct(), state)
+
+
 def check_machine(recipe: Recipe) -> None:
     """Raise PlatformError if a score needs a package or a model file that is missing here."""
     for score in recipe.scores.values():
-        if isinstance(score, Scorer):
-            score.check_machine()
+        score.check_machine()
 
 
 def check_sample(lake: Lake, recipe: Recipe) -> None:
@@ -114,7 +138,8 @@ def check_sample(lake: Lake, recipe: Recipe) -> None:
     if source is None or not source.sample or lake.version(recipe.documents.table) is not None:
         return
     row = next(SAMPLES[source.sample].rows())
-    types = {name: "bigint" if isinstance(value, int) else "string" for name, value in row.items()}
+    kinds = {int: "bigint", list: "array<string>"}
+    types = {name: kinds.get(type(value), "string") for name, value in row.items()}
     empty = lake.spark.range(0).select(*(F.lit(None).cast(t).alias(name) for name, t in types.items()))
     _checked(recipe, empty, TableState(recipe.documents.table, None, None, None))
 

@@ -44,7 +44,7 @@ class Hashes:
 
 @dataclass(frozen=True)
 class Target:
-    """An opened target: its rows at the pinned version."""
+    """An opened target, or selection to go on from: its rows at the pinned version."""
 
     frame: DataFrame
     state: TableState
@@ -60,6 +60,7 @@ class Run:
     hashes: Hashes
     manifest: Manifest
     targets: Mapping[str, Target] = field(default_factory=dict)
+    start: Target | None = None
 
     @property
     def hashed(self) -> DataFrame:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...udfs.scorer import Estimator, FittedScore
+from ...udfs.encoding import is_published
+from ...udfs.fitted import FittedScore
+from ...udfs.scorer import Estimator
 from ..lake import schemas
 from ..lake.schemas import FIXED, TOKENS_USED, Col, Table
 from ..recipe import Recipe
@@ -34,14 +36,14 @@ def hashes_table(recipe: Recipe) -> Table:
 
 
 def published_names(recipe: Recipe) -> list[str]:
-    """Return the scores that `scores_<recipe>` holds: arrays stay in `memos`, those on demand have few values."""
+    """Return the scores that `scores_<recipe>` holds: vectors stay in `memos`, those on demand have few values."""
     on_demand = recipe.on_demand_only()
     return [name for name in shown_names(recipe) if name not in on_demand]
 
 
 def shown_names(recipe: Recipe) -> list[str]:
-    """Return the score columns of a selection: also those on demand, null where not computed; no arrays."""
-    return [name for name, score in recipe.scores.items() if not score.value.startswith("array")]
+    """Return the score columns of a selection: also those on demand, null where not computed; no vectors."""
+    return [name for name, score in recipe.scores.items() if is_published(score.value)]
 
 
 def declared_columns(recipe: Recipe, names: Iterable[str]) -> list[Col]:

@@ -196,6 +196,10 @@ def runs() -> Table:
     return Table("runs", "what was run, from what, and what came out", columns, properties=keeping(3650))
 
 
+LABELS = "of labels and tags: every label, its name, rows of the fit that carry it, names that were merged into it"
+EDGES = "of labels and tags: pairs of labels that are neighbours, a < b, and the cosine of their names, 0 to 1"
+
+
 def models() -> Table:
     """Fitted state as data: arrays in the .npy format, never pickle."""
     columns = (
@@ -206,6 +210,8 @@ def models() -> Table:
         Col("params", "STRING", "JSON: parameters of the fitted scorer without its arrays", True),
         Col("state", "MAP<STRING, BINARY>", "fitted fields as .npy bytes"),
         Col("summary", "STRING", "JSON: what the fitted state shows, such as the curve and clusters of k-means", True),
+        Col("labels", "ARRAY<STRUCT<label INT, name STRING, rows BIGINT, merged ARRAY<STRING>>>", LABELS),
+        Col("edges", "ARRAY<STRUCT<a INT, b INT, weight FLOAT>>", EDGES),
         Col("fitted_on", "STRING", "JSON: tables and versions it learnt from", True),
         Col("fitted_at", "TIMESTAMP", "UTC", True),
     )

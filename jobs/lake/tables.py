@@ -145,8 +145,10 @@ class Lake:
             raise Conflict(table.name)
         return commit
 
-    def append(self, table: Table, frame: DataFrame, metadata: dict[str, Any]) -> Commit | None:
+    def append(self, table: Table, frame: DataFrame, metadata: dict[str, Any], widen: bool = False) -> Commit | None:
         """Add rows in one commit; returns it, or None if there was no row: Delta makes no version of that.
+
+        With `widen`, columns that a table made earlier lacks are added to it, null in its rows.
 
         Raises
         ------
@@ -156,7 +158,8 @@ class Lake:
             If LakeSift did not make the table.
         """
         self.refuse_foreign(table.name)
-        return self._commit(table, cast_to(table, frame).write.mode("append"), metadata)
+        options = {"mergeSchema": "true"} if widen else {}
+        return self._commit(table, cast_to(table, frame).write.mode("append"), metadata, **options)
 
     def delete(self, name: str, condition: str, metadata: dict[str, Any]) -> None:
         """Delete rows in one commit; where the session refuses the setting that carries `metadata`, without it.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ...udfs.errors import RecipeError, nearest
 from ...udfs.kernels.interval_search import METHODS
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer
+from ..selectors import selectors
 from ..selectors.interval import Interval
 from ..selectors.needs import Fitted
+from ..selectors.selector import Selector
 from .recipe import Recipe, mentions, order
 from .uses import uses_of_selectors
 
@@ -15,6 +17,7 @@ TAKEN = {
     "text": "text is needed: name a document input or a score of strings",
     "vector": "a vector is needed: name a score of kind embedding",
     "clusters": "clusters are needed: name a score of kind kmeans",
+    "names": "names are needed: name a source column of lists of names, or set delimiter",
 }
 
 
@@ -29,6 +32,7 @@ def check(recipe: Recipe) -> None:
     _check_fitted(recipe)
     _check_budget(recipe)
     _check_tune(recipe)
+    _check_start(recipe)
 
 
 def _check_names(recipe: Recipe) -> None:
@@ -41,7 +45,7 @@ def _check_names(recipe: Recipe) -> None:
 
 def _check_score(recipe: Recipe, name: str, score: Scorer | Estimator) -> None:
     """Check what a score reads and is fitted on, and refuse a condition on its own values."""
-    columns, reads = score.columns if isinstance(score, Scorer) else (), f"scores.{name} reads"
+    columns, reads = score.columns, f"scores.{name} reads"
     for read in score.inputs:
         if read in columns and read in recipe.scores:
             raise RecipeError(f"{reads} the source column {read!r}, which a score is called, too; rename the score")
@@ -69,6 +73,8 @@ def _check_kinds(recipe: Recipe, name: str, score: Scorer | Estimator) -> None:
             fitting += [n for n in DOCUMENT_INPUTS if takes == "text" and getattr(recipe.documents, n)]
             fact = f"scores.{name}: {score.kind} reads {read!r}, which is {values[read]}"
             raise RecipeError(f"{fact}; {TAKEN[takes]}; {nearest(read, fitting)}")
+        if read in recipe.scores:
+            score.check_read(read, recipe.scores[read])
 
 
 def _kind_of(value: str) -> str:
@@ -79,7 +85,7 @@ def _kind_of(value: str) -> str:
     >>> _kind_of("array<float>"), _kind_of("string"), _kind_of("bigint")
     ('vector', 'text', 'bigint')
     """
-    kinds = {"array<": "vector", "string": "text", "struct<cluster:": "clusters"}
+    kinds = {"array<float>": "vector", "string": "text", "struct<cluster:": "clusters"}
     return next((kind for start, kind in kinds.items() if value.startswith(start)), value)
 
 
@@ -90,10 +96,11 @@ def _check_fitted(recipe: Recipe) -> None:
         if not isinstance(need, Fitted):
             continue
         score = recipe.scores.get(need.name)
-        if score is None or score.kind != need.kind:
+        if score is None or score.kind not in need.kinds:
             fact = "no score" if score is None else f"of kind {score.kind}"
-            fitting = nearest(need.name, [name for name, s in recipe.scores.items() if s.kind == need.kind])
-            raise RecipeError(f"{names}, which is {fact}; a score of kind {need.kind} is needed; {fitting}")
+            fitting = nearest(need.name, [name for name, s in recipe.scores.items() if s.kind in need.kinds])
+            kinds = " or ".join(need.kinds)
+            raise RecipeError(f"{names}, which is {fact}; a score of kind {kinds} is needed; {fitting}")
         for parameter in need.without:
             if value := getattr(score, parameter):
                 remedy = f"a score without {parameter} is needed: take it out of scores.{need.name}"
@@ -133,3 +140,21 @@ def _check_tune(recipe: Recipe) -> None:
     if not recipe.embedding_name():
         several = f"it has {', '.join(known)}: name one as embedding" if known else "add vector: {kind: embedding}"
         raise RecipeError(f"tune: its classifier learns from one score of kind embedding; {several}")
+
+
+def _check_start(recipe: Recipe) -> None:
+    start, selector = recipe.start, recipe.selector
+    if start is None:
+        return
+    if not selector.starts:
+        classes: dict[str, type[Selector]] = selectors()
+        able = ", ".join(sorted(kind for kind, cls in classes.items() if cls.starts))
+        raise RecipeError(
+            f"start: select is of kind {selector.kind}, which takes no account of rows chosen earlier; kinds that do: "
+            f"{able}"
+        )
+    if start.table == f"selection_{recipe.name}" and start.version is None:
+        raise RecipeError(
+            "start: the newest version of the recipe's own selection changes with every run; name the version to go on "
+            "from"
+        )

@@ -21,7 +21,7 @@ from ..selectors.selector import Selector
 from ..sources.source import Source
 from . import strict
 from .checks import check
-from .recipe import LENGTHS, Documents, Recipe, Target, Tune
+from .recipe import LENGTHS, Documents, Recipe, Start, Target, Tune
 
 FORMATS = ("jsonl", "parquet", "csv", "text")
 #: Columns that a selection has whatever the recipe: no score may be called so.
@@ -35,6 +35,7 @@ OWN_TABLES = re.compile(
 AMOUNTS = {"rows": Count, "fraction": Share, "tokens": Count}
 Seed = Annotated[int, Between(-(2**63), 2**63 - 1)]
 T = TypeVar("T", Documents, Target)
+B = TypeVar("B", Tune, Start)
 
 
 def _source(raw: Any, where: str) -> Source | None:
@@ -126,7 +127,7 @@ def _scores(raw: Any) -> tuple[dict[str, Scorer | Estimator], dict[str, str]]:
 
 KEYS = (
     "name", "description", "documents", "targets", "scores", "where", "select", "budget", "controls", "keep", "seed",
-    "report", "tune", "keep_versions",
+    "report", "tune", "start", "keep_versions",
 )  # fmt: skip
 
 
@@ -153,18 +154,20 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
         shares=strict.typed(report.get("shares") or [], tuple[str, ...], "report: shares"),
         keep_versions=strict.typed(raw.get("keep_versions", 365), Annotated[int, AtLeast(1)], "keep_versions"),
         score_where=score_where,
-        tune=_tune(raw.get("tune")),
+        tune=_block(raw.get("tune"), "tune", Tune),
+        start=_block(raw.get("start"), "start", Start),
     )
     recipe = replace(recipe, controls=_controls(raw.get("controls") or [], recipe.length_name(), classes))
     check(recipe)
     return recipe
 
 
-def _tune(raw: Any) -> Tune | None:
+def _block(raw: Any, where: str, cls: type[B]) -> B | None:
+    """Build a block that a recipe may leave out; its keys are the fields of a class, the first of them is needed."""
     if raw is None:
         return None
-    block = strict.block(raw, "tune", tuple(f.name for f in fields(Tune)), ("label",))
-    return Tune(**strict.arguments(block, "tune", Tune))
+    names = tuple(f.name for f in fields(cls))
+    return cls(**strict.arguments(strict.block(raw, where, names, names[:1]), where, cls))
 
 
 def _named(raw: Any, where: str) -> dict[str, Any]:

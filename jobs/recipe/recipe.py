@@ -45,6 +45,19 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Start:
+    """Rows chosen earlier, from which the selector goes on: a recipe's selection, its newest version by default."""
+
+    selection: str
+    version: Annotated[int, AtLeast(0)] | None = None
+
+    @property
+    def table(self) -> str:
+        """The table of the selection; a name with a dot is in another lake."""
+        return self.selection if "." in self.selection else f"selection_{self.selection.removeprefix('selection_')}"
+
+
+@dataclass(frozen=True)
 class Tune:
     """What `lakesift tune` searches: intervals of the scores of an interval selector, judged by a classifier.
 
@@ -96,14 +109,15 @@ class Recipe:
     keep_versions: int = 365
     score_where: dict[str, str] = field(default_factory=dict)
     tune: Tune | None = None
+    start: Start | None = None
 
     def digest(self) -> str:
         """Return the hash of everything that decides the result: not `report:` and `tune:`."""
         objects = {k: [v.kind, v.revision, type(v).__name__, parameters(v)] for k, v in self.scores.items()}
         picks = {k: [v.kind, asdict(v)] for k, v in {"": self.selector, **self.controls}.items()}
         plain = [asdict(self.documents), {k: asdict(t) for k, t in self.targets.items()}, asdict(self.budget)]
-        conditions = [self.where, self.score_where]
-        return digest([self.name, plain, objects, conditions, picks, self.keep, self.seed, self.keep_versions])
+        conditions, start = [self.where, self.score_where], [asdict(self.start)] if self.start else []
+        return digest([self.name, plain, objects, conditions, picks, self.keep, self.seed, self.keep_versions, *start])
 
     def ingested(self) -> dict[str, tuple[Source, str | None]]:
         """Return the tables that ingest makes: their source, and SQL of the id that a row of documents must have.

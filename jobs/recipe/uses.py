@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..selectors.needs import Anything, Fitted, Group, Need, Text, Vector, field_of
+from ..selectors.needs import Anything, Fitted, Group, Names, Need, Text, Vector, field_of
 from .recipe import Recipe
 
 #: What a source column must be that a scorer reads, by what the scorer takes.
-TAKES: dict[str, type[Need]] = {"text": Text, "vector": Vector, "any": Anything}
+TAKES: dict[str, type[Need]] = {"text": Text, "vector": Vector, "names": Names, "any": Anything}
 
 
 @dataclass(frozen=True)

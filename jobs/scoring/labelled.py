@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 
 from ...udfs.arrays import Floats, Ints
 from ...udfs.digests import digest
+from ...udfs.fitted import FittedScore
 from ...udfs.kernels.interval_search import COMBINED, LENGTH, quantile_ranks
-from ...udfs.scorer import FittedScore
 from ..inputs.conditions import satisfying
 from ..inputs.documents import text_of
 from ..inputs.run import Run, columns_of

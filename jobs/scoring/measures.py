@@ -11,7 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from ...udfs.scorer import FittedScore
+from ...udfs.fitted import FittedScore
 
 log = logging.getLogger("lakesift")
 

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.encoding import pivoted_sql, value_sql
-from ...udfs.scorer import FittedScore
+from ...udfs.fitted import FittedScore
 from ..inputs.documents import ROW_HASH, Buckets, in_buckets
 from ..inputs.run import Run
 from ..lake.schemas import MEMOS

@@ -88,7 +88,7 @@ def remember(lake: Lake, fresh: list[Model]) -> Commit | None:
     # Read in the append's own plan: of two runs that fitted the same, one commits and the other finds it there.
     twins = stored.where("fit_key IS NULL").select(F.col("fingerprint").alias("twin"))
     frame = frame.join(twins, F.col("fit_key").isNull() & (F.col("fingerprint") == F.col("twin")), "left_anti")
-    return lake.append(table, frame, {"models": sorted(m.fingerprint for m in new)})
+    return lake.append(table, frame, {"models": sorted(m.fingerprint for m in new)}, widen=True)
 
 
 def _row(model: Model, sequence: int) -> tuple[Any, ...]:
@@ -96,7 +96,9 @@ def _row(model: Model, sequence: int) -> tuple[Any, ...]:
     state = {k: bytearray(_npy(v)) for k, v in body.items() if isinstance(v, np.ndarray | tuple)}
     plain = json.dumps({k: v for k, v in body.items() if k not in state}, sort_keys=True)
     summary, fitted_on = (json.dumps(d, sort_keys=True) for d in (model.scorer.summary(), model.fitted_on))
-    return model.fingerprint, model.scorer.kind, model.key, sequence, plain, state, summary, fitted_on
+    shown = model.scorer.shown()
+    names = model.fingerprint, model.scorer.kind, model.key, sequence
+    return *names, plain, state, summary, shown.get("labels"), shown.get("edges"), fitted_on
 
 
 def _restored(row: Any, estimator: Estimator) -> Scorer:

@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 
 from ...udfs.encoding import MEMO, MEMO_NAMES, value_sql
 from ...udfs.errors import LakeSiftError
-from ...udfs.scorer import FittedScore, Scorer, fingerprint
+from ...udfs.fitted import FittedScore
+from ...udfs.scorer import Scorer, fingerprint
 from ..inputs.documents import hash_name
 from ..inputs.run import Run
 from ..lake.commits import Commit

@@ -17,7 +17,7 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ...udfs.scorer import FittedScore
+from ...udfs.fitted import FittedScore
 from ..inputs.documents import BUCKETS, bucket_of
 from ..inputs.run import Run
 from ..lake.schemas import MEMOS, memos

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.encoding import value_sql
-from ...udfs.scorer import FittedScore
+from ...udfs.fitted import FittedScore
 from ...udfs.spark import apply
 from ..inputs.documents import ROW_HASH, Buckets, in_buckets
 from ..inputs.run import Run

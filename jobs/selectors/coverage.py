@@ -21,7 +21,7 @@ from ...udfs.kernels.k_center import k_center
 from ..ranking.sort_keys import cluster_of, numeric_column
 from ..ranking.vectors import collect_vectors
 from .needs import Cluster, Number, Vector
-from .selector import Pool, Selector, picks
+from .selector import Pool, Selector, picks, places_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class KCenter(Selector):
     """
 
     kind: ClassVar[str] = "k_center"
+    starts = True
     reads = {"vector": Vector}
 
     vector: str = "vector"
@@ -44,7 +45,7 @@ class KCenter(Selector):
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides the first one and ties."""
         rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed)
-        centres = k_center(matrix, pool.budget)
+        centres = k_center(matrix, pool.budget, start=places_of(pool.start, rows["id"]))
         gain = pd.Series(np.where(np.isfinite(centres.distance_sq), centres.distance_sq, np.nan))
         return picks(rows["id"].iloc[centres.order], gain)
 
@@ -76,6 +77,7 @@ class FacilityLocation(Selector):
     """
 
     kind: ClassVar[str] = "facility_location"
+    starts = True
     reads = {"vector": Vector, "quality": Number, "cluster": Cluster}
 
     vector: str = "vector"
@@ -98,5 +100,6 @@ class FacilityLocation(Selector):
         rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, **columns)
         cells = pd.factorize(rows["cell"])[0] if self.cluster else None
         quality = rows["quality"].to_numpy(float) if self.quality else None
-        cover = facility_location(matrix, pool.budget, quality, self.alpha, self.mode, self.neighbours, cells)
+        start = places_of(pool.start, rows["id"])
+        cover = facility_location(matrix, pool.budget, quality, self.alpha, self.mode, self.neighbours, cells, start)
         return picks(rows["id"].iloc[cover.order], pd.Series(cover.gains))

@@ -50,6 +50,17 @@ class Number(Need):
     types = (T.NumericType,)
 
 
+class Turns(Number):
+    """A number, or one for each turn of a conversation."""
+
+    words = "a number is needed, or a list of numbers, one a turn: name a score, score.field or column"
+
+    def accepts(self, data_type: T.DataType) -> bool:
+        """Return whether the type is a number or an array of numbers."""
+        element = data_type.elementType if isinstance(data_type, T.ArrayType) else data_type
+        return super().accepts(element)
+
+
 class Group(Need):
     """Something whose equal values make a group; of a k-means score its field `cluster`."""
 
@@ -88,6 +99,16 @@ class Text(Need):
     types = STRINGS
 
 
+class Names(Need):
+    """A list of names per row."""
+
+    words = "names are needed: name a column of arrays of strings, or set delimiter for a column of text"
+
+    def accepts(self, data_type: T.DataType) -> bool:
+        """Return whether the type is an array of strings."""
+        return isinstance(data_type, T.ArrayType) and isinstance(data_type.elementType, STRINGS)
+
+
 class Anything(Need):
     """A column of any type."""
 
@@ -97,17 +118,17 @@ class Anything(Need):
 
 @dataclass(frozen=True)
 class Fitted(Anything):
-    """A score of one kind whose fitted scorer the selector works with.
+    """A score whose fitted scorer the selector works with.
 
     Parameters
     ----------
-    kind : str
-        The kind of the score.
+    kinds : tuple of str
+        The kinds of score that fit.
     without : tuple of str
         Parameters of the score that must be 0 or empty.
     """
 
-    kind: str = ""
+    kinds: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
 
 

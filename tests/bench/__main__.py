@@ -18,7 +18,7 @@ from tests.bench.lines import Line, measure, table
 
 BENCHES = (
     *("kernels", "edge", "run", "passes", "ranking", "dsir", "kmeans", "coverage", "racing", "sensitivity"),
-    *("clusters", "vectors", "tasks"),
+    *("clusters", "vectors", "tasks", "mig"),
 )
 #: Only if they are named: they need model files, and euds up to two hours.
 NAMED = ("euds", "language_model")

@@ -13,6 +13,7 @@ until a row outside them might be farther; then one pass over the matrix updates
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ class KCenter(NamedTuple):
     passes: int
 
 
-def k_center(X: Matrix, budget: int, candidates: int = 1024) -> KCenter:
+def k_center(X: Matrix, budget: int, candidates: int = 1024, start: Sequence[int] = ()) -> KCenter:
     """Pick `budget` rows: the first row, and then each time the farthest from those before it.
 
     Parameters
@@ -47,12 +48,14 @@ def k_center(X: Matrix, budget: int, candidates: int = 1024) -> KCenter:
         Rows to pick; all rows, if there are fewer.
     candidates : int, default 1024
         Rows that compete between two passes; changes the number of passes, never the order.
+    start : sequence of int
+        Positions picked earlier, all different: every pick is the farthest from them and those before it.
 
     Returns
     -------
     KCenter
-        Distinct positions; distance_sq never rises and is inf for the first. Once only duplicates of picks are left
-        (distance 0) they follow in order of position. A smaller budget is a prefix.
+        Distinct positions, none of `start`; distance_sq never rises, and is inf for the first without a start. Once
+        only duplicates of picks are left (distance 0) they follow in order of position. A smaller budget is a prefix.
 
     Raises
     ------
@@ -70,9 +73,10 @@ def k_center(X: Matrix, budget: int, candidates: int = 1024) -> KCenter:
     >>> k_center(np.array([[0], [1], [9], [4], [0]], np.float32), 5).order.tolist()
     [0, 2, 3, 1, 4]
     """
-    size = max(0, min(budget, len(X)))
-    state = _Brackets(X, size)
-    order, distances = [0][:size], [np.inf][:size]
+    size = max(0, min(budget, len(X) - len(start)))
+    state = _Brackets(X, start if start else [0][:size], len(start) + size)
+    order: list[int] = [] if start else [0][:size]
+    distances: list[float] = [np.inf] * len(order)
     while len(order) < size:
         picks, distances_sq = state.batch(size - len(order), candidates)
         order, distances = [*order, *picks], [*distances, *distances_sq]
@@ -82,10 +86,10 @@ def k_center(X: Matrix, budget: int, candidates: int = 1024) -> KCenter:
 class _Brackets:
     """`low` <= squared distance to the picks <= `high` for every row, float64; both are -1 for a pick.
 
-    The first row is the first pick, if any is wanted; `capacity` is the number of picks that are wanted.
+    `first` are the first picks; `capacity` is the number of picks that are wanted with them.
     """
 
-    def __init__(self, X: Matrix, capacity: int) -> None:
+    def __init__(self, X: Matrix, first: Sequence[int], capacity: int) -> None:
         n, d = X.shape
         self.X, self.passes, self.count = X, 0, 0
         self.square = np.empty(n, np.float32)
@@ -104,9 +108,9 @@ class _Brackets:
         self.low, self.high = np.full(n, np.inf), np.full(n, np.inf)
         self.picks = np.empty(capacity, np.int64)
         self.rows = np.empty((capacity, d), np.float32)
-        if capacity:
-            self._append(0)
-            self._pass(0)
+        for pick in first:
+            self._append(pick)
+        self._pass(0)
 
     def _append(self, pick: int) -> None:
         self.picks[self.count], self.rows[self.count] = pick, self.X[pick]

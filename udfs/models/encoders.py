@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import RecipeError
 from ..kernels.tokens import utf8
-from . import hashed_ngrams, minilm, one_model, wordllama
+from . import files, hashed_ngrams, minilm, one_model, wordllama
 
 Encode = Callable[[Sequence[str]], NDArray[np.float64]]
 
@@ -52,6 +52,14 @@ def check_dimensions(name: str, dimensions: int) -> None:
     if dimensions and dimensions not in allowed:
         span = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else f"{allowed[0]}"
         raise RecipeError(f"dimensions {dimensions!r} is no width of encoder {name}; allowed: {span}; leave it out")
+
+
+def check_machine(name: str) -> None:
+    """Raise PlatformError if an encoder's packages or files are missing here; reads no content."""
+    if name == "minilm":
+        minilm.requirements()
+    if ENCODERS[name].model:
+        files.path_of(ENCODERS[name].model)
 
 
 def load(name: str, dimensions: int = 0) -> Encode:

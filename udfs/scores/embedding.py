@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from ..constraints import AtLeast
 from ..errors import RecipeError
 from ..kernels import vectors
-from ..models import encoders, files, minilm
+from ..models import encoders, files
 from ..scorer import DOCUMENT_INPUTS, Kernel, Scorer, Takes
 
 
@@ -120,10 +120,8 @@ class Embedding(Scorer):
 
     def check_machine(self) -> None:
         """Raise PlatformError if the encoder's packages or files are missing here."""
-        if self.encoder == "minilm":
-            minilm.requirements()
-        if self._files:
-            files.path_of(self._files)
+        if self.encoder != "column":
+            encoders.check_machine(self.encoder)
 
     def kernel(self) -> Kernel:
         """Return texts (n,), or vectors (n, d) with encoder column -> float32 (n, d); rows of NaN are undefined."""

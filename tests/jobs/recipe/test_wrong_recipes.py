@@ -25,7 +25,7 @@ from lakesift.jobs.inputs.opening import open_documents
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import Recipe, parse
 from lakesift.jobs.selectors import selectors
-from lakesift.jobs.selectors.needs import Cluster, Fitted, Group, Need, Number, Vector, needs_with, renamed
+from lakesift.jobs.selectors.needs import Cluster, Fitted, Group, Need, Number, Turns, Vector, needs_with, renamed
 from lakesift.udfs.constraints import hints_of, is_needed
 from lakesift.udfs.discovery import scorers
 from lakesift.udfs.errors import InputError, RecipeError
@@ -48,6 +48,7 @@ SCORES: dict[str, Any] = {
     "chunked": {"kind": "zipfit", "target": "goals", "chunk_bytes": 100},
     "entropy": {"kind": "information_entropy"},
     "tokens": {"kind": "length_tokens"},
+    "topics": {"kind": "labels", "of": "tags", "encoder": "hashed_ngrams"},
 }
 #: What fits a need, for the fields that are not under test.
 FITTING: dict[type[Need], str] = {
@@ -55,8 +56,10 @@ FITTING: dict[type[Need], str] = {
     Group: "module",
     Cluster: "cells",
     Vector: "vector",
-    Fitted: "alignment",
+    Turns: "entropy",
 }
+#: The same for a score whose fitted scorer is needed, by its kind.
+FITTED = {"zipfit": "alignment", "labels": "topics"}
 #: Names of nothing in the lake, or of nothing that any need accepts; those that every field is given.
 NOWHERE, ALWAYS = ("cells.cluster.x", "odd.c", "Entropy", "*", "a b", "`text`", "id"), ("nosuch", "cells.distanse", "")
 #: Names that every field is given, one of them of its type or none; the first field of a need's type is given all.
@@ -122,7 +125,7 @@ def test_many_columns_are_analysed_at_once(spark: SparkSession, lake: Lake, monk
     actual = columns._halves
     monkeypatch.setattr(columns, "_halves", lambda items: halved.append(len(items)) or actual(items))
     numbers = ", ".join(f"{i} AS c{i}" for i in range(100))
-    spark.sql(f"SELECT 'a' AS id, 'x' AS text, {numbers}").createOrReplaceGlobalTempView("wide")
+    spark.sql(f"SELECT 'a' AS id, 'x' AS text, array('x') AS tags, {numbers}").createOrReplaceGlobalTempView("wide")
     keep = {f"k{i}": f"c{i} + 1" for i in range(100)}
     bounds = {f"c{i}": [0, None] for i in range(100)}
     wide: dict[str, Any] = {
@@ -130,9 +133,9 @@ def test_many_columns_are_analysed_at_once(spark: SparkSession, lake: Lake, monk
         "select": {"kind": "interval", "bounds": bounds},
     }
     assert open_documents(lake, recipe(**wide, keep=keep)).keep == keep
-    assert len(open_documents(lake, recipe(**wide, keep=None)).keep) == 101
+    assert len(open_documents(lake, recipe(**wide, keep=None)).keep) == 102
     assert halved == []
-    with pytest.raises(RecipeError, match=r"keep: k77: 'c100 \+ 1' does not fit .* and 62 more: .*c100"):
+    with pytest.raises(RecipeError, match=r"keep: k77: 'c100 \+ 1' does not fit .* and 63 more: .*c100"):
         open_documents(lake, recipe(**wide, keep={**keep, "k77": "c100 + 1"}))
     with pytest.raises(RecipeError, match=r"bounds names 'c100', which is no score and no column of .* and \d+ more"):
         open_documents(lake, recipe(**{**wide, "select": {"kind": "interval", "bounds": {**bounds, "c100": [0, 1]}}}))
@@ -164,7 +167,7 @@ def example(cls: Any) -> tuple[dict[str, Any], dict[str, Need]]:
     for field_name, value in list(block.items()):
         for need in (*instance.needs, *instance.on_demand):
             if need.name == f"a {field_name}":
-                fitting = FITTING[type(need)]
+                fitting = FITTED[need.kinds[0]] if isinstance(need, Fitted) else FITTING[type(need)]
                 block[field_name], needs[field_name] = renamed(value, need.name, fitting), replace(need, name=fitting)
     return block, needs
 
@@ -218,7 +221,7 @@ def test_names_in_selectors(
         assert "\n" not in sentence
     assert said(need.name, "controls") is None
     for name in types(lake) if every else OFTEN:
-        fits = name == "alignment" if isinstance(need, Fitted) else need.accepts(types(lake)[name])
+        fits = name == need.name if isinstance(need, Fitted) else need.accepts(types(lake)[name])
         sentence = said(name)
         assert (sentence is None) == fits, (name, sentence)
         assert fits or f"{field} names {name!r}, which " in str(sentence), sentence
@@ -242,23 +245,30 @@ def reading(cls: Any, given: dict[str, Any], what: Callable[[Any], tuple[str, ..
 def test_names_in_scores(documents: Documents, kind: str) -> None:
     cls: Any = scorers()[kind]
     given = {f.name: "goals" for f in fields(cls) if is_needed(f, hints_of(cls)[f.name])}
+    if kind == "tags":  # the encoder of the vectors
+        given["encoder"] = "hashed_ngrams"
 
     def said(**changes: Any) -> str | None:
         return refusal(documents, select={"kind": "random"}, scores={"mine": {"kind": kind, **given, **changes}})
 
     inputs, targets = reading(cls, given, lambda s: s.inputs), reading(cls, given, lambda s: getattr(s, "fits_on", ()))
     assert inputs
-    assert bool(targets) == (issubclass(cls, Estimator) and "target" in {f.name for f in fields(cls)})
+    takes_target = {"target", "vocabulary"} & {f.name for f in fields(cls)}
+    assert set(targets) == (takes_target if issubclass(cls, Estimator) else set())
     for field in inputs:
-        fitting = "cells" if field == "clusters" else {"text": "text", "vector": "vector"}[cls(**given).takes]
+        fitting = (
+            "cells"
+            if field == "clusters"
+            else {"text": "text", "vector": "vector", "names": "tags"}[cls(**given).takes]
+        )
         beside = {"form": "centres"} if field == "clusters" else {}
-        for name in ("txet", "vectr", "module", "prompt", "", "cells.cluster", "mine", "text", *SCORES):
+        for name in ("txet", "vectr", "module", "prompt", "", "cells.cluster", "mine", "text", "tags", *SCORES):
             sentence = said(**{field: name}, **beside)
             assert (sentence is None) == (name == fitting), (name, sentence)
             assert sentence is None or (f"{name!r}" in sentence or name == "mine"), sentence
             assert "\n" not in str(sentence)
     for field in targets:
-        for name in ("goal", "docs", "documents.x", "", "Goals"):
+        for name in ("goal", "docs", "documents.x", *([""] if field in given else []), "Goals"):
             assert "target" in str(said(**{field: name})), name
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from lakesift.jobs.scoring.memos import BROADCAST_ROWS
 from lakesift.jobs.scoring.passes import _ancestors, _computable, _computable_sql, first_rows, passes
-from lakesift.udfs.scorer import FittedScore, Scorer, fingerprint
+from lakesift.udfs.fitted import FittedScore
+from lakesift.udfs.scorer import Scorer, fingerprint
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

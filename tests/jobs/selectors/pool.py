@@ -12,8 +12,18 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakesift.jobs.selectors.selector import Pool, Values
 from lakesift.udfs.scorer import Scorer
+from lakesift.udfs.scores._label_model import LabelModel
 
-N = 600
+N, TOPICS = 600, 30
+#: A label model over the column `topics`: a ring of labels, every third edge left out.
+MODEL = LabelModel(
+    names=tuple(f"topic {i}" for i in range(TOPICS)),
+    label=np.arange(TOPICS),
+    rows=np.ones(TOPICS, np.int64),
+    a=np.array([i for i in range(TOPICS - 1) if i % 3], np.int32),
+    b=np.array([i + 1 for i in range(TOPICS - 1) if i % 3], np.int32),
+    weight=np.array([0.5 + i / 100 for i in range(TOPICS - 1) if i % 3], np.float32),
+)
 
 
 def pool() -> pd.DataFrame:
@@ -43,7 +53,10 @@ def pool() -> pd.DataFrame:
     frame["vector"] = list(vector)
     frame["cells"] = [{"cluster": int(c), "distance_sq": float(d)} for c, d in zip(cell, square, strict=True)]
     frame["loss"] = 1 + square
-    for column in ("vector", "cells"):
+    topics = np.random.default_rng(12)  # of its own: the other columns stay as they are
+    sizes = topics.integers(0, 5, N)
+    frame["topics"] = [sorted(set(topics.zipf(1.6, size).clip(max=TOPICS) - 1)) for size in sizes]
+    for column in ("vector", "cells", "topics"):
         frame[column] = frame[column].where(np.arange(N) % 23 != 19, None)
     for column, start in (("alignment", 3), ("entropy", 7), ("tokens", 11), ("quality", 13)):
         frame.loc[start::29, column] = None

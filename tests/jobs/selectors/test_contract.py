@@ -18,6 +18,7 @@ from lakesift.jobs.selectors.coverage import FacilityLocation, KCenter
 from lakesift.jobs.selectors.interval import Interval
 from lakesift.jobs.selectors.kmeans_quota import KMQ, KMeansClosest, KMeansRandom
 from lakesift.jobs.selectors.length_matched import LengthMatched
+from lakesift.jobs.selectors.mig import Mig
 from lakesift.jobs.selectors.near_duplicates import Deita, SemDeDup
 from lakesift.jobs.selectors.random_draw import Random, Resample
 from lakesift.jobs.selectors.selector import PICKS, Selector
@@ -25,7 +26,7 @@ from lakesift.jobs.selectors.stratified import Stratified
 from lakesift.jobs.selectors.top_k import TopK
 
 from .plans import offences
-from .pool import as_rows, pool, pool_of
+from .pool import MODEL, as_rows, pool, pool_of
 
 POOL = pool()
 SELECTED = POOL[POOL["tokens"].notna()].nlargest(200, "tokens")[["id"]]
@@ -70,6 +71,15 @@ CASES: dict[str, list[tuple[Selector, int | None, bool]]] = {
     ],
     "deita": [(Deita(by="entropy", limit=0.999), None, False)],
     "semdedup": [(SemDeDup(cluster="cells", by="entropy", eps=0.001), None, False)],
+    "mig": [
+        (Mig("topics", quality="entropy"), (DEFINED["topics"] & DEFINED["entropy"]).sum(), False),
+        (Mig("topics", phi="exp", alpha=0.0), DEFINED["topics"].sum(), True),
+        (
+            Mig("topics", quality="nll", gain="exact", per="tokens"),
+            (DEFINED["topics"] & DEFINED["tokens"]).sum(),
+            False,
+        ),
+    ],
     "length_matched": [(LengthMatched("tokens"), len(SELECTED), True)],
 }
 ON_DEMAND = {"sensitivity", "sensitivity_regression", "zipfit_race"}
@@ -85,6 +95,11 @@ def layouts(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> di
     return {n: as_rows(spark, POOL, n, folder) for n in (1, 7, 50)}
 
 
+def costs_of(ids: pd.Series[str]) -> Any:
+    """Return the tokens of rows of the pool."""
+    return POOL.set_index("id").loc[ids, "tokens"].to_numpy(float)
+
+
 def test_every_selector_has_an_example() -> None:
     assert set(selectors()) == set(CASES) | ON_DEMAND, "give the new selector an example in CASES"
 
@@ -95,21 +110,22 @@ def test_laws(
 ) -> None:
     selector, eligible, random = case
     collected: list[DataFrame] = []
-    for name in ("ranking.top", "ranking.quantiles", "ranking.vectors", *(f"selectors.{n}" for n in COLLECTING)):
+    others = {"ranking.vectors": "collect_flat", "ranking.label_rows": "collect_arrow"}
+    for name in ("ranking.top", "ranking.quantiles", *others, *(f"selectors.{n}" for n in COLLECTING)):
         module = importlib.import_module(f"lakesift.jobs.{name}")
-        function = "collect_flat" if name == "ranking.vectors" else "collect_pandas"
+        function = others.get(name, "collect_pandas")
         actual = getattr(module, function)
         monkeypatch.setattr(module, function, lambda f, actual=actual: collected.append(f) or actual(f))
     if selector == Stratified("module", by="alignment"):
         monkeypatch.setattr(ranking, "SPARE", -(10**9))  # groups cut on the executors
 
     def pick(partitions: int, budget: int, seed: int) -> pd.DataFrame:
-        return selector.select(pool_of(layouts[partitions], budget, seed, SELECTED))
+        return selector.select(pool_of(layouts[partitions], budget, seed, SELECTED, fitted={"topics": MODEL}))
 
     picks = pick(7, BUDGET, 3)
     assert collected
     assert [o for frame in collected for o in offences(frame)] == []
-    assert tuple(picks.columns) == PICKS
+    assert tuple(picks.columns) == (*PICKS, *(name for name, _, _ in selector.extra_columns))
     every = pick(7, 10**7, 3)
     if eligible is None:
         eligible = len(every)
@@ -121,7 +137,8 @@ def test_laws(
     ranked = picks["gain"].iloc[1:].notna().all()
     assert ranked or picks["gain"].isna().all()
     if ranked and not isinstance(selector, Stratified | KMeansClosest):
-        assert picks["gain"].dropna().is_monotonic_decreasing
+        by_cost = picks["gain"] / costs_of(picks["id"]) if isinstance(selector, Mig) and selector.per else picks["gain"]
+        assert by_cost.dropna().is_monotonic_decreasing
     pd.testing.assert_frame_equal(pick(50, BUDGET, 3), picks)
     if selector.prefix_stable:
         pd.testing.assert_frame_equal(pick(1, 31, 3), picks.head(31))

@@ -56,7 +56,7 @@ def test_types_that_fit(need: Need, fitting: list[T.DataType]) -> None:
         ),
         (Interval({"a": [0, 1], "b.c": [0, 1]}), {"bounds": Number("b.c")}),
         (Sensitivity("cells", "loss"), {"cluster": Cluster("cells"), "loss": Number("loss")}),
-        (ZipFitRace("alignment"), {"by": Fitted("alignment", "zipfit", ("chunk_bytes",))}),
+        (ZipFitRace("alignment"), {"by": Fitted("alignment", ("zipfit",), ("chunk_bytes",))}),
     ],
 )
 def test_the_field_that_a_need_comes_from(selector: Selector, named: dict[str, Need]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lakesift.udfs import models
+from lakesift.udfs.arrays import Ragged
 from lakesift.udfs.models import files
 from lakesift.udfs.scorer import DOCUMENT_INPUTS, Estimator, Fold, Scorer
 from tests import tiny_llama
@@ -58,13 +59,23 @@ def contract_tables() -> dict[str, dict[str, Sequence[Any]]]:
     cells = np.array([{"cluster": i % 5, "distance_sq": 0.0} for i in range(60)])
     documents = {"h": h, "text": functions(60), "vector": vectors, "completion": functions(60), "twin": vectors}
     documents["cells"] = cells
+    documents["labels"] = documents["names"] = label_rows(60)
     return {TARGET: {"text": human_eval(6)}, "documents": documents}
 
 
+def label_rows(count: int) -> Ragged:
+    """Return rows of names: known, unknown and odd ones, repeated ones, none."""
+    words = ["mathematics", "sums", "cooking", "cakes", "law", "  sums ", "Cafe\u0301", "Caf\xe9", "\U0001f600", ""]
+    rows = [[words[(3 * i + j) % (7 + i % 4)] for j in range(i % 5)] for i in range(count - 1)]
+    return Ragged.of([*rows, ["sums", "never met", "sums"]])
+
+
 def declared(cls: type[Scorer] | type[Estimator], **parameters: Any) -> Scorer | Estimator:
-    """Return an instance with the given parameters, TARGET for a target, and few clusters."""
+    """Return an instance with the given parameters, TARGET for a target, few clusters, and narrow vectors."""
     names = {f.name for f in fields(cls)}
-    small = {"target": TARGET, "k": 5}
+    small: dict[str, Any] = {"target": TARGET, "k": 5}
+    if "vocabulary" in names:  # of the width that the vectors of the contract have
+        small |= {"encoder": "hashed_ngrams", "dimensions": 8, "least": 5, "floor": 0.1}
     return cls(**{**{k: v for k, v in small.items() if k in names}, **parameters})
 
 
@@ -76,9 +87,10 @@ def made(cls: type[Scorer] | type[Estimator], **parameters: Any) -> Scorer:
 
 def contract_columns(scorer: Scorer) -> list[Any]:
     """Return one column for each input of the scorer: real and odd texts or vectors, with rows repeated."""
-    unknown = [name for name in scorer.inputs if name not in (*DOCUMENT_INPUTS, "vector")]
+    unknown = [name for name in scorer.inputs if name not in (*DOCUMENT_INPUTS, "vector", "labels")]
     assert not unknown, f"the contract has no sample values for inputs {unknown}: add them here"
     texts = [*ODD, *functions(30), "x" * 20_000, *human_eval(3), functions(1)[0], ODD[1]]
     vectors = np.random.default_rng(4).normal(size=(len(texts), 8)).astype(np.float32)
     vectors[-1] = vectors[0]
-    return [vectors if name == "vector" else texts for name in scorer.inputs]
+    columns = {"vector": vectors, "labels": label_rows(len(texts))}
+    return [columns.get(name, texts) for name in scorer.inputs]

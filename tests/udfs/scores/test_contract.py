@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lakesift.udfs import discovery
+from lakesift.udfs.arrays import Ragged
 from lakesift.udfs.errors import LakeSiftError, PlatformError
 from lakesift.udfs.scorer import Estimator, Fold, Scorer, fingerprint
 from tests.udfs.scores.conftest import (
@@ -36,7 +37,16 @@ every = pytest.mark.parametrize("kind", FOUND)
 
 def values(scorer: Scorer, columns: Sequence[Sequence[Any]]) -> dict[str, np.ndarray]:
     """Return what a fresh kernel yields, always as a mapping of arrays."""
-    out = scorer.kernel()(*columns)
+    return arrays(scorer.kernel()(*columns))
+
+
+def arrays(out: Any) -> dict[str, np.ndarray]:
+    """Return what a kernel yields as arrays by field; lists of uneven length are padded with -1."""
+    if isinstance(out, Ragged):
+        wide = np.full((len(out), 50), -1)
+        for i, row in enumerate(out):
+            wide[i, : len(row)] = row
+        return {"value": wide}
     return {k: np.asarray(v) for k, v in out.items()} if isinstance(out, dict) else {"value": np.asarray(out)}
 
 
@@ -58,7 +68,13 @@ def rows(found: dict[str, np.ndarray], take: Any) -> dict[str, bytes]:
 def pick(columns: Sequence[Sequence[Any]], order: Sequence[int]) -> list[Any]:
     """Return some rows of lists or of arrays."""
     take = list(order)
-    return [c[take] if isinstance(c, np.ndarray) else [c[i] for i in take] for c in columns]
+
+    def some(column: Sequence[Any]) -> Any:
+        if isinstance(column, Ragged):
+            return Ragged.of([column[i] for i in take])
+        return column[take] if isinstance(column, np.ndarray) else [column[i] for i in take]
+
+    return [some(column) for column in columns]
 
 
 def test_a_registered_package_of_one_file_is_discovered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +101,8 @@ def test_it_says_what_it_is(kind: str) -> None:
     assert (declared_class.value, declared_class.comment) == (scorer.value, scorer.comment)
     assert scorer.fitted == issubclass(declared_class, Estimator)
     assert declared(declared_class).inputs == scorer.inputs
-    assert set(scorer.inputs) <= {"text", "vector"}, "the default reads text, or an embedding called vector"
+    usual = {"text", "vector", "labels"}
+    assert set(scorer.inputs) <= usual, "the default reads text, an embedding called vector, or a column labels"
 
 
 @every
@@ -110,8 +127,7 @@ def test_a_value_depends_on_its_row_alone(kind: str) -> None:
     for size in (1, 3, n - 1):
         kernel = scorer.kernel()
         for start in range(0, n, size):
-            part = kernel(*pick(columns, range(n)[start : start + size]))
-            part = part if isinstance(part, dict) else {"value": part}
+            part = arrays(kernel(*pick(columns, range(n)[start : start + size])))
             assert rows(part, slice(None)) == rows(whole, slice(start, start + size))
     shuffled = draw.sample(range(n), n)
     repeated = draw.choices(range(n), k=2 * n)
@@ -126,7 +142,10 @@ def test_inputs_are_not_changed(kind: str) -> None:
     before = copy.deepcopy(columns)
     values(scorer, columns)
     for column, was in zip(columns, before, strict=True):
-        np.testing.assert_array_equal(column, was)
+        if isinstance(column, Ragged):
+            assert list(column) == list(was)
+        else:
+            np.testing.assert_array_equal(column, was)
 
 
 @every
@@ -150,7 +169,9 @@ def others(hint: Any, value: Any) -> list[Any]:
         return [value + 1, value * 2, value / 2]
     if isinstance(value, tuple):
         return [value[:-1]]
-    return [f"{value}x", "cells"]
+    if value is None:
+        return [0.5]
+    return [f"{value}x", "cells", TARGET, "\n"]
 
 
 @every
@@ -168,7 +189,8 @@ def test_the_fingerprint_follows_every_parameter(kind: str) -> None:
             object.__setattr__(other, field.name, value)  # a value alone need not fit the others
     assert [name for name, other in changed.items() if fingerprint(other) == fingerprint(scorer)] == []
     assert [name for name, other in changed.items() if name.startswith("field") and other == scorer] == []
-    twin = "twin" if scorer.of == "vector" else "completion"  # the same content under another name
+    twins = {"vector": "twin", "labels": "names"}
+    twin = twins.get(scorer.of, "completion")  # the same content under another name
     assert fingerprint(made(cls, of=twin)) == fingerprint(scorer)
 
 
@@ -177,11 +199,11 @@ def _first_accepted(cls: type[Scorer] | type[Estimator], name: str, candidates: 
     literals = {
         f.name: get_args(hints[f.name]) for f in dataclasses.fields(cls) if get_origin(hints[f.name]) is Literal
     }
-    companions = [{}, *({other: option} for other, options in literals.items() for option in options)]
+    companions = [{}, *({other: option} for other, options in literals.items() for option in options), {"of": "text"}]
     for value, companion in itertools.product(candidates, companions):  # one parameter may need another
         try:
             return made(cls, **{**companion, name: value})
-        except (LakeSiftError, KeyError):
+        except (LakeSiftError, KeyError, AttributeError):  # names that are nowhere, lists where texts are needed
             continue
     raise AssertionError(f"{cls.__name__} accepts no other {name} among {candidates}")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakesift.udfs.encoding import value_sql
-from lakesift.udfs.scorer import FittedScore, Scorer, fingerprint
+from lakesift.udfs.fitted import FittedScore
+from lakesift.udfs.scorer import Scorer, fingerprint
 from lakesift.udfs.spark import apply
 
 if TYPE_CHECKING:

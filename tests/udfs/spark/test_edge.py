@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from lakesift.udfs.arrays import Ragged
 from lakesift.udfs.arrow import score_batch
 from lakesift.udfs.discovery import scorers
 from lakesift.udfs.errors import BoundError, PlatformError
@@ -23,7 +24,7 @@ from lakesift.udfs.scores.zipfit import ZipFit
 from lakesift.udfs.spark import column, fold, register_all
 from tests.odd_scores.shapes import Digits, Ends, Mortal
 from tests.texts import functions, human_eval
-from tests.udfs.scores.conftest import fit_locally, made
+from tests.udfs.scores.conftest import fit_locally, label_rows, made
 from tests.udfs.spark.scoring import scored
 
 if TYPE_CHECKING:
@@ -42,13 +43,15 @@ TEXTS: list[str | None] = [
 ]
 VECTORS: list[list[float] | None] = np.random.default_rng(5).normal(size=(len(TEXTS), 8)).tolist()
 VECTORS[4], VECTORS[9] = None, [math.nan] * 8
+LABELS: list[list[str] | None] = [*list(label_rows(len(TEXTS) - 1)), None]
 BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
 
 
 @pytest.fixture(scope="module")
 def frame(spark: SparkSession) -> DataFrame:
-    rows = [(f"d{i}", i, t, v) for i, (t, v) in enumerate(zip(TEXTS, VECTORS, strict=True))]
-    return spark.createDataFrame(rows, "id string, content_hash string, text string, vector array<double>")
+    rows = [(f"d{i}", i, *row) for i, row in enumerate(zip(TEXTS, VECTORS, LABELS, strict=True))]
+    columns = "text string, vector array<double>, labels array<string>"
+    return spark.createDataFrame(rows, f"id string, content_hash string, {columns}")
 
 
 def plain(scorer: Any) -> list[Any]:
@@ -58,7 +61,10 @@ def plain(scorer: Any) -> list[Any]:
     def one(given: Any) -> Any:
         if given is None:
             return None
-        value = kernel([given] if isinstance(given, str) else np.array([given]))
+        one_row = Ragged.of([given]) if scorer.ragged else [given]
+        value = kernel(one_row if isinstance(given, str) or scorer.ragged else np.array([given]))
+        if isinstance(value, Ragged):
+            return value[0].tolist()
         if isinstance(value, dict):
             cells = {k: v[0] for k, v in value.items()}
             fields = {k: None if math.isnan(v) else v for k, v in cells.items()}
@@ -67,7 +73,8 @@ def plain(scorer: Any) -> list[Any]:
             return None if np.isnan(value[0]).any() else [float(v) for v in value[0]]
         return None if value.dtype.kind == "f" and math.isnan(value[0]) else value[0]
 
-    return [one(given) for given in (VECTORS if scorer.inputs == ("vector",) else TEXTS)]
+    columns = {"vector": VECTORS, "labels": LABELS}
+    return [one(given) for given in columns.get(scorer.inputs[0], TEXTS)]
 
 
 def through(rows: DataFrame) -> list[Any]:

@@ -1,0 +1,72 @@
+"""Collects rows with their labels to the driver, in order of (h, id), as flat arrays; bounded.
+
+h = xxhash64(id, seed), which is what "lowest index" means. Rows come in slices of it: what a job returns is bounded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from ...udfs.arrays import Ints
+from .sort_keys import column_of, hashed
+from .vectors import SLICE_BYTES, collect_arrow
+
+#: What the driver needs for every row beside its id and labels: hash, columns, and what the greedy holds.
+ROW_BYTES = 200
+LABEL_BYTES = 8
+
+
+class LabelRows(NamedTuple):
+    """n rows: a frame of id and columns; row i has the labels labels[offsets[i]:offsets[i + 1]], ascending."""
+
+    rows: pd.DataFrame
+    labels: NDArray[np.int32]
+    offsets: Ints
+
+
+def label_bytes(rows: DataFrame, labels: str) -> int:
+    """Return the bytes that the driver needs for the rows that have labels, by one count; an empty list is one, too."""
+    size = rows.select(F.size(column_of(labels)).alias("size"), F.octet_length("id").alias("id")).where("size >= 0")
+    n, total, ids = size.agg(F.count("*"), F.sum("size"), F.sum("id")).collect()[0]
+    return int(n * ROW_BYTES + (total or 0) * LABEL_BYTES + (ids or 0))
+
+
+def collect_labels(rows: DataFrame, labels: str, seed: int, size: int, **columns: Column) -> LabelRows:
+    """Return the rows that have labels and every column, in order of (h, id).
+
+    Parameters
+    ----------
+    size : int
+        `label_bytes` of them.
+    """
+    shaped = rows.select("id", hashed(seed).alias("h"), column_of(labels).alias("labels"), *(
+        column.alias(name) for name, column in columns.items()
+    )).dropna(subset=["labels", *columns])  # fmt: skip
+    slices = max(1, math.ceil(size / SLICE_BYTES))
+    frames, flats, counts = [], [], []
+    for number in range(slices):
+        part = shaped.where(F.pmod("h", F.lit(slices)) == number) if slices > 1 else shaped
+        table = collect_arrow(part)
+        lists = table.column("labels").combine_chunks() if table.num_rows else None
+        frames.append(table.drop_columns(["labels"]).to_pandas())
+        if lists is not None:
+            flats.append(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int32))
+            counts.append(lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64))
+    frame = pd.concat(frames, ignore_index=True)
+    flat = np.concatenate([np.empty(0, np.int32), *flats])
+    lengths = np.concatenate([np.empty(0, np.int64), *counts])
+    order = np.lexsort([frame["h"].to_numpy()]) if frame["h"].is_unique else frame.sort_values(["h", "id"]).index
+    ends = np.cumsum(lengths)
+    kept = lengths[np.asarray(order)]
+    offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+    # Element j of row i comes from the beginning of the row it was, plus j.
+    places = np.repeat((ends - lengths)[np.asarray(order)] - offsets[:-1], kept) + np.arange(offsets[-1])
+    ordered = frame.iloc[np.asarray(order)].drop(columns="h").reset_index(drop=True)
+    return LabelRows(ordered, flat[places], offsets)
