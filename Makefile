@@ -14,7 +14,7 @@ test: $(VENV)/dev check
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-all: $(VENV)/dev check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .

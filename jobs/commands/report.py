@@ -68,7 +68,8 @@ def report(lake: Lake, recipe: Recipe) -> Report:
         shares = {c: _shares(run, members, c) for c in dict.fromkeys([*recipe.shares, *groups])}
         evidence = {name: _evidence(run, name, texts) for name in judged}
     result = (recipe.name, last.metadata.get("run_id"), selection.version, counts, sets, shares)
-    return Report(*result, held_out_bits_per_byte=evidence, **described)
+    notes = tuple(last.metadata.get("notes", ()))
+    return Report(*result, held_out_bits_per_byte=evidence, notes=notes, **described)
 
 
 def _opened(lake: Lake, recipe: Recipe) -> Run:

@@ -19,7 +19,7 @@ class Report:
 
     `shares` is by column and value; `quantiles` (of QUANTILES) and `rows` by set; `correlation_with_length` is
     Spearman's, in a sample of the pool; `undefined` is the share of the documents that has no value; scores of several
-    values are `name.field`. `held_out_bits_per_byte` is by target. Undefined numbers are None.
+    values are `name.field`. `held_out_bits_per_byte` is by target; `notes` are the selection's. Undefined is None.
     """
 
     recipe: str
@@ -36,6 +36,7 @@ class Report:
     held_out_bits_per_byte: dict[str, dict[str, Any]]
     undefined: dict[str, float]
     hints: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def __str__(self) -> str:
         """Return the report as text."""
@@ -45,6 +46,7 @@ class Report:
             f"{counts.get('documents', 0):,} documents, {counts.get('ineligible', 0):,} ineligible, "
             f"{counts.get('unranked', 0):,} unranked, {counts.get('selected', 0):,} selected; "
             "one draw of each control",
+            *(f"note: {note}" for note in self.notes),
         ]
         for column, shares in self.shares.items():
             values = sorted({v for s in shares.values() for v in s}, key=lambda v: (-shares["selection"].get(v, 0), v))

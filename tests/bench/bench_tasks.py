@@ -64,13 +64,17 @@ def pool_of(task: Array, size: int, skew: float, draw: np.random.Generator) -> A
     return np.concatenate([many, draw.choice(np.flatnonzero(~first), size - len(many), replace=False)])
 
 
-def mig(texts: list[str], x: Array, quality: Array, budget: int) -> Array:
-    """Return positions: information gain over tags, the graph fitted on the pool."""
+def mig(texts: list[str], x: Array, quality: Array, budget: int) -> tuple[Array, Array]:
+    """Return positions: information gain over tags, with the graph, which is fitted on the pool, and without."""
     columns = {"h": np.arange(len(texts)), "text": texts}
     model = Tags().fit(lambda fold, _: fold.add(fold.zero(), *(columns[name] for name in fold.reads)))
     tags = model.kernel()(x)
-    graph = propagation(model.size, model.a, model.b, model.weight.astype(float))
-    return information_gain(tags.values, tags.offsets, quality, graph, budget).order
+
+    def greedy(alpha: float) -> Array:
+        graph = propagation(model.size, model.a, model.b, model.weight.astype(float), alpha)
+        return information_gain(tags.values, tags.offsets, quality, graph, budget).order
+
+    return greedy(1.0), greedy(0.0)
 
 
 def kmq(cluster: np.ndarray, quality: np.ndarray, budget: int, draw: np.random.Generator) -> np.ndarray:
@@ -107,8 +111,10 @@ def gaps_of(texts: list[str], task: Array, quality: Array, vectors: Array, pool:
     x, t, q, own = np.ascontiguousarray(vectors[pool]), task[pool], quality[pool], [texts[i] for i in pool]
     found = lloyd(x, x[plus_plus(x[: CLUSTERS * 20], CLUSTERS, seed)])
     cluster, loss, most = Nearest(found.centroids).clusters(x), compression.ratio(own), int(max(SHARES) * size)
+    with_graph, without = mig(own, x, q, most)
     orders = {
-        "mig": mig(own, x, q, most),
+        "mig": with_graph,
+        "mig without a graph": without,
         "top quality": np.argsort(-q, kind="stable"),
         "facility_location": facility_location(x, most).order,
         "k_center": k_center(x, most).order,
@@ -119,6 +125,8 @@ def gaps_of(texts: list[str], task: Array, quality: Array, vectors: Array, pool:
         picks["kmq"] = kmq(cluster, q, budget, draw)
         picks["sensitivity"] = drawn(x, found.centroids, loss, budget, seed)
         random = np.array(measured(draw.choice(size, budget, replace=False), t, q))
+        changed = 1 - len(np.intersect1d(with_graph[:budget], without[:budget])) / budget
+        yield ("picks of mig that the graph changes (share)", share), np.full(3, changed)
         yield ("random itself", share), random
         for name, chosen in picks.items():
             yield (name, share), np.array(measured(chosen, t, q)) - random

@@ -87,12 +87,9 @@ def facility_location(
 
     Raises
     ------
-    RecipeError
-        If the mode is unknown, alpha is outside 0 to 1 or without quality, or `neighbours` is below 1.
-    InputError
-        If a row's length is not 1, or quality or cells do not have n values, all finite.
-    BoundError
-        If n is above the mode's bound.
+    RecipeError, InputError, BoundError
+        For a parameter out of its range; a row whose length is not 1, quality or cells that are not n finite values;
+        an n above the mode's bound.
 
     Notes
     -----

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def scored(frame: DataFrame, scorer: Scorer) -> DataFrame:
     """Return (id, value) of a frame that has the scorer's inputs and `content_hash`; no row has a value yet."""
-    score = FittedScore(scorer.kind, scorer, fingerprint(scorer), "content_hash")
+    name = "value" if scorer.kind in scorer.inputs else scorer.kind
+    score = FittedScore(name, scorer, fingerprint(scorer), "content_hash")
     return apply(frame.selectExpr("*", "1L AS missing"), [score]).selectExpr(
         "id", f"{value_sql(scorer.value)} AS value"
     )
