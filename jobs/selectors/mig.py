@@ -149,6 +149,8 @@ class Mig(Selector):
         bad = complete.where(f"NOT (quality >= 0 AND quality < {most} AND cost > 0 AND cost < {most})")
         for row in bad.limit(1).collect():
             self._check(pd.Series([row["id"]]), np.array([row["quality"]]), np.array([row["cost"]]))
+        if self.compare:
+            pool.note("compare: true is left out, because these rows are more than the driver holds")
         state = GradientGain(self._graph(pool, self.alpha), self.phi, self.power)
         chosen = greedy_by_passes(complete, state, pool.start, pool.budget, pool.seed, PASS_ROWS)
         frame = pd.DataFrame(chosen, columns=["id", "gain", "information"])

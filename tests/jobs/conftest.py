@@ -79,6 +79,14 @@ VECTORS: dict[str, Any] = {
         "reach": {"kind": "leverage"},
         "entropy": {"kind": "information_entropy"},
         "ratio": {"kind": "compression_ratio"},
+        "topics": {
+            "kind": "tags",
+            "encoder": "hashed_ngrams",
+            "dimensions": 32,
+            "floor": 0.0,
+            "least": 3,
+            "terms": 40,
+        },
     },
     "where": "module <> 'm4'",
     "select": {"kind": "sensitivity", "cluster": "cells", "loss": "ratio", "probes": 2},
@@ -92,6 +100,7 @@ VECTORS: dict[str, Any] = {
         {"kind": "deita", "by": "entropy"},
         {"kind": "resample", "by": "logw"},
         {"kind": "top_k", "by": "reach"},
+        {"kind": "mig", "labels": "topics", "quality": "entropy"},
     ],
 }
 

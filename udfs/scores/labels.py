@@ -22,8 +22,25 @@ from ._label_model import NAME_CHARACTERS, GraphSettings, LabelModel, model_fiel
 from ._label_names import NameCounts, Newer, Unknown, codes, ragged
 
 
+class ReadsNames:
+    """What `Labels` and what it fits have in common: they read a source column of lists, or of text to be cut."""
+
+    of: str
+    delimiter: str
+
+    @property
+    def takes(self) -> Takes:
+        """Lists of names, or text with a delimiter."""
+        return "text" if self.delimiter else "names"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The source column."""
+        return () if self.of in DOCUMENT_INPUTS else (self.of,)
+
+
 @dataclass(frozen=True, eq=False)
-class LabelsScorer(LabelModel):
+class LabelsScorer(ReadsNames, LabelModel):
     """Names to labels; fitted by Labels.
 
     Parameters
@@ -48,16 +65,6 @@ class LabelsScorer(LabelModel):
     delimiter: str = ""
     fold_case: bool = False
     nulls: int = 0
-
-    @property
-    def takes(self) -> Takes:
-        """Lists of names, or text with a delimiter."""
-        return "text" if self.delimiter else "names"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The source column."""
-        return () if self.of in DOCUMENT_INPUTS else (self.of,)
 
     def notes(self) -> list[str]:
         """Return what a run says of names and graph."""
@@ -89,7 +96,7 @@ class LabelsScorer(LabelModel):
 
 
 @dataclass(frozen=True)
-class Labels(DocumentEstimator):
+class Labels(ReadsNames, DocumentEstimator):
     """Counts the names, drops rare ones, merges near-synonyms, and connects similar ones.
 
     Parameters
@@ -149,16 +156,6 @@ class Labels(DocumentEstimator):
             raise RecipeError(
                 f"labels: of is {self.of!r}, which is text; name a column of lists of names, or set delimiter"
             )
-
-    @property
-    def takes(self) -> Takes:
-        """Lists of names, or text with a delimiter."""
-        return "text" if self.delimiter else "names"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The source column."""
-        return () if self.of in DOCUMENT_INPUTS else (self.of,)
 
     def check_machine(self) -> None:
         """Raise PlatformError if the encoder's packages or files are missing here."""

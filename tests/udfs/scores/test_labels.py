@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from lakesift.udfs.arrays import Ragged
 from lakesift.udfs.arrow import fold_batches, score_batch
-from lakesift.udfs.errors import BoundError, InputError, LakeSiftError, RecipeError, ScoreError
+from lakesift.udfs.errors import BoundError, InputError, LakeSiftError, PlatformError, RecipeError, ScoreError
 from lakesift.udfs.kernels.vectors import unit_rows
 from lakesift.udfs.models import encoders
 from lakesift.udfs.scores import _label_model
@@ -246,6 +247,14 @@ def test_vectors_of_another_encoder_are_refused() -> None:
     Tags().check_read("v", Embedding())
     with pytest.raises(ScoreError, match="a vector of 8 values met names of 256"):
         tagged().kernel()(np.ones((1, 8), np.float32))
+
+
+@pytest.mark.parametrize("score", [Labels(encoder="minilm"), Tags(encoder="minilm")], ids=str)
+def test_no_encoder_installed(score: Labels | Tags, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(PlatformError, match=r"the package torch, .*; run pip install 'lakesift\[torch\]'") as caught:
+        score.check_machine()
+    assert "\n" not in str(caught.value)
 
 
 def test_a_model_without_names_has_no_labels() -> None:
