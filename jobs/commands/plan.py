@@ -14,7 +14,7 @@ from typing import Any
 from ...udfs.errors import InputError
 from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
-from ..inputs.opening import check_machine, check_sample, open_documents, open_target
+from ..inputs.opening import check_machine, check_sample, open_documents, open_start, open_target
 from ..inputs.tables import tables_of
 from ..lake.schemas import WRITER, rejected_lines
 from ..lake.tables import Lake
@@ -71,6 +71,7 @@ def plan(lake: Lake, recipe: Recipe) -> Plan:
         whose files are missing here.
     """
     check_machine(recipe)
+    open_start(lake, recipe)
     documents = _documents(lake, recipe)
     if documents:
         for name, target in recipe.targets.items():
@@ -114,6 +115,7 @@ def resolved(recipe: Recipe, documents: Documents | None) -> dict[str, Any]:
         "seed": recipe.seed,
         "keep_versions": recipe.keep_versions,
     }
+    body |= {"start": _values(recipe.start)} if recipe.start else {}
     return dict(json.loads(json.dumps(body, default=str)))
 
 
@@ -138,6 +140,9 @@ def _reads(lake: Lake, recipe: Recipe) -> Rows:
         version = _version(lake, read.table)
         came_from = origin_of(lake, read.source) if read.source else ""
         rows.append((use, lake.ref(read.table), version, _count(lake, read.table, version), came_from))
+    if start := recipe.start:
+        version = _version(lake, start.table) if start.version is None else str(start.version)
+        rows.append(("start", lake.ref(start.table), version, _count(lake, start.table, version), ""))
     return rows_of(("use", "table", "version", "rows", "ingested from"), rows)
 
 

@@ -152,6 +152,9 @@ def test_going_on_from_an_earlier_choice(world: World) -> None:
     control = {r["id"] for r in world.sql("SELECT id FROM {controls_rest}")}
     assert not control & set(chosen(world, "short"))
     assert run(world.lake, mine("rest", budget={"rows": 18}, start={"selection": "short"}, controls=["random"])).noop
+    planned = ls.plan(ls.Lake(str(world.root), world.spark), mine("rest", start={"selection": "short", "version": 1}))
+    assert planned.resolved["start"] == {"selection": "short", "version": 1}
+    assert ("start", world.lake.ref("selection_short"), "1", 12, "") in planned.reads.rows
     run(world.lake, mine("short", budget={"rows": 10}))  # a newer version: the rest is another
     other = run(world.lake, mine("rest", budget={"rows": 18}, start={"selection": "short"}, controls=["random"]))
     assert other.run_id != made.run_id
