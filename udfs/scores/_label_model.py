@@ -27,6 +27,8 @@ NAME_CHARACTERS = 1_000
 NAMES_BYTES = 64_000_000
 #: Share of labels without a neighbour above which the graph is as good as none.
 MOSTLY_ISOLATED = 0.5
+#: Cosine below which two names are hardly alike.
+HARDLY_ALIKE = 0.3
 
 
 def plain_name(name: str, fold_case: bool) -> str:
@@ -105,6 +107,11 @@ class LabelModel(Scorer):
         ]
         if found["isolated"] > MOSTLY_ISOLATED:
             said.append("more than half of the labels have no neighbour, so the graph does little: raise neighbours")
+        if self.threshold < HARDLY_ALIKE and len(self.a):
+            said.append(
+                f"neighbours are hardly alike at cosine {self.threshold:.2f}, as with few labels: lower neighbours, "
+                "set threshold, or alpha: 0 in mig"
+            )
         return said
 
     def shown(self) -> dict[str, list[tuple[Any, ...]]]:

@@ -93,6 +93,10 @@ def test_what_a_run_says_of_it() -> None:
         "3 labels of 3 names, 0 edges at cosine 1.000: 0.00 neighbours a label, 100 % without any",
         "more than half of the labels have no neighbour, so the graph does little: raise neighbours",
     ]
+    few = fit([["car"], ["bus"], ["law"]], least=1, encoder="wordllama")
+    assert few.notes()[-1].startswith(
+        f"neighbours are hardly alike at cosine {few.threshold:.2f}, as with few labels: "
+    )
     batch = pa.RecordBatch.from_arrays([pa.array([["a", None], None, [None, "a", None]])], ["labels"])
     scorer = Labels(least=1, **TOY).fit(lambda fold, _: fold_batches(fold, [batch]))
     assert scorer.names == ("a",)
