@@ -8,18 +8,19 @@ temperature of the softmax is a parameter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from ...udfs.constraints import Above, Needed
-from ...udfs.errors import InputError
+from ...udfs.constraints import Above, AtLeast, Needed
+from ...udfs.errors import LISTED, InputError, RecipeError, nearest
 from ..ranking.quota import quota
-from ..ranking.sort_keys import cluster_of, draw, hashed, numeric_column, uniform
+from ..ranking.sort_keys import cluster_of, draw, group_tag, hashed, numeric_column, uniform
 from ..ranking.top import collect_pandas, top_by_quota
 from ..ranking.with_replacement import block_totals, draw_rows, with_running_weight
 from .needs import DISTANCE, Cluster, Group, Number
@@ -34,8 +35,14 @@ class KMeansRandom(Selector):
     ----------
     cluster : str
         Score of kind kmeans, or any score, score.field or source column with few values.
-    quota : {"proportional", "equal"}
-        A cluster's share of the budget: its share of the rows, or the same for all until they are used up.
+    quota : {"proportional", "equal"} or mapping
+        A cluster's share of the budget: its share of the rows, or the same for all until they are used up; or as a
+        mapping {cluster: weight}, weights from 0, in proportion to its weight; clusters that it does not name get none.
+
+    Raises
+    ------
+    RecipeError
+        If a mapping has no weight above 0.
 
     Examples
     --------
@@ -49,18 +56,42 @@ class KMeansRandom(Selector):
     ranked: ClassVar[bool] = False
 
     cluster: str
-    quota: Literal["proportional", "equal"] = "proportional"
+    quota: Literal["proportional", "equal"] | Mapping[Any, Annotated[float, AtLeast(0)]] = "proportional"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.quota, Mapping) and not any(self.quota.values()):
+            raise RecipeError(f"{self.kind}: quota has no weight above 0; give some cluster a weight")
 
     def select(self, pool: Pool) -> pd.DataFrame:
-        """Return the picks; `gain` is null for draws."""
+        """Return the picks; `gain` is null for draws.
+
+        Raises
+        ------
+        InputError
+            If a mapped cluster has no eligible row.
+        """
         cluster = cluster_of(pool.rows, self.cluster)
         key = F.when(cluster.isNotNull(), self._key(pool))
         best = top_by_quota(pool.rows, key, cluster, self._plan, pool.budget, pool.seed)
         return picks(best["id"], -best["key"] if self.ranked else None)
 
     def _plan(self, groups: pd.DataFrame) -> pd.DataFrame:
-        weight = groups["size"].astype(float) if self.quota == "proportional" else 1.0
-        return groups.assign(weight=weight, capacity=groups["size"])
+        weight = self._weights(groups["group"], groups["size"])
+        return groups.assign(weight=weight, capacity=groups["size"].where(weight > 0, 0))
+
+    def _weights(self, tags: pd.Series[str], sizes: pd.Series[int]) -> pd.Series[float]:
+        """Return the weight of each group, by its `group_tag`."""
+        if not isinstance(self.quota, Mapping):
+            return sizes.astype(float) if self.quota == "proportional" else sizes * 0 + 1.0
+        weights = {group_tag(cluster): float(weight) for cluster, weight in self.quota.items()}
+        if absent := sorted(set(weights) - set(tags)):
+            known = [tag[1:] for tag in tags[sizes.sort_values(ascending=False).index]]
+            raise InputError(
+                f"{self.kind}: no eligible row has {self.cluster} = {absent[0][1:] or None!r}; "
+                f"{nearest(absent[0][1:], known[:LISTED])}; correct the quota or leave the cluster out"
+            )
+        return tags.map(weights).fillna(0.0)
 
     def _key(self, pool: Pool) -> Column:
         return draw(pool.seed)
@@ -143,7 +174,7 @@ class KMQ(KMeansRandom):
         sums = with_running_weight(pool.rows, F.when(cluster.isNotNull(), weight), pool.seed, cluster)
         totals = block_totals(sums)
         groups = totals.groupby("group", as_index=False).agg({"total": "sum", "rows": "sum"})
-        share = groups["rows"].astype(float) if self.quota == "proportional" else groups["total"] * 0 + 1.0
+        share = self._weights("=" + groups["group"], groups["rows"])
         offset = _offsets(pool.rows, groups["group"], pool.seed)
         capacity = np.full(len(groups), pool.budget)
         draws = quota(capacity, share.where(groups["total"] > 0, 0.0), offset, pool.budget)

@@ -145,6 +145,32 @@ def test_first_picks_of_kmq_follow_the_quality(spark: SparkSession) -> None:
     assert ((counts - expected) ** 2 / expected).sum() < 24.3
 
 
+@pytest.mark.parametrize("replacement", [False, True])
+def test_weights_of_clusters_from_outside(layouts: dict[int, DataFrame], replacement: bool) -> None:
+    """Weights that are the sizes are the proportional quota; a cluster that is not named gets none."""
+    rows = layouts[13].where("cells IS NOT NULL AND quality > 0")
+    sizes = {
+        r["c"]: r["n"] for r in rows.groupBy(F.col("cells.cluster").alias("c")).agg(F.count("*").alias("n")).collect()
+    }
+
+    def chosen(quota: Any, budget: int = 60) -> pd.DataFrame:
+        kmq = KMQ("cells", quality="quality", quota=quota, replacement=replacement)
+        return kmq.select(pool_of(rows, budget, 5))
+
+    pd.testing.assert_frame_equal(chosen(sizes), chosen("proportional"))
+    pd.testing.assert_frame_equal(chosen({c: 0.5 for c in sizes}), chosen("equal"))
+    some = chosen({0: 1.0, 3: 3.0, 5: 0.0}, 16)
+    cluster = {r["id"]: r["c"] for r in rows.selectExpr("id", "cells.cluster AS c").collect()}
+    counts = some.groupby(some["id"].map(cluster))["copies"].sum().to_dict()
+    assert set(counts) == {0, 3}
+    assert abs(counts[3] - 12) <= 1
+    assert sum(counts.values()) == 16
+    with pytest.raises(
+        InputError, match=r"kmq: no eligible row has cells = '77'; .*; correct the quota or leave the cl"
+    ):
+        chosen({77: 1.0})
+
+
 def test_sensitivity_pays_for_centres_and_probes_only(layouts: dict[int, DataFrame]) -> None:
     selector = Sensitivity("cells", "loss", probes=2)
     made, asks = [], []
@@ -216,7 +242,13 @@ def test_parameters_that_cannot_be() -> None:
     for wrong in ({"z": 3}, {"lipschitz": -1}, {"lipschitz": "local"}, {"mixing": 2}, {"eps": 0.1}, {"probes": 0}):
         with pytest.raises(RecipeError, match="sensitivity: "):
             Sensitivity("cells", "loss", **wrong)
-    for wrong in ({"weights": "cubic"}, {"temperature": 0}, {"quota": "half"}):
+    for wrong in (
+        {"weights": "cubic"},
+        {"temperature": 0},
+        {"quota": "half"},
+        {"quota": {1: -1.0}},
+        {"quota": {1: 0.0}},
+    ):
         with pytest.raises(RecipeError, match="kmq: "):
             KMQ("cells", quality="quality", **wrong)
 
