@@ -158,7 +158,7 @@ def test_weights_of_clusters_from_outside(layouts: dict[int, DataFrame], replace
         return kmq.select(pool_of(rows, budget, 5))
 
     pd.testing.assert_frame_equal(chosen(sizes), chosen("proportional"))
-    pd.testing.assert_frame_equal(chosen({c: 0.5 for c in sizes}), chosen("equal"))
+    pd.testing.assert_frame_equal(chosen(dict.fromkeys(sizes, 0.5)), chosen("equal"))
     some = chosen({0: 1.0, 3: 3.0, 5: 0.0}, 16)
     cluster = {r["id"]: r["c"] for r in rows.selectExpr("id", "cells.cluster AS c").collect()}
     counts = some.groupby(some["id"].map(cluster))["copies"].sum().to_dict()
