@@ -52,6 +52,10 @@ def shared_rows(name: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines]
 
 
+#: Sets of instructions of ../shared/data that have a task.
+INSTRUCTED = ("gpteacher/codegen", "gpteacher/roleplay", "gpteacher/toolformer", "flan_cot/flan_cot")
+
+
 @cache
 def instructions(name: str = "gpteacher/roleplay") -> list[str]:
     """Return instruction, input and output of each row of a set in ../shared/data, in one line; [] without it."""

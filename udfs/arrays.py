@@ -24,6 +24,17 @@ Flags = NDArray[np.bool_]
 Hashes = NDArray[np.uint64]
 
 
+def offsets_of(lengths: Any) -> Ints:
+    """Return where lists of such lengths begin in one flat array, and where the last one ends, (n + 1,) int64.
+
+    Examples
+    --------
+    >>> offsets_of([2, 0, 1]).tolist()
+    [0, 2, 2, 3]
+    """
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Ragged:
     """n rows of lists of uneven length: row i is values[offsets[i]:offsets[i + 1]].
@@ -61,6 +72,5 @@ class Ragged:
     def of(cls, rows: Sequence[Sequence[Any]]) -> Ragged:
         """Return lists of str, or of whole numbers, as rows."""
         flat = [value for row in rows for value in row]
-        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)]).astype(np.int64)
         text = bool(flat) and isinstance(flat[0], str)
-        return cls(flat if text else np.array(flat, np.int64), offsets)
+        return cls(flat if text else np.array(flat, np.int64), offsets_of([len(row) for row in rows]))

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .arrays import Ragged
+from .arrays import Ragged, offsets_of
 from .encoding import struct_fields
 from .errors import LakeSiftError, ScoreError
 from .kernels.malloc import keep_freed_memory
@@ -90,7 +90,7 @@ def _to_arrow(values: Any, kind: pa.DataType, where: Callable[[int], str]) -> pa
 def _input(array: pa.Array, width: int = 0, ragged: bool = False) -> Any:
     """Return a kernel input without nulls: a str list for text, an array for numbers, a 2-d array for vectors."""
     if pa.types.is_list(array.type):
-        return _ragged(array) if ragged else _matrix(array, width)
+        return ragged_rows(array) if ragged else _matrix(array, width)
     is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
     return array.to_pylist() if is_text else array.to_numpy(zero_copy_only=False)
 
@@ -128,13 +128,12 @@ def placed(values: pa.Array, rows: Any, size: int) -> pa.Array:
     return values.take(pa.array(slots, mask=slots < 0))
 
 
-def _ragged(array: pa.Array) -> Ragged:
+def ragged_rows(array: pa.Array) -> Ragged:
     """Return a list array without nulls; null elements are left out and counted."""
-    flat, lengths = array.flatten(), pc.list_value_length(array).to_numpy(zero_copy_only=False)
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    flat, offsets = array.flatten(), offsets_of(pc.list_value_length(array).to_numpy(zero_copy_only=False))
     valid = _valid([flat])
     if flat.null_count:
-        offsets = np.concatenate([[0], np.cumsum(valid, dtype=np.int64)])[offsets]
+        offsets = offsets_of(valid)[offsets]
         flat = flat.filter(pa.array(valid))
     return Ragged(_input(without_large(flat)), offsets, int(len(valid) - valid.sum()))
 

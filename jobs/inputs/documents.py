@@ -49,14 +49,21 @@ class Documents:
 
     def inputs(self, names: tuple[str, ...]) -> list[str]:
         """Return SQL for document inputs and source columns, aliased by their names."""
-        types = {f.name.lower(): f.dataType.simpleString() for f in self.frame.schema}
+        return [f"{self._read(n)} AS {quoted_name(n)}" for n in names]
 
-        def read(name: str) -> str:
-            if name in DOCUMENT_INPUTS:
-                return text_of(getattr(self.recipe.documents, name))
-            return _read_sql(quoted_name(name), types.get(name.lower()))
+    def _read(self, name: str) -> str:
+        """Return SQL of a document input or source column as scorers read it: what is not UTF-8 is null."""
+        if name in DOCUMENT_INPUTS:
+            return text_of(getattr(self.recipe.documents, name))
+        column, data_type = quoted_name(name), self._types.get(name.lower())
+        if data_type == "array<string>":
+            return f"transform({column}, name -> {text_of('name')})"
+        return text_of(column) if data_type == "string" else column
 
-        return [f"{read(n)} AS {quoted_name(n)}" for n in names]
+    @cached_property
+    def _types(self) -> dict[str, str]:
+        """Types of the source columns, by names in lower case."""
+        return {f.name.lower(): f.dataType.simpleString() for f in self.frame.schema}
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -116,13 +123,6 @@ def in_buckets(id_sql: str, buckets: Buckets) -> str:
     if buckets is None:
         return "true"
     return f"{bucket_of(id_sql)} BETWEEN {buckets[0]} AND {buckets[1] - 1}"
-
-
-def _read_sql(sql: str, data_type: str | None) -> str:
-    """Return SQL of a column as scorers read it: texts, alone or in lists, that are not UTF-8 are null."""
-    if data_type == "array<string>":
-        return f"transform({sql}, name -> {text_of('name')})"
-    return text_of(sql) if data_type == "string" else sql
 
 
 def text_of(sql: str) -> str:

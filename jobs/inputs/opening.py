@@ -112,15 +112,15 @@ def open_start(lake: Lake, recipe: Recipe) -> Target | None:
     """
     if recipe.start is None:
         return None
-    if lake.version(recipe.start.table) is None:
-        raise InputError(f"start: there is no table {lake.ref(recipe.start.table)}; run the recipe that makes it")
-    frame, state = open_input(lake, recipe.start.table, "start")
-    if (version := recipe.start.version) is not None:
-        if version > int(state.version or 0):
+    state, version = lake.state(recipe.start.table), recipe.start.version
+    if state.version is None:
+        raise InputError(f"start: there is no table {state.ref}; run the recipe that makes it")
+    if version is not None:
+        if version > state.version:
             raise InputError(f"start: {state.ref} has no version {version}; its newest is {state.version}")
-        frame, state = lake.read(recipe.start.table, version), replace(state, version=version, data_version=None)
+        state = replace(state, version=version, data_version=None)
     try:
-        ids = frame.selectExpr("CAST(id AS STRING) AS id")
+        ids = lake.read(recipe.start.table, state.version).selectExpr("CAST(id AS STRING) AS id")
     except Exception as error:
         raise InputError(f"start: {state.ref} has no column id; name a selection, such as another recipe's") from error
     return Target(ids.where("id IS NOT NULL").distinct(), state)

@@ -18,17 +18,17 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from ...udfs.arrays import Floats, Ints
+from ...udfs.arrays import Floats
+from ...udfs.arrow import ragged_rows
 from ...udfs.errors import BoundError
 from ...udfs.kernels.block_greedy import Bound, Pool, pick_until
-from ...udfs.kernels.label_gains import GradientGain, entries, gradient_gains
+from ...udfs.kernels.label_gains import GradientGain, gradient_gains, taken
 from .label_rows import collect_labels, label_bytes
-from .top import DRIVER_ROWS, collect_pandas, top
+from .sort_keys import hashed
+from .top import DRIVER_ROWS, collect_pandas, rows_of, top
 
 log = logging.getLogger("lakesift")
 
-#: Most ids that are joined by a broadcast.
-_BROADCAST_IDS = 1_000_000
 _KIND = ("labels", "quality", "cost")
 
 
@@ -63,13 +63,14 @@ def greedy_by_passes(
     """
     chosen: list[Chosen] = []
     if start:
-        before = _rows_of(rows, start, "left_semi")
+        before = rows_of(rows, pd.DataFrame({"id": [*start]}))
         held = collect_labels(before, "labels", seed, label_bytes(before, "labels"), quality=F.col("quality"))
         for i, quality in enumerate(held.rows["quality"].tolist()):
             state.add(held.labels[held.offsets[i] : held.offsets[i + 1]], quality)
     left = rows
     while len(chosen) < budget:
-        left = _rows_of(rows, [*start, *(pick.id for pick in chosen)], "left_anti")
+        gone = [*start, *(pick.id for pick in chosen)]
+        left = rows_of(rows, pd.DataFrame({"id": gone}), "left_anti") if gone else rows
         fresh = _one_pass(left, state, budget - len(chosen), seed, pool)
         if not fresh:
             break
@@ -79,23 +80,16 @@ def greedy_by_passes(
     return [*chosen, *(Chosen(i, 0.0, state.information) for i in rest)]
 
 
-def _rows_of(rows: DataFrame, ids: Sequence[str], how: str) -> DataFrame:
-    if not ids:
-        return rows
-    frame = rows.sparkSession.createDataFrame(pd.DataFrame({"id": list(ids)}), "id string")
-    return rows.join(F.broadcast(frame) if len(ids) <= _BROADCAST_IDS else frame, "id", how)
-
-
 def _one_pass(left: DataFrame, state: GradientGain, budget: int, seed: int, size: int) -> list[Chosen]:
     """Pick among the best `size` distinct rows until a row outside might be better; nothing if no gain is above 0."""
-    first = F.min(F.struct(F.xxhash64("id", F.lit(seed).cast("bigint")).alias("h"), "id")).alias("first")
+    first = F.min(F.struct(hashed(seed).alias("h"), "id")).alias("first")
     kinds = left.groupBy(*_KIND).agg(first).select("first.id", *_KIND)
     valued = kinds.mapInArrow(partial(_values, state.gradient), "id string, value double").where("value > 0")
     best = top(valued, -F.col("value"), size + 1, seed)
     if best.empty:
         return []
     columns = {name: F.col(name) for name in ("quality", "cost")}
-    few = _rows_of(left, best["id"].tolist(), "left_semi")
+    few = rows_of(left, best)
     held = collect_labels(few, "labels", seed, label_bytes(few, "labels"), **columns)
     members = _members(left, few, budget, seed)
     place = dict(zip(held.rows["id"], range(len(held.rows)), strict=True))
@@ -107,11 +101,9 @@ def _one_pass(left: DataFrame, state: GradientGain, budget: int, seed: int, size
         outside = place[best["id"].iloc[-1]]
         inside = np.delete(inside, outside)
         bound = Bound(-float(best["key"].iloc[-1]), int(order[ends[outside]]))
-    entry, _ = entries(held.offsets, inside)
-    offsets = np.concatenate([[0], np.cumsum(np.diff(held.offsets)[inside])]).astype(np.int64)
     quality, cost = (held.rows[name].to_numpy(float)[inside] for name in columns)
     positions = [order[ends[i] : ends[i + 1]] for i in inside.tolist()]
-    rivals = Pool(held.labels[entry].astype(np.int64), offsets, quality, cost, positions)
+    rivals = Pool(*taken(held.labels, held.offsets, inside), quality, cost, positions)
     found = pick_until(state, rivals, bound, budget)
     return [Chosen(ids[pick.position], pick.gain, pick.information) for pick in found]
 
@@ -119,8 +111,11 @@ def _one_pass(left: DataFrame, state: GradientGain, budget: int, seed: int, size
 def _members(left: DataFrame, few: DataFrame, budget: int, seed: int) -> pd.DataFrame:
     """Return the rows that are like one of a few, `budget` of each kind, in order of (h, id): id, id of the first."""
     kinds = few.select(F.col("id").alias("first"), *_KIND)
-    h = F.xxhash64("id", F.lit(seed).cast("bigint")).alias("h")
-    alike = left.select("id", h, *_KIND).join(F.broadcast(kinds), [*_KIND], "inner").select("id", "h", "first")
+    alike = (
+        left.select("id", hashed(seed).alias("h"), *_KIND)
+        .join(F.broadcast(kinds), [*_KIND], "inner")
+        .select("id", "h", "first")
+    )
     if alike.count() > DRIVER_ROWS:
         turn = F.row_number().over(Window.partitionBy("first").orderBy("h", "id"))
         alike = alike.withColumn("turn", turn).where(F.col("turn") <= budget).drop("turn")
@@ -133,12 +128,7 @@ def _values(gradient: Floats, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.
     """Yield id and gain per cost."""
     for batch in batches:
         ids, lists, quality, cost = batch.columns
-        row, labels = _flat(lists)
-        gains = gradient_gains(row, labels, quality.to_numpy(), gradient)
+        rows = ragged_rows(lists)
+        row = np.repeat(np.arange(len(rows)), np.diff(rows.offsets))
+        gains = gradient_gains(row, rows.values, quality.to_numpy(), gradient)
         yield pa.RecordBatch.from_arrays([ids, pa.array(gains / cost.to_numpy())], ["id", "value"])
-
-
-def _flat(lists: pa.Array) -> tuple[Ints, Ints]:
-    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
-    labels = lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
-    return np.repeat(np.arange(len(lengths)), lengths), labels

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from ...udfs.arrays import Ints
+from ...udfs.arrays import Ints, offsets_of
+from ...udfs.arrow import ragged_rows
+from ...udfs.kernels.label_gains import taken
 from .sort_keys import column_of, hashed
 from .vectors import SLICE_BYTES, collect_arrow
 
@@ -27,7 +28,7 @@ class LabelRows(NamedTuple):
     """n rows: a frame of id and columns; row i has the labels labels[offsets[i]:offsets[i + 1]], ascending."""
 
     rows: pd.DataFrame
-    labels: NDArray[np.int32]
+    labels: Ints
     offsets: Ints
 
 
@@ -50,23 +51,16 @@ def collect_labels(rows: DataFrame, labels: str, seed: int, size: int, **columns
         column.alias(name) for name, column in columns.items()
     )).dropna(subset=["labels", *columns])  # fmt: skip
     slices = max(1, math.ceil(size / SLICE_BYTES))
-    frames, flats, counts = [], [], []
+    frames, flats, lengths = [], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for number in range(slices):
         part = shaped.where(F.pmod("h", F.lit(slices)) == number) if slices > 1 else shaped
         table = collect_arrow(part)
-        lists = table.column("labels").combine_chunks() if table.num_rows else None
         frames.append(table.drop_columns(["labels"]).to_pandas())
-        if lists is not None:
-            flats.append(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int32))
-            counts.append(lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64))
+        for chunk in table.column("labels").chunks:
+            lists = ragged_rows(chunk)
+            flats.append(lists.values)
+            lengths.append(np.diff(lists.offsets))
     frame = pd.concat(frames, ignore_index=True)
-    flat = np.concatenate([np.empty(0, np.int32), *flats])
-    lengths = np.concatenate([np.empty(0, np.int64), *counts])
     order = np.lexsort([frame["h"].to_numpy()]) if frame["h"].is_unique else frame.sort_values(["h", "id"]).index
-    ends = np.cumsum(lengths)
-    kept = lengths[np.asarray(order)]
-    offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-    # Element j of row i comes from the beginning of the row it was, plus j.
-    places = np.repeat((ends - lengths)[np.asarray(order)] - offsets[:-1], kept) + np.arange(offsets[-1])
     ordered = frame.iloc[np.asarray(order)].drop(columns="h").reset_index(drop=True)
-    return LabelRows(ordered, flat[places], offsets)
+    return LabelRows(ordered, *taken(np.concatenate(flats), offsets_of(np.concatenate(lengths)), np.asarray(order)))

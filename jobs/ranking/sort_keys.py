@@ -6,14 +6,19 @@ Randomness is a function of (seed, id) alone, the same bits on every engine; not
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from ...udfs.errors import InputError
+from ...udfs.errors import InputError, nearest
 from ...udfs.quoting import quoted
+
+#: Groups that an error lists, the largest ones.
+LISTED_GROUPS = 20
 
 
 def column_of(name: str) -> Column:
@@ -76,6 +81,24 @@ def bin_of(value: Column, ends: Sequence[float], first: int = 0) -> Column:
 def tag_of(group: Column) -> Column:
     """Return the `group_tag` of a column's values."""
     return F.when(group.isNull(), "").otherwise(F.concat(F.lit("="), group.cast("string")))
+
+
+def by_tag(mapped: Mapping[Any, Any], groups: pd.DataFrame, what: str, noun: str) -> pd.Series[Any]:
+    """Return what a mapping gives to each group (`group`: its tag, `size`), 0 to those that it does not name.
+
+    Raises
+    ------
+    InputError
+        If it names a value that no row has; `what` says where, `noun` what such a value is called.
+    """
+    given = {group_tag(value): item for value, item in mapped.items()}
+    if absent := sorted(set(given) - set(groups["group"])):
+        largest = [tag[1:] for tag in groups.nlargest(LISTED_GROUPS, "size")["group"]]
+        raise InputError(
+            f"{what} = {absent[0][1:] or None!r}; {nearest(absent[0][1:], largest)}; correct the quota or leave the "
+            f"{noun} out"
+        )
+    return groups["group"].map(given).fillna(0)
 
 
 def group_tag(value: object) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,8 @@ RATES = (2.0**-8, 2.0**-16)
 SAMPLE_ROWS = 5_000_000
 #: If more than 2 x budget + SPARE rows would be collected, rows are ranked within groups on the executors instead.
 SPARE = 1_000_000
+#: Most ids that are joined by a broadcast.
+BROADCAST_IDS = 1_000_000
 #: Margins tried in turn, in standard deviations of the sample; the last one bounds nothing.
 MARGINS = (4.0, 16.0, 1e9)
 
@@ -51,6 +53,12 @@ MARGINS = (4.0, 16.0, 1e9)
 def collect_pandas(frame: DataFrame) -> pd.DataFrame:
     """Collect a frame to the driver as pandas; the caller states the bound."""
     return frame.toPandas()
+
+
+def rows_of(rows: DataFrame, picked: pd.DataFrame, how: Literal["left_semi", "left_anti"] = "left_semi") -> DataFrame:
+    """Return the rows whose id a frame on the driver holds, or all others."""
+    ids = rows.sparkSession.createDataFrame(picked[["id"]], "id string")
+    return rows.join(F.broadcast(ids) if len(picked) <= BROADCAST_IDS else ids, "id", how)
 
 
 def top(rows: DataFrame, key: Column, budget: int, seed: int) -> pd.DataFrame:

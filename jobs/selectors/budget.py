@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above, AtLeast
 from ...udfs.errors import BoundError
-from ..ranking.top import DRIVER_ROWS
-from .selector import Pool, Selector, rows_of
+from ..ranking.top import DRIVER_ROWS, rows_of
+from .selector import Pool, Selector
 
 Count = Annotated[int, AtLeast(1)]
 Share = Annotated[float, Above(0, most=1)]

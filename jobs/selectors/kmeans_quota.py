@@ -18,9 +18,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above, AtLeast, Needed
-from ...udfs.errors import LISTED, InputError, RecipeError, nearest
+from ...udfs.errors import InputError, RecipeError
 from ..ranking.quota import quota
-from ..ranking.sort_keys import cluster_of, draw, group_tag, hashed, numeric_column, uniform
+from ..ranking.sort_keys import by_tag, cluster_of, draw, hashed, numeric_column, uniform
 from ..ranking.top import collect_pandas, top_by_quota
 from ..ranking.with_replacement import block_totals, draw_rows, with_running_weight
 from .needs import DISTANCE, Cluster, Group, Number
@@ -77,21 +77,16 @@ class KMeansRandom(Selector):
         return picks(best["id"], -best["key"] if self.ranked else None)
 
     def _plan(self, groups: pd.DataFrame) -> pd.DataFrame:
-        weight = self._weights(groups["group"], groups["size"])
+        weight = self._weights(groups)
         return groups.assign(weight=weight, capacity=groups["size"].where(weight > 0, 0))
 
-    def _weights(self, tags: pd.Series[str], sizes: pd.Series[int]) -> pd.Series[float]:
-        """Return the weight of each group, by its `group_tag`."""
-        if not isinstance(self.quota, Mapping):
-            return sizes.astype(float) if self.quota == "proportional" else sizes * 0 + 1.0
-        weights = {group_tag(cluster): float(weight) for cluster, weight in self.quota.items()}
-        if absent := sorted(set(weights) - set(tags)):
-            known = [tag[1:] for tag in tags[sizes.sort_values(ascending=False).index]]
-            raise InputError(
-                f"{self.kind}: no eligible row has {self.cluster} = {absent[0][1:] or None!r}; "
-                f"{nearest(absent[0][1:], known[:LISTED])}; correct the quota or leave the cluster out"
+    def _weights(self, groups: pd.DataFrame) -> pd.Series[float]:
+        """Return the weight of each group (`group`: its tag, `size`)."""
+        if isinstance(self.quota, Mapping):
+            return by_tag(self.quota, groups, f"{self.kind}: no eligible row has {self.cluster}", "cluster").astype(
+                float
             )
-        return tags.map(weights).fillna(0.0)
+        return groups["size"].astype(float) if self.quota == "proportional" else groups["size"] * 0 + 1.0
 
     def _key(self, pool: Pool) -> Column:
         return draw(pool.seed)
@@ -174,7 +169,7 @@ class KMQ(KMeansRandom):
         sums = with_running_weight(pool.rows, F.when(cluster.isNotNull(), weight), pool.seed, cluster)
         totals = block_totals(sums)
         groups = totals.groupby("group", as_index=False).agg({"total": "sum", "rows": "sum"})
-        share = self._weights("=" + groups["group"], groups["rows"])
+        share = self._weights(pd.DataFrame({"group": "=" + groups["group"], "size": groups["rows"]}))
         offset = _offsets(pool.rows, groups["group"], pool.seed)
         capacity = np.full(len(groups), pool.budget)
         draws = quota(capacity, share.where(groups["total"] > 0, 0.0), offset, pool.budget)

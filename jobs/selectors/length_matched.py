@@ -16,9 +16,9 @@ from pyspark.sql import functions as F
 from ...udfs.errors import InputError
 from ..ranking.quantiles import quantiles
 from ..ranking.sort_keys import bin_of, draw, group_tag, numeric_column
-from ..ranking.top import collect_pandas, top_by_quota
+from ..ranking.top import collect_pandas, rows_of, top_by_quota
 from .needs import Number
-from .selector import Pool, Selector, picks, rows_of
+from .selector import Pool, Selector, picks
 
 #: Length quantiles of the eligible rows.
 BINS = 20

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from ...udfs.constraints import check_fields
 from ...udfs.scorer import Scorer
@@ -18,8 +17,6 @@ from .needs import Need
 
 #: Columns of the frame that `select` returns, in order.
 PICKS = ("id", "rank", "gain", "weight", "copies")
-#: Most ids that are joined by a broadcast.
-BROADCAST_IDS = 1_000_000
 
 
 class Values(Protocol):
@@ -129,9 +126,3 @@ def places_of(start: Sequence[str], ids: pd.Series[str]) -> list[int]:
     [0, 2]
     """
     return [int(i) for i in np.flatnonzero(ids.isin(set(start)).to_numpy())] if start else []
-
-
-def rows_of(rows: DataFrame, picked: pd.DataFrame, how: Literal["left_semi", "left_anti"] = "left_semi") -> DataFrame:
-    """Return the rows whose id a frame on the driver holds, or all others."""
-    ids = rows.sparkSession.createDataFrame(picked[["id"]], "id string")
-    return rows.join(F.broadcast(ids) if len(picked) <= BROADCAST_IDS else ids, "id", how)

@@ -21,10 +21,10 @@ from ...udfs.constraints import Above, AtLeast, Between, Range
 from ...udfs.errors import InputError, RecipeError
 from ...udfs.kernels.sensitivity import draws_needed, explained, lipschitz_from_probes
 from ..ranking.sort_keys import column_of, draw, hashed
-from ..ranking.top import GROUPS, collect_pandas, top_by_quota
+from ..ranking.top import GROUPS, collect_pandas, rows_of, top_by_quota
 from ..ranking.with_replacement import block_totals, draw_rows, with_running_weight
 from .needs import CLUSTER, DISTANCE, Cluster, Need, Number
-from .selector import Pool, Selector, Values, picks, rows_of
+from .selector import Pool, Selector, Values, picks
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -16,9 +16,10 @@ import pandas as pd
 from ...udfs.constraints import AtLeast, Between
 from ...udfs.errors import InputError
 from ...udfs.kernels.least_squares import weighted_least_squares
+from ..ranking.top import rows_of
 from ..ranking.vectors import collect_vectors
 from .needs import Cluster, Need, Number, Vector
-from .selector import Pool, Selector, rows_of
+from .selector import Pool, Selector
 from .sensitivity import Floats, clusters_of, losses_of, weighted_draw
 
 

@@ -14,14 +14,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import pandas as pd
 
 from ...udfs.constraints import AtLeast
-from ...udfs.errors import InputError, RecipeError, nearest
-from ..ranking.sort_keys import cluster_of, draw, group_tag, numeric_column
+from ...udfs.errors import RecipeError
+from ..ranking.sort_keys import by_tag, cluster_of, draw, numeric_column
 from ..ranking.top import top_by_quota
 from .needs import Group, Number
 from .selector import Pool, Selector, picks
-
-#: Strata that an error lists.
-LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -79,13 +76,5 @@ class Stratified(Selector):
         if not isinstance(self.quota, Mapping):
             weight = groups["size"].astype(float) if self.quota == "proportional" else 1.0
             return groups.assign(weight=weight, capacity=groups["size"])
-        rows = {group_tag(value): count for value, count in self.quota.items()}
-        absent = sorted(set(rows) - set(groups["group"]))
-        if absent:
-            largest = [g[1:] for g in groups.nlargest(LISTED, "size")["group"]]
-            raise InputError(
-                f"stratified: no eligible row has {self.column} = {absent[0][1:] or None!r}; "
-                f"{nearest(absent[0][1:], largest)}; correct the quota or leave the value out"
-            )
-        share = groups["group"].map(rows).fillna(0).astype("int64")
+        share = by_tag(self.quota, groups, f"stratified: no eligible row has {self.column}", "value").astype("int64")
         return groups.assign(weight=share.astype(float), capacity=share.clip(upper=groups["size"]))

@@ -30,7 +30,7 @@ from lakesift.udfs.models import files
 from lakesift.udfs.models.learners import check_learner
 from lakesift.udfs.scores.embedding import Embedding
 from tests.bench.lines import Line
-from tests.texts import SHARED, instructions, shared_rows
+from tests.texts import INSTRUCTED, SHARED, instructions, shared_rows
 
 ROWS, WINDOW, TAIL, SHOWN = 6_000, 8, 10, 110
 LM = "lm.generative_entropy_bits"
@@ -118,8 +118,7 @@ def landmark_agreement(texts: list[str]) -> float:
 
 def large_pools() -> dict[str, list[str]]:
     """Return texts of pools that are large enough for two samples of 5 000 landmarks."""
-    names = ("flan_cot/flan_cot", "gpteacher/roleplay", "gpteacher/codegen", "gpteacher/toolformer")
-    instructed = [text for name in names for text in instructions(name) if text]
+    instructed = [text for name in INSTRUCTED for text in instructions(name) if text]
     library = [r["text"] for r in SAMPLES["python_stdlib"].rows()]
     return {"the standard library": library, "flan_cot and gpteacher": instructed}
 

@@ -28,7 +28,7 @@ from lakesift.udfs.scores.embedding import Embedding
 from lakesift.udfs.scores.information_entropy import InformationEntropy
 from lakesift.udfs.scores.tags import Tags
 from tests.bench.lines import Line
-from tests.texts import SHARED, shared_rows
+from tests.texts import INSTRUCTED, SHARED, shared_rows
 from tests.udfs.kernels import twins_sensitivity as twin
 
 SEEDS, CLUSTERS, SHARES, PROBES = 10, 50, (0.01, 0.03, 0.10), 5
@@ -36,12 +36,10 @@ SEEDS, CLUSTERS, SHARES, PROBES = 10, 50, (0.01, 0.03, 0.10), 5
 T = 2.262
 #: Name, files, the column that is the task, rows of a pool, share of its most frequent task (0: as it comes).
 SETS = (
-    ("gpteacher and flan_cot", ("gpteacher/codegen", "gpteacher/roleplay", "gpteacher/toolformer", "flan_cot/flan_cot"),
-     "task", 4_000, 0.0),
-    ("the same, one task at 80 %", ("gpteacher/codegen", "gpteacher/roleplay", "gpteacher/toolformer",
-     "flan_cot/flan_cot"), "task", 4_000, 0.8),
+    ("gpteacher and flan_cot", INSTRUCTED, "task", 4_000, 0.0),
+    ("the same, one task at 80 %", INSTRUCTED, "task", 4_000, 0.8),
     ("dolly_3k", ("dolly_3k/dolly_3k",), "category", 2_000, 0.0),
-)  # fmt: skip
+)
 Array = np.ndarray[Any, np.dtype[Any]]
 
 

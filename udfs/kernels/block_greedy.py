@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Flags, Floats, Ints, Labels, Positions
-from .label_gains import ExactGain, entries
+from .label_gains import ExactGain, taken
 
 #: Labels of rows that a pass looks at together: 15 MB, with exact gains 30 MB for each label that a label reaches.
 _LABELS = 1 << 18
@@ -112,11 +112,6 @@ class Candidates:
         self.row, self.next, count = np.unique(same[order], return_index=True, return_counts=True)
         self.end = self.next + count
 
-    def _gather(self, rows: Positions) -> tuple[Ints, Ints]:
-        entry, _ = entries(self.offsets, rows)
-        length = self.offsets[rows + 1] - self.offsets[rows]
-        return self.labels[entry].astype(np.int64, copy=False), np.concatenate([[0], np.cumsum(length)])
-
     def best(self, state: ExactGain, size: int) -> tuple[Pool, Bound] | None:
         """Pass over all rows: return the `size` best distinct rows and the best outside, None if no gain is above 0."""
         self.passes += 1
@@ -125,7 +120,7 @@ class Candidates:
         total = np.cumsum(self.offsets[rows + 1] - self.offsets[rows])
         cuts = np.unique(np.searchsorted(total, np.arange(_LABELS, total[-1] if len(total) else 0, _LABELS)))
         parts = np.split(rows, cuts)
-        gains = [state.gains_of(*self._gather(part))(self.quality[part]) for part in parts]
+        gains = [state.gains_of(*taken(self.labels, self.offsets, part))(self.quality[part]) for part in parts]
         values = np.concatenate(gains) / self.cost[rows]
         chosen = best_rows(values, positions, size + 1)
         if not len(chosen):
@@ -137,7 +132,7 @@ class Candidates:
         rows = self.row[self.competing]
         spans = zip(self.next[self.competing].tolist(), self.end[self.competing].tolist(), strict=True)
         alike = [self.members[a:b] for a, b in spans]
-        return Pool(*self._gather(rows), self.quality[rows], self.cost[rows], alike), bound
+        return Pool(*taken(self.labels, self.offsets, rows), self.quality[rows], self.cost[rows], alike), bound
 
     def take(self, picks: list[Pick]) -> list[Pick]:
         """Strike out picks from the last pool; returns them."""

@@ -25,7 +25,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse
 
-from ..arrays import Floats, Ints, Labels, Positions
+from ..arrays import Floats, Ints, Labels, Positions, offsets_of
 from ..errors import InputError, RecipeError, nearest
 
 #: Added to x by phi "pow", so that its derivative at 0 is finite.
@@ -97,6 +97,18 @@ def entries(offsets: Ints, rows: Labels) -> tuple[Ints, Ints]:
     length = offsets[rows + 1] - offsets[rows]
     place = np.repeat(np.arange(len(rows)), length)
     return np.arange(len(place)) + np.repeat(offsets[rows] - np.cumsum(length) + length, length), place
+
+
+def taken(labels: Labels, offsets: Ints, rows: Positions) -> tuple[Ints, Ints]:
+    """Return labels, int64, and offsets of some rows of a ragged table, in their order.
+
+    Examples
+    --------
+    >>> [x.tolist() for x in taken(np.array([5, 6, 7, 8, 9]), np.array([0, 2, 2, 5]), np.array([2, 0]))]
+    [[7, 8, 9, 5, 6], [0, 3, 5]]
+    """
+    entry, _ = entries(offsets, rows)
+    return labels[entry].astype(np.int64, copy=False), offsets_of(offsets[rows + 1] - offsets[rows])
 
 
 def gradient_gains(row: Ints, labels: Labels, quality: Floats, gradient: Floats) -> Floats:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..arrays import Ints, Labels, Matrix, Positions, Ragged
+from ..arrays import Ints, Labels, Matrix, Positions, Ragged, offsets_of
 from ..errors import BoundError, InputError
 from .semantic_entropy import GRID, on_grid
 
@@ -178,8 +178,8 @@ class NearestNames:
                     rank = row[at].astype(np.int64) * len(row) - at  # no two are equal
                     at = np.sort(at[np.argpartition(rank, -most)[-most:]])
                 found.append(at.astype(np.int32))
-        offsets = np.concatenate([[0], np.cumsum([len(at) for at in found])]).astype(np.int64)
-        return Ragged(np.concatenate([np.empty(0, np.int32), *found]), offsets)
+        flat = np.concatenate([np.empty(0, np.int32), *found])
+        return Ragged(flat, offsets_of([len(at) for at in found]))
 
 
 class _Largest:

@@ -70,6 +70,24 @@ def whole_rows(rows: Rows) -> Matrix:
     return vectors
 
 
+def check_width(vectors: Any, width: int, fitted: str, of: str) -> None:
+    """Raise ScoreError unless vectors are (n, width): as long as those that a model was fitted on.
+
+    Examples
+    --------
+    >>> check_width(np.ones((1, 3)), 2, "centroids", "vector")
+    Traceback (most recent call last):
+    ...
+    lakesift.udfs.errors.ScoreError: a vector of 3 values met centroids of 2; both must have one length; check the \
+score or column 'vector', or fit again with --refit
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != width:
+        raise ScoreError(
+            f"a vector of {vectors.shape[-1]} values met {fitted} of {width}; both must have one length; check the "
+            f"score or column {of!r}, or fit again with --refit"
+        )
+
+
 def unit_rows(rows: Rows) -> Matrix:
     """Return rows scaled to length 1 (within 1e-6), float32 (n, d).
 

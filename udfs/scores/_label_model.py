@@ -9,17 +9,18 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Ints, Matrix
+from ..constraints import Between, Range
 from ..errors import BoundError, InputError
 from ..kernels.label_graph import MOST_LABELS, components, isolated, neighbour_graph, representatives
 from ..kernels.vectors import unit_rows
 from ..models import encoders
-from ..scorer import Scorer
+from ..scorer import DocumentEstimator, Scorer
 
 #: Characters of the longest name; what is longer is a text.
 NAME_CHARACTERS = 1_000
@@ -41,18 +42,6 @@ def plain_name(name: str, fold_case: bool) -> str:
     """
     plain = unicodedata.normalize("NFC", name.strip())
     return plain.casefold() if fold_case else plain
-
-
-@dataclass(frozen=True)
-class GraphSettings:
-    """How names become labels and a graph; see `Labels` for each."""
-
-    least: int
-    merge: float
-    encoder: str
-    dimensions: int
-    neighbours: int
-    threshold: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,42 +118,58 @@ class LabelModel(Scorer):
         return {"labels": shown, "edges": [*edges]}
 
 
-def model_fields(counts: Mapping[str, int], settings: GraphSettings, what: str) -> dict[str, Any]:
-    """Return the fields of a LabelModel from names and their numbers of rows.
+@dataclass(frozen=True)
+class GraphEstimator(DocumentEstimator):
+    """What the estimators of a LabelModel have in common: how names become labels and a graph; see `Labels`."""
 
-    Raises
-    ------
-    InputError
-        If no name is left.
-    BoundError
-        If there are more than 50 000 names, or too many edges.
-    """
-    kept = sorted((name for name, rows in counts.items() if rows >= settings.least), key=lambda n: (-counts[n], n))
+    merge: Annotated[float, Range(0, 1, open_high=True)] = 0.05
+    encoder: Literal["wordllama", "minilm", "hashed_ngrams"] = "wordllama"
+    neighbours: Annotated[int, Between(1, 1000)] = 4
+    threshold: Annotated[float, Between(0, 1)] | None = None
+
+    def check_machine(self) -> None:
+        """Raise PlatformError if the encoder's packages or files are missing here."""
+        encoders.check_machine(self.encoder)
+
+    def graph(
+        self, counts: Mapping[str, int], least: int, what: str, dimensions: int = 0
+    ) -> tuple[dict[str, Any], Matrix]:
+        """Return the fields of a LabelModel, and the vectors (K, d) of its labels, from names and their rows.
+
+        Raises
+        ------
+        InputError
+            If no name stands in `least` rows.
+        BoundError
+            If there are more than 50 000 such names, or too many edges.
+        """
+        kept = _frequent(counts, least, what)
+        rows = np.array([counts[name] for name in kept], np.int64)
+        vectors, first = unit_rows(encoders.load(self.encoder, dimensions)(kept)), np.arange(len(kept))
+        if self.merge:
+            first = representatives(components(vectors, self.merge), rows, kept)
+        total = np.bincount(first, rows, len(kept))
+        heads = sorted(set(first.tolist()), key=lambda i: (-total[i], kept[i]))
+        number = {head: label for label, head in enumerate(heads)}
+        label = np.array([number[i] for i in first.tolist()], np.int64)
+        # Of each label its own name first; the others stay in order of frequency.
+        order = np.lexsort([np.arange(len(kept)), first != np.arange(len(kept)), label])
+        found = neighbour_graph(vectors[heads], self.neighbours if self.threshold is None else None, self.threshold)
+        names = {"names": tuple(kept[i] for i in order.tolist()), "label": label[order], "rows": rows[order]}
+        edges = {"a": found.a, "b": found.b, "weight": found.weight, "threshold": found.threshold}
+        return names | edges, vectors[heads]
+
+
+def _frequent(counts: Mapping[str, int], least: int, what: str) -> list[str]:
+    """Return the names that stand in at least so many rows, the most frequent first."""
+    kept = sorted((name for name, rows in counts.items() if rows >= least), key=lambda n: (-counts[n], n))
     if not kept:
         most = max(counts.values(), default=0)
         found = f"{len(counts):,} names, the most frequent of which stands in {most:,} rows" if counts else "no name"
-        raise InputError(f"{what} {found}, and least is {settings.least}: no label is left; lower least")
+        raise InputError(f"{what} {found}, and least is {least}: no label is left; lower least")
     if len(kept) > MOST_LABELS:
         raise BoundError(
-            f"{what} {len(kept):,} names in at least {settings.least} rows; a graph takes at most {MOST_LABELS:,}: "
-            "raise least, or fit on fewer rows with fit_where"
+            f"{what} {len(kept):,} names in at least {least} rows; a graph takes at most {MOST_LABELS:,}: raise least, "
+            "or fit on fewer rows with fit_where"
         )
-    rows = np.array([counts[name] for name in kept], np.int64)
-    vectors = unit_rows(encoders.load(settings.encoder, settings.dimensions)(kept))
-    first = np.arange(len(kept))
-    if settings.merge:
-        first = representatives(components(vectors, settings.merge), rows, kept)
-    total = np.bincount(first, rows, len(kept))
-    heads = sorted(set(first.tolist()), key=lambda i: (-total[i], kept[i]))
-    number = {head: label for label, head in enumerate(heads)}
-    label = np.array([number[i] for i in first.tolist()], np.int64)
-    # Of each label its own name first; the others stay in order of frequency.
-    order = np.lexsort([np.arange(len(kept)), first != np.arange(len(kept)), label])
-    graph = neighbour_graph(
-        vectors[heads], settings.neighbours if settings.threshold is None else None, settings.threshold
-    )
-    return {
-        "names": tuple(kept[i] for i in order.tolist()), "label": label[order], "rows": rows[order],
-        "a": graph.a.astype(np.int32), "b": graph.b.astype(np.int32), "weight": graph.weight,
-        "threshold": graph.threshold,
-    }  # fmt: skip
+    return kept

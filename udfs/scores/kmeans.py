@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats, Ints, Matrix
 from ..constraints import AtLeast, Needed
-from ..errors import BoundError, ScoreError
+from ..errors import BoundError
 from ..kernels import silhouette
 from ..kernels.exact_sums import Grid
 from ..kernels.kmeans import Descent, descend, lloyd
 from ..kernels.kmeans_start import plus_plus
 from ..kernels.nearest_centroid import Nearest
+from ..kernels.vectors import check_width
 from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, settings
 from ._kmeans_fit import SUMS_BYTES, NearestMembers, Pass, defined, draw_sample, feasible, report, table_tally
 
@@ -118,11 +119,7 @@ class KMeansScorer(Scorer):
 
         def score(vectors: Any) -> dict[str, NDArray[Any]]:
             x = np.asarray(vectors)
-            if x.ndim != 2 or x.shape[1] != width:
-                raise ScoreError(
-                    f"a vector of {x.shape[-1]} values met centroids of {width}; both must have one length; "
-                    f"check the score or column {self.of!r}, or fit again with --refit"
-                )
+            check_width(x, width, "centroids", self.of)
             rows, is_defined = defined(x, self.spherical)
             cluster, distance_sq = nearest(rows)
             if is_defined.all():

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from ..arrays import Ragged
-from ..constraints import AtLeast, Between, Range
+from ..arrays import Ragged, offsets_of
+from ..constraints import AtLeast
 from ..errors import InputError, RecipeError
-from ..models import encoders
-from ..scorer import DOCUMENT_INPUTS, DocumentEstimator, Fold, Kernel, Takes, settings
-from ._label_model import NAME_CHARACTERS, GraphSettings, LabelModel, model_fields
+from ..scorer import DOCUMENT_INPUTS, Fold, Kernel, Takes, settings
+from ._label_model import NAME_CHARACTERS, GraphEstimator, LabelModel
 from ._label_names import NameCounts, Newer, Unknown, codes, ragged
 
 
@@ -89,14 +88,13 @@ class LabelsScorer(ReadsNames, LabelModel):
         def kernel(column: Any) -> Ragged:
             rows = ragged(column, delimiter)
             row, label = codes(rows, lambda name: label_of.get(name, -1), fold_case)
-            offsets = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(rows)))]).astype(np.int64)
-            return Ragged(label.astype(np.int32), offsets)
+            return Ragged(label.astype(np.int32), offsets_of(np.bincount(row, minlength=len(rows))))
 
         return kernel
 
 
 @dataclass(frozen=True)
-class Labels(ReadsNames, DocumentEstimator):
+class Labels(ReadsNames, GraphEstimator):
     """Counts the names, drops rare ones, merges near-synonyms, and connects similar ones.
 
     Parameters
@@ -145,10 +143,6 @@ class Labels(ReadsNames, DocumentEstimator):
     delimiter: str = ""
     fold_case: bool = False
     least: Annotated[int, AtLeast(1)] = 2
-    merge: Annotated[float, Range(0, 1, open_high=True)] = 0.05
-    encoder: Literal["wordllama", "minilm", "hashed_ngrams"] = "wordllama"
-    neighbours: Annotated[int, Between(1, 1000)] = 4
-    threshold: Annotated[float, Between(0, 1)] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -156,10 +150,6 @@ class Labels(ReadsNames, DocumentEstimator):
             raise RecipeError(
                 f"labels: of is {self.of!r}, which is text; name a column of lists of names, or set delimiter"
             )
-
-    def check_machine(self) -> None:
-        """Raise PlatformError if the encoder's packages or files are missing here."""
-        encoders.check_machine(self.encoder)
 
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> LabelsScorer:
         """Count, merge, connect."""
@@ -169,8 +159,7 @@ class Labels(ReadsNames, DocumentEstimator):
                 f"labels: column {self.of!r} has {long:,} names of more than {NAME_CHARACTERS:,} characters; names are "
                 "short: name another column, or the delimiter between names"
             )
-        graph = GraphSettings(self.least, self.merge, self.encoder, 0, self.neighbours, self.threshold)
-        fields = model_fields(counts, graph, f"labels: column {self.of!r} has")
+        fields, _ = self.graph(counts, self.least, f"labels: column {self.of!r} has")
         return LabelsScorer(
             self.of, settings=settings(self), delimiter=self.delimiter, fold_case=self.fold_case, nulls=nulls, **fields
         )

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..arrays import Floats
-from ..errors import BoundError, InputError, ScoreError
+from ..errors import BoundError, InputError
+from ..kernels.vectors import check_width
 from ..scorer import DocumentEstimator, Fold, Kernel, Scorer
 
 #: Rows of a table, their largest absolute value, and the width of the vectors (-1: no rows yet).
@@ -112,8 +113,7 @@ class LeverageScorer(Scorer):
 
         def score(vectors: Any) -> Floats:
             x = np.asarray(vectors, dtype=np.float64)
-            if x.shape[1] != width:
-                raise ScoreError(f"a vector of {x.shape[1]} values met a model of {width}; fit again with --refit")
+            check_width(x, width, "a model", self.of)
             full = np.column_stack([x, np.ones(len(x))])
             scale = np.exp2(np.frexp(np.abs(full).max(axis=1))[1].astype(float) - _BITS)[:, None]
             product = (np.rint(full / scale) @ factor) * (scale * unit)

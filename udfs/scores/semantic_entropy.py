@@ -15,9 +15,9 @@ import numpy as np
 
 from ..arrays import Floats, Matrix
 from ..constraints import AtLeast
-from ..errors import BoundError, InputError, RecipeError, ScoreError
+from ..errors import BoundError, InputError, RecipeError
 from ..kernels.semantic_entropy import Landmarks, on_grid
-from ..kernels.vectors import unit_rows
+from ..kernels.vectors import check_width, unit_rows
 from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, Takes, settings
 from ._kmeans_fit import SUMS_BYTES, draw_sample, one_width
 
@@ -67,11 +67,7 @@ class SemanticEntropyScorer(Scorer):
 
         def kernel(vectors: Any) -> Floats:
             x = unit_rows(vectors).astype(np.float32, copy=False)
-            if x.shape[1] != width:
-                raise ScoreError(
-                    f"a vector of {x.shape[1]} values met landmarks of {width}; both must have one length; check the "
-                    f"score or column {self.of!r}, or fit again with --refit"
-                )
+            check_width(x, width, "landmarks", self.of)
             found = np.full(len(x), np.nan)
             defined = ~np.isnan(x).any(axis=1)
             found[defined] = landmarks.entropy(x[defined], self.tau, self.nearest)

@@ -11,19 +11,19 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from ..arrays import Matrix, Ragged
-from ..constraints import AtLeast, Between, Range
-from ..errors import InputError, RecipeError, ScoreError
+from ..constraints import AtLeast, Between
+from ..errors import InputError, RecipeError
 from ..kernels.label_graph import NearestNames
 from ..kernels.tokens import utf8
-from ..kernels.vectors import unit_rows
+from ..kernels.vectors import check_width, unit_rows
 from ..models import encoders
-from ..scorer import Declared, DocumentEstimator, Fold, Kernel, settings
-from ._label_model import GraphSettings, LabelModel, model_fields, plain_name
+from ..scorer import Declared, Fold, Kernel, settings
+from ._label_model import GraphEstimator, LabelModel
 from ._label_names import NameCounts
 from .embedding import Embedding
 
@@ -122,18 +122,14 @@ class TagsScorer(LabelModel):
 
         def kernel(vectors: Any) -> Ragged:
             x = unit_rows(vectors)
-            if x.shape[1] != width:
-                raise ScoreError(
-                    f"a vector of {x.shape[1]} values met names of {width}; both must be made by one encoder; check "
-                    f"the score {self.of!r}, or fit again with --refit"
-                )
+            check_width(x, width, "names", self.of)
             return names.of(x, self.most, self.floor)
 
         return kernel
 
 
 @dataclass(frozen=True)
-class Tags(DocumentEstimator):
+class Tags(GraphEstimator):
     """Counts terms, or reads a vocabulary; merges near-synonyms, connects similar names.
 
     Parameters
@@ -192,11 +188,7 @@ class Tags(DocumentEstimator):
     terms: Annotated[int, Between(2, 50_000)] = 1000
     least: Annotated[int, AtLeast(1)] = 20
     most_rows: Annotated[float, Between(0, 1)] = 0.2
-    merge: Annotated[float, Range(0, 1, open_high=True)] = 0.05
-    encoder: Literal["wordllama", "minilm", "hashed_ngrams"] = "wordllama"
     dimensions: Annotated[int, AtLeast(0)] = 0
-    neighbours: Annotated[int, Between(1, 1000)] = 4
-    threshold: Annotated[float, Between(0, 1)] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -221,18 +213,11 @@ class Tags(DocumentEstimator):
     def _width(self) -> int:
         return self.dimensions or encoders.ENCODERS[self.encoder].width
 
-    def check_machine(self) -> None:
-        """Raise PlatformError if the encoder's packages or files are missing here."""
-        encoders.check_machine(self.encoder)
-
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> TagsScorer:
         """Count or read, merge, connect."""
         counts, least = self._counts(fold)
-        graph = GraphSettings(least, self.merge, self.encoder, self.dimensions, self.neighbours, self.threshold)
         what = f"tags: vocabulary {self.vocabulary!r} has" if self.vocabulary else "tags: the documents have"
-        found = model_fields(counts, graph, what)
-        heads = np.unique(found["label"], return_index=True)[1]
-        vectors = unit_rows(encoders.load(self.encoder, self.dimensions)([found["names"][i] for i in heads]))
+        found, vectors = self.graph(counts, least, what, self.dimensions)
         return TagsScorer(self.of, settings=settings(self), most=self.most, floor=self.floor, vectors=vectors, **found)
 
     def _counts(self, fold: Callable[[Fold[Any], str], Any]) -> tuple[dict[str, int], int]:
@@ -243,4 +228,4 @@ class Tags(DocumentEstimator):
         counts = fold(NameCounts("\n", False), self.vocabulary)[0]
         if not counts:
             raise InputError(f"tags: target {self.vocabulary!r} has no name; one a row is needed; check its text")
-        return dict.fromkeys((plain_name(name, False) for name in counts), 1), 1
+        return dict.fromkeys(counts, 1), 1
