@@ -56,21 +56,25 @@ def parser() -> argparse.ArgumentParser:
     tune.add_argument(
         "--out", metavar="FILE", default="", help="the tuned recipe (default: <name>_tuned.yaml beside it)"
     )
+    refine = add("refine", "choose rows in rounds, by clusters' weights that follow from rewards of the rows")
+    refine.add_argument("--step", action="store_true", help="return instead of waiting for rewards")
+    refine.add_argument("--status", action="store_true", help="print rounds, weights and rewards; nothing is done")
     plan = add("plan", "what would be read, computed and written; nothing runs")
     plan.add_argument("--ddl", action="store_true", help="print CREATE TABLE of every table the recipe needs")
     add("history", "versions of the selection with their runs")
     diff = add("diff", "rows that came and went between two versions of the selection")
     diff.add_argument("versions", nargs="*", type=int, metavar="VERSION", help="from and to (default: the last two)")
-    export = add("export", "write the selection to files")
-    export.add_argument("--to", required=True, choices=("jsonl", "parquet"))
-    export.add_argument("--out", required=True, metavar="PATH")
+    export = add("export", "write the selection to files, or the model that refine has trained")
+    export.add_argument("--to", choices=("jsonl", "parquet"))
+    export.add_argument("--out", metavar="PATH")
+    export.add_argument("--model", metavar="FOLDER", help="write the model of the newest round there instead")
     export.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
     maintain = add("maintain", "compact, drop unused memos, remove files that no kept version needs", place)
     maintain.add_argument("--dry-run", action="store_true", help="say what would be done")
     sql = add("sql", "run a query over the lake's tables", place)
     sql.add_argument("query")
-    catalog = add("list", "list scores, selectors or recipes", shown)
-    catalog.add_argument("what", choices=("scores", "selectors", "recipes"))
+    catalog = add("list", "list scores, selectors, rewards or recipes", shown)
+    catalog.add_argument("what", choices=("scores", "selectors", "rewards", "recipes"))
     encoders = add("encoders", "get or list files of encoders and language models", shown)
     encoders.add_argument("what", choices=("get", "list"))
     encoders.add_argument("names", nargs="*", metavar="MODEL", help="such as minilm")
@@ -117,6 +121,13 @@ def _tune(args: argparse.Namespace) -> Any:
     return tune(Lake(args.lake, conf=args.spark), args.recipe, tuple(args.set), args.out)
 
 
+def _refine(args: argparse.Namespace) -> Any:
+    from .. import refine
+
+    lake, recipe = _opened(args)
+    return lake.rounds(recipe) if args.status else refine(lake, recipe, wait=not args.step)
+
+
 def _of_lake(args: argparse.Namespace) -> Any:
     from .. import Lake
 
@@ -125,7 +136,13 @@ def _of_lake(args: argparse.Namespace) -> Any:
 
 
 def _of_recipe(args: argparse.Namespace) -> Any:
+    if args.command == "export" and not args.model and not (args.to and args.out):
+        raise errors.InputError(
+            "export needs --to and --out for the rows, or --model for the model that refine trained"
+        )
     lake, recipe = _opened(args)
+    if args.command == "export" and args.model:
+        return lake.export_model(recipe, args.model)
     if args.command == "export":
         return lake.export(recipe, args.to, args.out, args.version)
     return lake.history(recipe) if args.command == "history" else lake.diff(recipe, *args.versions)
@@ -149,8 +166,8 @@ def _encoders(args: argparse.Namespace) -> Any:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "tune": _tune,
-    "history": _of_recipe, "diff": _of_recipe, "export": _of_recipe, "maintain": _of_lake, "sql": _of_lake,
-    "list": _list, "encoders": _encoders,
+    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "export": _of_recipe, "maintain": _of_lake,
+    "sql": _of_lake, "list": _list, "encoders": _encoders,
 }  # fmt: skip
 
 

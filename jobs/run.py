@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
@@ -13,13 +15,17 @@ from .inputs.opening import check_machine, check_sample, open_documents, open_st
 from .inputs.run import Run
 from .inputs.tables import tables_of
 from .lake.manifest import Manifest
+from .lake.spark_errors import FILES_GONE, FilesGone, raising
 from .lake.tables import Lake
 from .lake.tuning import compiled, cores
 from .recipe import Recipe
+from .refine import go_on, is_finished, reads_the_newest, refine_rounds, standing
 from .runs import record, unchanged_since
 from .score import score
 from .select import select
 from .tune import Tuned, check_learners, search_bounds
+
+log = logging.getLogger("lakesift")
 
 
 def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) -> Manifest:
@@ -37,6 +43,11 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
     Manifest
         `noop` is True where nothing has changed since the newest run: then nothing was scanned.
     """
+    if until == "select" and recipe.refine:
+        raise RecipeError(
+            f"the recipe {recipe.name} has a refine: block, whose rows are chosen in rounds: lakesift refine "
+            f"{recipe.name}; for one choice take the block out"
+        )
     with lake.lock(f"run of {recipe.name}"):
         if until == "select" and not refit and (unchanged := unchanged_since(lake, recipe)):
             return unchanged
@@ -63,6 +74,55 @@ def tune(lake: Lake, recipe: Recipe) -> Tuned:
         with compiled(lake.spark, opened.hashes.summary.documents):
             scores = score(opened)
             return search_bounds(opened, recipe.tune, scores.fitted, scores.version)
+
+
+def refine(lake: Lake, recipe: Recipe, wait: float | None = None) -> Manifest:
+    """Do the rounds of a recipe's `refine:` block that can be done now; returns what was done.
+
+    A refinement that was begun goes on with the versions that its first round read; a new one begins where there is
+    none, where the recipe was edited, where the last one is finished and its inputs changed, or where files that it
+    reads are gone.
+
+    Parameters
+    ----------
+    wait : float, optional
+        Seconds between two looks for rewards that are awaited; by default it returns instead of waiting.
+    """
+    if recipe.refine is None:
+        raise RecipeError(f"the recipe {recipe.name} has no refine: block; add refine: {{reward: {{kind: ...}}}} to it")
+    recipe.refine.reward.check_machine()
+    check_machine(recipe)
+    while True:
+        with lake.lock(f"refine of {recipe.name}"):
+            manifest = _refine(lake, recipe)
+            newest = standing(lake, recipe)
+            if wait is None or newest is None or is_finished(lake, recipe, newest):
+                return manifest
+        log.info("waiting for rewards; they are rows of %s", lake.ref("feedback"))
+        time.sleep(wait)
+
+
+def _refine(lake: Lake, recipe: Recipe) -> Manifest:
+    last, gone = standing(lake, recipe), ""
+    if last is not None and is_finished(lake, recipe, last):
+        if reads_the_newest(lake, recipe, last) and (unchanged := unchanged_since(lake, recipe)):
+            return unchanged
+    elif last is not None:
+        try:
+            manifest = Manifest(recipe.name, recipe.digest())
+            with raising(FilesGone(), FILES_GONE):
+                go_on(lake, recipe, manifest, last)
+            record(lake, recipe, manifest)
+            return manifest
+        except FilesGone:
+            gone = "files of the versions that it reads are gone"
+    manifest = _begin(lake, recipe, scores=True)
+    run = open_run(lake, recipe, manifest)
+    with compiled(lake.spark, run.hashes.summary.documents):
+        scores = score(run)
+        refine_rounds(run, scores.fitted, scores.version, gone=gone)
+    record(lake, recipe, manifest)
+    return manifest
 
 
 def _begin(lake: Lake, recipe: Recipe, scores: bool) -> Manifest:

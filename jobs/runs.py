@@ -40,7 +40,8 @@ def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> d
     """Return what identifies the data of every table that the recipe reads or writes, and of its source files."""
     tables = {recipe.documents.table, *(t.table for t in recipe.targets.values())}
     tables |= {recipe.start.table} if recipe.start and recipe.start.version is None else set()
-    tables |= {t.name for t in tables_of(recipe, None)} - {MEMOS, "runs", "models"} | {f"selection_{recipe.name}"}
+    shared = {MEMOS, "runs", "models", "rounds", "feedback", f"hidden_{recipe.name}"}
+    tables |= {t.name for t in tables_of(recipe, None)} - shared | {f"selection_{recipe.name}"}
 
     def version(name: str) -> str | None:
         try:

@@ -24,13 +24,13 @@ from .inputs.conditions import satisfying
 from .inputs.run import Run, columns_of
 from .inputs.tables import published_names, score_columns, selection_table, shown_names
 from .lake.commits import Commit
-from .lake.schemas import Table, controls
+from .lake.schemas import Col, Table, controls
 from .lake.tables import retry_on_conflict
 from .lake.tuning import collect_small
 from .scoring.memos import BROADCAST_ROWS, values
 from .scoring.on_demand import OnDemand
 from .selectors.budget import apply_budget
-from .selectors.selector import Pool
+from .selectors.selector import PICKS, Pool, Selector
 
 
 def run_id(run: Run) -> str:
@@ -44,28 +44,53 @@ def run_id(run: Run) -> str:
 
 def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> int:
     """Make `selection_<recipe>` and `controls_<recipe>` current; returns the version of the selection."""
-    lake, recipe, manifest = run.lake, run.recipe, run.manifest
-    manifest.run_id = run_id(run)
-    table = selection_table(recipe, run.documents, score_columns(fitted[name] for name in shown_names(recipe)))
-    side = controls(recipe.name, recipe.keep_versions)
-    scores = lake.read(f"scores_{recipe.name}", scores_version)
-    # Each is made once, and only if one of the two tables has to be made.
+    run.manifest.run_id = run_id(run)
+    scores = run.lake.read(f"scores_{run.recipe.name}", scores_version)
     rows = cache(partial(eligible_rows, run, fitted, scores))
-    chosen = cache(lambda: choose(run, fitted, rows()))
+    columns = score_columns(fitted[name] for name in shown_names(run.recipe))
+    return commit_selection(run, fitted, scores_version, columns, rows, lambda: choose(run, fitted, rows()))
+
+
+def commit_selection(
+    run: Run,
+    fitted: Mapping[str, FittedScore],
+    scores_version: int,
+    columns: list[Col],
+    rows: Callable[[], DataFrame],
+    choice: Callable[[], tuple[pd.DataFrame, dict[str, Any]]],
+    step_name: str = "select",
+    superseded: Callable[[Commit], bool] = lambda _: False,
+) -> int:
+    """Make selection and controls those of the manifest's run id; returns the version of the selection.
+
+    Parameters
+    ----------
+    columns : list of Col
+        Of the scores that the selection shows.
+    rows, choice : callable
+        The eligible rows; the picks, and what the commit says of them. Called if one of the two tables has to be made.
+    superseded : callable
+        Whether a commit of somebody else is as good.
+    """
+    lake, recipe, manifest = run.lake, run.recipe, run.manifest
+    table, side = selection_table(recipe, run.documents, columns), controls(recipe.name, recipe.keep_versions)
+    scores, chosen = lake.read(f"scores_{recipe.name}", scores_version), cache(choice)
 
     def selection_rows() -> tuple[DataFrame, dict[str, Any]]:
-        picks, choice = chosen()
+        picks, said = chosen()
         made_from = {"inputs": manifest.inputs, "fingerprints": manifest.fingerprints, "scores": scores_version}
-        metadata = {"recipe": recipe.name, "seed": recipe.seed, **choice, **made_from}
-        return _with_columns(run, fitted, scores, picks), metadata
+        metadata = {"recipe": recipe.name, "seed": recipe.seed, **said, **made_from}
+        return with_columns(run, fitted, scores, picks), metadata
 
     def control_rows() -> tuple[DataFrame, dict[str, Any]]:
-        columns = ("id", "rank", "gain", "weight", "copies")
-        selected = chosen()[0] if written else lake.read(table.name, version).select(*columns).toPandas()
-        return _controls(run, fitted, rows(), selected), {}
+        selected = chosen()[0] if written else lake.read(table.name, version).select(*PICKS).toPandas()
+        return control_picks(run, fitted, rows(), selected), {}
 
-    with manifest.step("select", table.name) as step:
-        version, written, commit = retry_on_conflict("select", lambda: _write(run, table, selection_rows))
+    def write(target: Table, make: Callable[[], tuple[DataFrame, dict[str, Any]]]) -> tuple[int, bool, Commit]:
+        return retry_on_conflict(step_name, lambda: _commit_once(run, target, make, superseded))
+
+    with manifest.step(step_name, table.name) as step:
+        version, written, commit = write(table, selection_rows)
         step.ends(version, written)
         counts = commit.metadata["counts"]
         manifest.counts |= counts
@@ -74,17 +99,22 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
         manifest.rows = step.computed
     if recipe.controls:
         with manifest.step("controls", side.name) as step:
-            side_version, side_written, commit = retry_on_conflict("controls", lambda: _write(run, side, control_rows))
+            side_version, side_written, commit = write(side, control_rows)
             step.ends(side_version, side_written)
             step.computed = commit.rows
     return version
 
 
-def _write(run: Run, table: Table, make: Callable[[], tuple[DataFrame, dict[str, Any]]]) -> tuple[int, bool, Commit]:
+def _commit_once(
+    run: Run,
+    table: Table,
+    make: Callable[[], tuple[DataFrame, dict[str, Any]]],
+    superseded: Callable[[Commit], bool],
+) -> tuple[int, bool, Commit]:
     """Write a table unless it is of this run; returns its version, whether it was written here, and its last write."""
     present, mark = run.lake.state(table.name), {"run_id": run.manifest.run_id}
-    if present.last_write and present.last_write.says(mark):
-        return int(present.version or 0), False, present.last_write
+    if (last := present.last_write) and (last.says(mark) or superseded(last)):
+        return int(present.version or 0), False, last
     frame, metadata = make()
     commit = run.lake.overwrite(table, frame, mark | metadata, int(present.version or 0))
     return commit.version, True, commit
@@ -116,13 +146,12 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tupl
         If no row can be selected.
     """
     recipe, documents, before = run.recipe, run.hashes.summary.documents, list(run.manifest.notes)
-    rankable = " AND ".join(f"{quoted(need.name)} IS NOT NULL" for need in recipe.selector.needs) or "true"
-    eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
+    eligible, ranked, rankable = count_rankable(rows, recipe.selector)
     start = _start(run, rows.where(rankable))
     counts = {"documents": documents, "ineligible": documents - eligible, "unranked": eligible - ranked}
     counts |= {"chosen_before": len(start)} if run.start else {}
     with OnDemand(run, fitted, rows) as on_demand:
-        pool = replace(_pool(run, fitted, rows, on_demand), start=start)
+        pool = replace(pool_of(run, fitted, rows, on_demand), start=start)
         picks = apply_budget(recipe.selector, pool, recipe.budget, documents, ranked - len(start))
     left = f"{counts['ineligible']:,} ineligible, {counts['unranked']:,} unranked"
     if picks.empty:
@@ -133,6 +162,13 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tupl
     if recipe.budget.rows and drawn < recipe.budget.rows:
         run.manifest.note(f"budget is {recipe.budget.rows:,} rows, {drawn:,} could be selected ({left})")
     return picks, {"counts": counts, "notes": [note for note in run.manifest.notes if note not in before]}
+
+
+def count_rankable(rows: DataFrame, selector: Selector) -> tuple[int, int, str]:
+    """Return how many rows there are, how many of them a selector can rank, and SQL of the latter."""
+    rankable = " AND ".join(f"{quoted(need.name)} IS NOT NULL" for need in selector.needs) or "true"
+    eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
+    return eligible, ranked, rankable
 
 
 def _start(run: Run, rankable: DataFrame) -> list[str]:
@@ -151,13 +187,13 @@ def _start(run: Run, rankable: DataFrame) -> list[str]:
     return sorted(found["id"][found["here"].notna()])
 
 
-def _pool(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, on_demand: OnDemand) -> Pool:
+def pool_of(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, on_demand: OnDemand) -> Pool:
     """Return what a selector gets; its budget is set by whoever cuts the ranking."""
     scorers = {name: score.scorer for name, score in fitted.items()}
     return Pool(rows, 0, run.recipe.seed, scorers, on_demand, run.manifest.note)
 
 
-def _with_columns(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame, picks: pd.DataFrame) -> DataFrame:
+def with_columns(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame, picks: pd.DataFrame) -> DataFrame:
     """Return the picks with kept columns and scores: published ones, and beside them what was computed on demand."""
     documents, published = run.documents, published_names(run.recipe)
     scored = scores.select("id", *(quoted_name(n) for n in published))
@@ -171,14 +207,14 @@ def _with_columns(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame
     return joined.repartition(1 + len(picks) // 500_000, "id").sortWithinPartitions("rank")
 
 
-def _controls(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, selected: pd.DataFrame) -> DataFrame:
+def control_picks(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, selected: pd.DataFrame) -> DataFrame:
     """Return (control, id, rank) of what each control would have chosen."""
     parts = []
     if run.start:  # what was chosen before is no rival of what is chosen now
         rows = rows.join(run.start.frame, "id", "left_anti")
     for name, control in run.recipe.controls.items():
         with OnDemand(run, fitted, rows) as on_demand:
-            pool = _pool(run, fitted, rows, on_demand)
+            pool = pool_of(run, fitted, rows, on_demand)
             seed = int(digest([run.recipe.seed, name])[:15], 16)  # another draw than the selector's own
             picks = control.select(replace(pool, budget=len(selected), seed=seed, selected=selected))
         parts.append(picks[["id", "rank"]].assign(control=name))

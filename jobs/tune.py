@@ -21,7 +21,7 @@ from ..udfs.kernels.interval_search import ALL, LENGTH, RANDOM, Candidate, Candi
 from ..udfs.models.learners import check_learner
 from .inputs.run import Run
 from .lake.text_table import Rows, rows_of
-from .recipe.recipe import Tune
+from .recipe.blocks import Tune
 from .scoring.labelled import Labelled, Searched, labelled_rows
 from .scoring.trials import EVERY_ROW, Search
 from .selectors.interval import Interval

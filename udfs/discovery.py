@@ -1,4 +1,4 @@
-"""Finds scorers and selectors by scanning their packages: our own, those of entry points, and registered ones.
+"""Finds scorers, selectors and rewards by scanning their packages: our own, those of entry points, and registered ones.
 
 A new scorer is one new file. A module name in a recipe is never imported.
 """
@@ -14,7 +14,7 @@ from types import ModuleType
 from .errors import LakeSiftError
 from .scorer import Estimator, Scorer
 
-_registered: dict[str, list[str]] = {"lakesift.scores": [], "lakesift.selectors": []}
+_registered: dict[str, list[str]] = {"lakesift.scores": [], "lakesift.selectors": [], "lakesift.rewards": []}
 
 
 def register(package: str | ModuleType, group: str = "lakesift.scores") -> None:

@@ -12,9 +12,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 
 from .jobs.commands.diff import Diff, diff
 from .jobs.commands.export import Export, export
+from .jobs.commands.export_model import ExportedModel, export_model
 from .jobs.commands.history import history
 from .jobs.commands.maintain import maintain
 from .jobs.commands.plan import Plan
+from .jobs.commands.refinement import Rounds, rounds_of
 from .jobs.commands.report import report
 from .jobs.commands.report_result import Report
 from .jobs.commands.sql import QueryResult, register
@@ -25,7 +27,7 @@ from .jobs.recipe import Recipe, keys_of, load, parse
 from .jobs.recipe.keys import to_yaml, tuned_keys
 from .jobs.recipe.strict import build
 from .jobs.tune import Tuned
-from .results import Result
+from .results import Refined, Result
 from .udfs.discovery import scorers
 from .udfs.errors import RecipeError
 from .udfs.scorer import Scorer
@@ -33,6 +35,10 @@ from .udfs.spark import column
 
 #: What stands for a recipe: a shipped name, a path, a URI that Spark reads, a mapping, or a recipe.
 AnyRecipe = str | Mapping[str, Any] | Recipe
+
+
+#: Seconds between two looks for rewards.
+WAIT_SECONDS = 15.0
 
 
 class Lake:
@@ -83,6 +89,10 @@ class Lake:
         """Compare the newest selection with its pool and its controls."""
         return report(self.tables, as_recipe(recipe))
 
+    def rounds(self, recipe: AnyRecipe) -> Rounds:
+        """Return the rounds of a recipe's newest refinement, and what it waits for."""
+        return rounds_of(self.tables, as_recipe(recipe))
+
     def history(self, recipe: AnyRecipe) -> Rows:
         """Return the versions of a recipe's selection, newest first, and what changed in each."""
         return history(self.tables, as_recipe(recipe).name)
@@ -94,6 +104,10 @@ class Lake:
     def export(self, recipe: AnyRecipe, to: str, out: str, version: int | None = None) -> Export:
         """Write a version of the selection to files: `to` is "jsonl" or "parquet"."""
         return export(self.tables, as_recipe(recipe).name, to, out, version)
+
+    def export_model(self, recipe: AnyRecipe, out: str) -> ExportedModel:
+        """Write the model that the newest round of a refinement trained to a folder that transformers loads."""
+        return export_model(self.tables, as_recipe(recipe), out)
 
     def maintain(self, dry_run: bool = False) -> Rows:
         """Compact, drop unused memos, and remove files that no kept version needs."""
@@ -193,6 +207,28 @@ def tune(lake: Lake | str, source: str | Mapping[str, Any], settings: tuple[str,
     comment = f"{parsed.name} with the bounds of lakesift tune, search {found.run}.\n{found.verdict}"
     path.write_text(to_yaml(tuned_keys(raw, parsed, found.bounds), comment), encoding="utf-8")
     return replace(found, path=str(path))
+
+
+def refine(lake: Lake | str, source: AnyRecipe, wait: bool = False) -> Refined:
+    """Choose rows in rounds, as a recipe's `refine:` block says; goes on where it was stopped.
+
+    Parameters
+    ----------
+    lake : Lake or str
+    source : str, mapping or Recipe
+    wait : bool
+        Look every 15 seconds for rewards that are awaited, until all rounds are done, instead of returning.
+
+    Returns
+    -------
+    Refined
+        `selection` is the frame of the rows chosen so far; `rounds` says what comes next.
+    """
+    from .jobs.run import refine as refine_run
+
+    parsed, opened = recipe(source), _lake(lake)
+    manifest = refine_run(opened.tables, parsed, WAIT_SECONDS if wait else None)
+    return Refined(Result(opened, parsed, manifest, "refine"), opened.rounds(parsed))
 
 
 def score(kind: str, **parameters: Any) -> Callable[..., Column]:

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .jobs.commands.refinement import Rounds
 from .jobs.commands.report import report
 from .jobs.commands.report_result import Report
 from .jobs.lake.manifest import Manifest
@@ -97,3 +98,31 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values: the manifest, as the table `runs` keeps it."""
         return dict(json.loads(self.manifest.to_json()))
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What one call of refine did (`result`), and the refinement as it stands (`rounds`)."""
+
+    result: Result
+    rounds: Rounds
+
+    @property
+    def selection(self) -> DataFrame:
+        """The rows chosen so far, with their round."""
+        result = self.result
+        return result.lake.read(f"selection_{result.recipe.name}", self.rounds.selection_version)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all rounds are done."""
+        return self.rounds.finished
+
+    def __str__(self) -> str:
+        """Return the closing table of what was done, and the rounds."""
+        begun = ["nothing has changed since"] if self.result.noop else []
+        return "\n".join([str(self.result), "", *begun, str(self.rounds)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"run": self.result.to_dict(), "rounds": self.rounds.to_dict()}

@@ -1,4 +1,4 @@
-"""list: what a recipe may name: scores, selectors, and the recipes that are shipped. Needs no Spark session."""
+"""list: what a recipe may name: scores, selectors, rewards, and shipped recipes. Needs no Spark session."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from ...udfs.discovery import scorers
 from ...udfs.scorer import DocumentEstimator, Estimator
 from ..lake.text_table import Rows, rows_of
 from ..recipe import shipped
+from ..rewards import rewards
 from ..selectors import selectors
 
 
 def catalog(what: str) -> Rows:
-    """Return a table of "scores", "selectors" or "recipes".
+    """Return a table of "scores", "selectors", "rewards" or "recipes".
 
     Examples
     --------
@@ -27,9 +28,10 @@ def catalog(what: str) -> Rows:
         known: dict[str, Any] = scorers()
         rows = [(k, _fitted_on(c), c.value, _parameters(c), c.comment) for k, c in known.items()]
         return rows_of(("kind", "fitted on", "value", "parameters", "meaning"), rows)
-    if what == "selectors":
-        kinds = [(k, _parameters(c), (c.__doc__ or "").strip().split("\n")[0]) for k, c in selectors().items()]
-        return rows_of(("kind", "parameters", "what it takes"), kinds)
+    if what in ("selectors", "rewards"):
+        classes, heading = (selectors(), "what it takes") if what == "selectors" else (rewards(), "what it is")
+        kinds = [(k, _parameters(c), (c.__doc__ or "").strip().split("\n")[0]) for k, c in classes.items()]
+        return rows_of(("kind", "parameters", heading), kinds)
     texts = {name: file.read_text(encoding="utf-8") for name, file in shipped().items()}
     return rows_of(("recipe", "what it does"), [(name, _heading(text)) for name, text in texts.items()])
 

@@ -64,6 +64,8 @@ def _changed(before: Commit | None, commit: Commit) -> str:
     """Return what a run had that the one before it had not, from their metadata alone."""
     if "run_id" not in commit.metadata:
         return "not by a run" if commit.changes_data else "no rows"
+    if (number := commit.metadata.get("round", 1)) > 1:
+        return f"round {number} of {commit.metadata['rounds']}"
     if before is None:
         return "first run"
     if before.metadata["run_id"] == commit.metadata["run_id"]:

@@ -1,4 +1,4 @@
-"""maintain: keeps a lake small; drops memos that nothing names, compacts, removes files that no kept version needs.
+"""maintain: keeps a lake small; drops memos that nothing names and what refinements need no more, compacts, vacuums.
 
 No result changes, and a rerun finds nothing to compute. How long an old version stays readable is the property
 `delta.deletedFileRetentionDuration` of its table (`keep_versions` of the recipe) and nothing else.
@@ -12,6 +12,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from pyspark.sql import functions as F
+
 from ...udfs.errors import InputError
 from ..lake.commits import Commit, conflicts
 from ..lake.creation import is_ours
@@ -20,6 +22,7 @@ from ..lake.tables import Lake, retry_on_conflict
 from ..lake.text_table import Rows, rows_of
 from ..runs import last_run
 from ..scoring.memos import quoted_list
+from ..scoring.rounds import Refinement, finished_rounds
 
 log = logging.getLogger("lakesift")
 
@@ -90,16 +93,34 @@ def _maintain(lake: Lake, name: str, commits: list[Commit], needed: set[str], dr
     # Files of an ingested table are many on purpose: each is a task of the next scan.
     ingested = any("source" in c.metadata for c in commits)
     crowded = not ingested and before - partitions >= MANY_FILES and size < SMALL_BYTES * before
+    if spent := _spent(lake, name):
+        dropped = lake.read(name).where(spent).count()
     if dry_run:
         gone = lake.spark.sql(f"VACUUM {lake.ref(name)} DRY RUN").count()
         steps = [("drop rows", dropped > 0), ("compact", crowded), (f"remove {gone} files", gone > 0)]
         return name, before, dropped, ", ".join(word for word, true in steps if true) or "nothing"
-    if dropped:
+    if dropped and spent:
+        retry_on_conflict(f"maintain {name}", lambda: lake.delete(name, spent, {}))
+    elif dropped:
         dropped = retry_on_conflict("maintain", lambda: _drop(lake, name, needed))
     if crowded:
         retry_on_conflict(f"maintain {name}", lambda: _compact(lake, name))
     lake.spark.sql(f"VACUUM {lake.ref(name)}").collect()
     return name, before, int(_detail(lake, name)["numFiles"]), dropped
+
+
+def _spent(lake: Lake, name: str) -> str:
+    """Return SQL of the rows that no refinement needs any more: states of finished ones, models of earlier rounds."""
+    if name.startswith("hidden_"):
+        recipe = name.removeprefix("hidden_")
+        last = lake.last_write(f"selection_{recipe}")
+        said = last.metadata if last else {}
+        known = finished_rounds(lake, Refinement(recipe, said.get("refinement", "")))
+        return "" if "rounds" in said and not (known["round"] == said["rounds"]).any() else "true"
+    if name != "models":
+        return ""
+    trained = lake.read(name).where("fit_key LIKE 'refinement %'").groupBy("fit_key").agg(F.max("sequence").alias("n"))
+    return " OR ".join(f"(fit_key = '{r['fit_key']}' AND sequence < {r['n']})" for r in trained.collect())
 
 
 def _compact(lake: Lake, name: str) -> None:

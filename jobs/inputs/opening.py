@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -36,7 +37,7 @@ def _kept(recipe: Recipe, frame: DataFrame) -> dict[str, str]:
 
 
 def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
-    fixed = ("rank", "gain", "weight", "copies", "tokens_used", *(name for name, _, _ in recipe.selector.extra_columns))
+    fixed = ("rank", "gain", "weight", "copies", "tokens_used", *(name for name, _, _ in recipe.extra_columns))
     taken = {"id": "the column id"} | dict.fromkeys(fixed, "a fixed column of the selection")
     taken |= {name.lower(): f"the score {name!r}" for name in recipe.scores}
     types = {field.name: field.dataType for field in frame.schema}
@@ -82,12 +83,18 @@ def _named(recipe: Recipe, frame: DataFrame) -> tuple[str, ...]:
     conditions = (recipe.where, *recipe.score_where.values())
     named = {c for c in frame.columns if any(mentions(sql, c) for sql in conditions)}
     named |= {*recipe.columns_used(), *recipe.columns_on_demand(), *recipe.source_columns(), *recipe.shares}
+    named |= recipe.columns_rewarded()
     words = {name.lower() for name in named} - scores
     return tuple(c for c in frame.columns if c.lower() in words)
 
 
-def open_input(lake: Lake, table: str, use: str) -> tuple[DataFrame, TableState]:
-    """Return a table pinned at its version; one without versions (a view, Parquet) as it is, with no version."""
+def open_input(lake: Lake, table: str, use: str, version: int | None = None) -> tuple[DataFrame, TableState]:
+    """Return a table pinned at its version, or at one of its past.
+
+    One without versions (a view, Parquet) is returned as it is, with no version.
+    """
+    if version is not None:
+        return lake.read(table, version), TableState(lake.ref(table), version, None, None)
     try:
         state = lake.state(table)
     except InputError:
@@ -97,9 +104,12 @@ def open_input(lake: Lake, table: str, use: str) -> tuple[DataFrame, TableState]
     raise InputError(f"{use}: there is no table {table} ({state.ref}); create it, or give it a 'from:' to ingest it")
 
 
-def open_documents(lake: Lake, recipe: Recipe) -> Documents:
-    """Pin the documents table and check every expression and column over it, before any Spark job starts."""
-    return _checked(recipe, *open_input(lake, recipe.documents.table, "documents"))
+def open_documents(lake: Lake, recipe: Recipe, version: int | None = None) -> Documents:
+    """Pin the documents table, at a version of its past if one is given, and check every expression and column over it.
+
+    No Spark job starts.
+    """
+    return _checked(recipe, *open_input(lake, recipe.documents.table, "documents", version))
 
 
 def open_start(lake: Lake, recipe: Recipe) -> Target | None:
@@ -163,19 +173,24 @@ def _checked(recipe: Recipe, frame: DataFrame, state: TableState) -> Documents:
     return documents
 
 
-def open_target(lake: Lake, documents: Documents, name: str) -> tuple[DataFrame, TableState]:
+def open_target(
+    lake: Lake, documents: Documents, name: str, version: int | None = None
+) -> tuple[DataFrame, TableState]:
     """Return the pinned target table, with its expressions checked; raises InputError or RecipeError."""
     target = documents.recipe.targets[name]
-    frame, state = open_input(lake, target.table, f"targets.{name}")
+    frame, state = open_input(lake, target.table, f"targets.{name}", version)
     expression_types(frame, {f"targets.{name}.text": target.text})
     conditions = {f"targets.{name}.where": target.where, f"targets.{name}.held_out": target.held_out}
     check_conditions(frame, {where: sql for where, sql in conditions.items() if sql})
     return frame, state
 
 
-def open_targets(lake: Lake, documents: Documents) -> dict[str, Target]:
-    """Return every target of the recipe, pinned and checked."""
-    return {name: Target(*open_target(lake, documents, name)) for name in documents.recipe.targets}
+def open_targets(
+    lake: Lake, documents: Documents, versions: Mapping[str, int | None] | None = None
+) -> dict[str, Target]:
+    """Return every target of the recipe, pinned, at versions of their past if these are given, and checked."""
+    at = versions or {}
+    return {name: Target(*open_target(lake, documents, name, at.get(name))) for name in documents.recipe.targets}
 
 
 def target_texts(frame: DataFrame, documents: Documents, name: str, held_out: bool = False) -> DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ...udfs.encoding import is_published
 from ...udfs.fitted import FittedScore
 from ...udfs.scorer import Estimator
-from ..lake import schemas
+from ..lake import refinement_tables, schemas
 from ..lake.schemas import FIXED, TOKENS_USED, Col, Table
 from ..recipe import Recipe
 from .documents import Documents, hash_name
@@ -23,8 +23,12 @@ def tables_of(recipe: Recipe, documents: Documents | None) -> list[Table]:
         schemas.scores(recipe.name, declared_columns(recipe, published_names(recipe)), recipe.keep_versions),
         schemas.controls(recipe.name, recipe.keep_versions),
     ]
-    if any(isinstance(s, Estimator) for s in recipe.scores.values()):
+    if recipe.refine or any(isinstance(s, Estimator) for s in recipe.scores.values()):
         tables.append(schemas.models())
+    if recipe.refine:
+        tables += [refinement_tables.rounds(), refinement_tables.feedback()]
+    if recipe.refine and recipe.refine.reward.about_answers:
+        tables.append(refinement_tables.hidden(recipe.name))
     if documents:
         tables.append(selection_table(recipe, documents, declared_columns(recipe, shown_names(recipe))))
     return tables
@@ -65,5 +69,5 @@ def selection_table(recipe: Recipe, documents: Documents, scores: list[Col]) -> 
         for (name, expression), field in zip(sql.items(), types, strict=True)
     ]
     fixed = (*FIXED, TOKENS_USED) if recipe.budget.tokens else FIXED
-    extra = [Col(*column) for column in recipe.selector.extra_columns]
+    extra = [Col(*column) for column in recipe.extra_columns]
     return schemas.selection(recipe.name, (*fixed, *extra, *scores, *kept), recipe.keep_versions)

@@ -17,6 +17,10 @@ NOT_DELTA = re.compile(
 FILES_GONE = re.compile(r"FILE_NOT_(EXIST|FOUND)|FileNotFoundException|DELTA_(VERSION|LOG_FILE|STATE)\w*NOT_FOUND")
 
 
+class FilesGone(Exception):
+    """Files of a version that is read do not exist any more."""
+
+
 @contextmanager
 def raising(meant: Exception, pattern: re.Pattern[str]) -> Iterator[None]:
     """Raise `meant` from an error of Spark or py4j, raised inside, whose type and text have the pattern."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ...udfs.errors import RecipeError, nearest
 from ...udfs.kernels.interval_search import METHODS
+from ...udfs.kernels.refinement import rows_by_round
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer
 from ..selectors import selectors
 from ..selectors.interval import Interval
+from ..selectors.kmeans_quota import KMQ, KMeansRandom
 from ..selectors.needs import Fitted
 from ..selectors.selector import Selector
 from .recipe import Recipe, mentions, order
@@ -33,10 +35,11 @@ def check(recipe: Recipe) -> None:
     _check_budget(recipe)
     _check_tune(recipe)
     _check_start(recipe)
+    _check_refine(recipe)
 
 
 def _check_names(recipe: Recipe) -> None:
-    taken = {column: "a column of the selection" for column, _, _ in recipe.selector.extra_columns}
+    taken = {column: "a column of the selection" for column, _, _ in recipe.extra_columns}
     for name in recipe.scores:
         if name.lower() in taken:
             raise RecipeError(f"scores: {name!r} cannot be a name, it is {taken[name.lower()]}; rename the score")
@@ -158,3 +161,32 @@ def _check_start(recipe: Recipe) -> None:
             "start: the newest version of the recipe's own selection changes with every run; name the version to go on "
             "from"
         )
+
+
+def _check_refine(recipe: Recipe) -> None:
+    refine, selector, documents = recipe.refine, recipe.selector, recipe.documents
+    if refine is None:
+        return
+    if not isinstance(selector, KMeansRandom):
+        raise RecipeError(
+            f"refine: select is of kind {selector.kind}, which has no clusters to give weights to; take kmq, "
+            "kmeans_random or kmeans_closest"
+        )
+    if selector.quota != "proportional":
+        raise RecipeError(
+            f"select: quota is {selector.quota!r}, and refine sets the weights itself; leave quota out: refine: start "
+            "says how the first round begins"
+        )
+    if isinstance(selector, KMQ) and selector.replacement:
+        raise RecipeError("select: replacement is true, and refine chooses no row twice; leave it out")
+    if recipe.budget.tokens:
+        raise RecipeError("budget: tokens cannot be divided into the rounds of refine; use rows or fraction")
+    if recipe.budget.rows:
+        rows_by_round(recipe.budget.rows, refine.rounds)
+    reward, fact = refine.reward, f"refine: reward {refine.reward.kind}"
+    for key in ("prompt", "completion") if reward.about_answers else ():
+        if not getattr(documents, key):
+            raise RecipeError(f"{fact} reads the {key} of a row, which documents does not define; add {key}: <SQL>")
+    for target in reward.targets:
+        if target not in recipe.targets:
+            raise RecipeError(f"{fact}: there is no target {target!r}; {nearest(target, recipe.targets)}")

@@ -15,13 +15,15 @@ from ...udfs.discovery import scorers
 from ...udfs.errors import RecipeError
 from ...udfs.quoting import quoted_name
 from ...udfs.scorer import Estimator, Scorer
+from ..rewards import rewards
 from ..selectors import selectors
 from ..selectors.budget import Budget, Count, Share
 from ..selectors.selector import Selector
 from ..sources.source import Source
 from . import strict
+from .blocks import Documents, Refine, Start, Target, Tune
 from .checks import check
-from .recipe import LENGTHS, Documents, Recipe, Start, Target, Tune
+from .recipe import LENGTHS, Recipe
 
 FORMATS = ("jsonl", "parquet", "csv", "text")
 #: Columns that a selection has whatever the recipe: no score may be called so.
@@ -35,7 +37,7 @@ OWN_TABLES = re.compile(
 AMOUNTS = {"rows": Count, "fraction": Share, "tokens": Count}
 Seed = Annotated[int, Between(-(2**63), 2**63 - 1)]
 T = TypeVar("T", Documents, Target)
-B = TypeVar("B", Tune, Start)
+B = TypeVar("B", Tune, Start, Refine)
 
 
 def _source(raw: Any, where: str) -> Source | None:
@@ -127,7 +129,7 @@ def _scores(raw: Any) -> tuple[dict[str, Scorer | Estimator], dict[str, str]]:
 
 KEYS = (
     "name", "description", "documents", "targets", "scores", "where", "select", "budget", "controls", "keep", "seed",
-    "report", "tune", "start", "keep_versions",
+    "report", "tune", "start", "refine", "keep_versions",
 )  # fmt: skip
 
 
@@ -156,6 +158,7 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
         score_where=score_where,
         tune=_block(raw.get("tune"), "tune", Tune),
         start=_block(raw.get("start"), "start", Start),
+        refine=_refine(raw.get("refine")),
     )
     recipe = replace(recipe, controls=_controls(raw.get("controls") or [], recipe.length_name(), classes))
     check(recipe)
@@ -168,6 +171,13 @@ def _block(raw: Any, where: str, cls: type[B]) -> B | None:
         return None
     names = tuple(f.name for f in fields(cls))
     return cls(**strict.arguments(strict.block(raw, where, names, names[:1]), where, cls))
+
+
+def _refine(raw: Any) -> Refine | None:
+    if not isinstance(raw, Mapping) or "reward" not in raw:
+        return _block(raw, "refine", Refine)
+    kinds: dict[str, Any] = rewards()
+    return _block({**raw, "reward": strict.build(raw["reward"], "refine: reward", kinds, "reward")}, "refine", Refine)
 
 
 def _named(raw: Any, where: str) -> dict[str, Any]:

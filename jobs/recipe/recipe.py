@@ -1,94 +1,20 @@
-"""What a recipe consists of: plain frozen data, built and checked by parse.py. What it reads, in which order."""
+"""The recipe: plain frozen data, built and checked by parse.py. What it reads, in which order."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Literal
 
-from ...udfs.constraints import AtLeast, Range
 from ...udfs.digests import digest
 from ...udfs.errors import RecipeError
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, parameters
 from ..selectors.budget import Budget
 from ..selectors.selector import Selector
 from ..sources.source import Source
+from .blocks import REFINE_COLUMNS, Documents, Refine, Start, Target, Tune
 
 #: Kinds of scores that measure length: what reports and length-matched controls use.
 LENGTHS = ("length_tokens", "length_bytes")
-#: A share of rows that leaves some out.
-Part = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
-
-
-@dataclass(frozen=True)
-class Documents:
-    """The rows to select from: a table and SQL expressions over its columns."""
-
-    table: str
-    id: str = "id"
-    text: str = "text"
-    prompt: str = ""
-    completion: str = ""
-    source: Source | None = None
-    duplicates: Literal["error", "first_by_hash"] = "error"
-
-
-@dataclass(frozen=True)
-class Target:
-    """Examples of what is wanted; `held_out` is SQL for the rows that only the report sees."""
-
-    table: str
-    text: str = "text"
-    where: str = ""
-    held_out: str = ""
-    source: Source | None = None
-
-
-@dataclass(frozen=True)
-class Start:
-    """Rows chosen earlier, from which the selector goes on: a recipe's selection, its newest version by default."""
-
-    selection: str
-    version: Annotated[int, AtLeast(0)] | None = None
-
-    @property
-    def table(self) -> str:
-        """The table of the selection; a name with a dot is in another lake."""
-        return self.selection if "." in self.selection else f"selection_{self.selection.removeprefix('selection_')}"
-
-
-@dataclass(frozen=True)
-class Tune:
-    """What `lakesift tune` searches: intervals of the scores of an interval selector, judged by a classifier.
-
-    Parameters
-    ----------
-    label : str
-        SQL over source columns whose value the classifier learns; rows where it is null take no part.
-    shares : sequence of float
-        Shares of the training rows that an interval keeps.
-    positions : int
-        Places of each interval, from the low to the high end; and as many random draws.
-    seeds : int
-        Times that training and validation rows are drawn; the test rows stay.
-    learner : {"logistic", "finetune"}
-        Multinomial logistic regression on the embedding, or MiniLM with a linear head (torch, slow).
-    finetune_shares : sequence of float
-        Shares at which the winners are also judged by `finetune`, with five seeds at most.
-    embedding : str
-        Score of kind embedding; needed only if there are several.
-    rows : int
-        Most rows that take part, chosen by the hash of their ids.
-    """
-
-    label: str
-    shares: tuple[Part, ...] = (0.5, 0.3, 0.16)
-    positions: Annotated[int, AtLeast(2)] = 9
-    seeds: Annotated[int, AtLeast(2)] = 10
-    learner: Literal["logistic", "finetune"] = "logistic"
-    finetune_shares: tuple[Part, ...] = ()
-    embedding: str = ""
-    rows: Annotated[int, AtLeast(100)] = 20_000
 
 
 @dataclass(frozen=True)
@@ -110,14 +36,21 @@ class Recipe:
     score_where: dict[str, str] = field(default_factory=dict)
     tune: Tune | None = None
     start: Start | None = None
+    refine: Refine | None = None
+
+    @property
+    def extra_columns(self) -> tuple[tuple[str, str, str], ...]:
+        """Columns of the selection beside fixed ones, scores and kept ones: name, DDL type, comment."""
+        return self.selector.extra_columns + (REFINE_COLUMNS if self.refine else ())
 
     def digest(self) -> str:
         """Return the hash of everything that decides the result: not `report:` and `tune:`."""
         objects = {k: [v.kind, v.revision, type(v).__name__, parameters(v)] for k, v in self.scores.items()}
         picks = {k: [v.kind, asdict(v)] for k, v in {"": self.selector, **self.controls}.items()}
         plain = [asdict(self.documents), {k: asdict(t) for k, t in self.targets.items()}, asdict(self.budget)]
-        conditions, start = [self.where, self.score_where], [asdict(self.start)] if self.start else []
-        return digest([self.name, plain, objects, conditions, picks, self.keep, self.seed, self.keep_versions, *start])
+        conditions, more = [self.where, self.score_where], [asdict(self.start)] if self.start else []
+        more += [{"refine": self.refine.digest()}] if self.refine else []
+        return digest([self.name, plain, objects, conditions, picks, self.keep, self.seed, self.keep_versions, *more])
 
     def ingested(self) -> dict[str, tuple[Source, str | None]]:
         """Return the tables that ingest makes: their source, and SQL of the id that a row of documents must have.
@@ -143,13 +76,17 @@ class Recipe:
         """Return the scores and source columns that selector and controls need for every row, without fields."""
         return {need.name.split(".")[0] for s in self.selectors().values() for need in s.needs}
 
+    def columns_rewarded(self) -> set[str]:
+        """Return the scores and source columns that the reward reads, without fields."""
+        return {name.split(".")[0] for name in self.refine.reward.needs} if self.refine else set()
+
     def columns_on_demand(self) -> set[str]:
         """Return the scores and source columns that selector and controls ask for on demand, without fields."""
         return {need.name.split(".")[0] for s in self.selectors().values() for need in s.on_demand}
 
     def on_demand_only(self) -> set[str]:
         """Scores computed on demand only: requested by the selector or a control and used nowhere else."""
-        used = self.columns_used() | {self.budget.length, self.length_name()}
+        used = self.columns_used() | self.columns_rewarded() | {self.budget.length, self.length_name()}
         used |= {name for score in self.scores.values() for name in score.inputs}
         conditions = (self.where, *self.score_where.values())
         asked = (self.columns_on_demand() & set(self.scores)) - used

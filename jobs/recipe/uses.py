@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..selectors.needs import Anything, Fitted, Group, Names, Need, Text, Vector, field_of
+from ..selectors.needs import Anything, Fitted, Group, Names, Need, Number, Text, Vector, field_of
 from .recipe import Recipe
 
-#: What a source column must be that a scorer reads, by what the scorer takes.
-TAKES: dict[str, type[Need]] = {"text": Text, "vector": Vector, "names": Names, "any": Anything}
+#: What a column must be that a scorer or reward reads, by what it takes.
+TAKES: dict[str, type[Need]] = {"text": Text, "vector": Vector, "names": Names, "number": Number, "any": Anything}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Use:
 
 
 def uses(recipe: Recipe) -> list[Use]:
-    """Return every name that stands for a column: in selectors, controls, `report: shares` and scores."""
+    """Return every name that stands for a column: in selectors, controls, the reward, `report: shares` and scores."""
     # The kind of what is fitted was checked with the recipe.
     of_selectors = [use for use in uses_of_selectors(recipe) if not isinstance(use.need, Fitted)]
     of_scores = [
@@ -35,7 +35,12 @@ def uses(recipe: Recipe) -> list[Use]:
         for column in score.inputs
         if column in recipe.source_columns()
     ]
-    return [*of_selectors, *of_scores, *(Use("report: shares", Group(c), source=True) for c in recipe.shares)]
+    of_reward = []
+    if recipe.refine:
+        reward = recipe.refine.reward
+        of_reward = [Use(f"refine: reward {reward.kind}", TAKES[word](n)) for n, word in reward.needs.items()]
+    of_report = [Use("report: shares", Group(c), source=True) for c in recipe.shares]
+    return [*of_selectors, *of_scores, *of_reward, *of_report]
 
 
 def uses_of_selectors(recipe: Recipe) -> Iterator[Use]:

@@ -21,7 +21,7 @@ from ..inputs.run import Run, columns_of
 from ..lake.tuning import collect_small
 from ..ranking.sort_keys import cluster_of, numeric_column
 from ..ranking.vectors import collect_vectors
-from ..recipe.recipe import Tune
+from ..recipe.blocks import Tune
 from .memos import values
 
 #: Characters of a text that a classifier reads.

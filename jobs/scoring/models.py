@@ -17,10 +17,13 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
+from ...udfs.fitted import FittedScore
 from ...udfs.scorer import Estimator, Scorer, fingerprint, parameters
+from ..inputs.documents import hash_name
 from ..lake.commits import Commit
 from ..lake.schemas import models
 from ..lake.tables import Lake
+from ..recipe import Recipe, order
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,13 @@ class Model:
     key: str | None = None
 
 
-def recall(lake: Lake, key: str, estimator: Estimator, reads: Mapping[str, str]) -> Model | None:
+def recall(lake: Lake, key: str, estimator: Estimator, reads: Mapping[str, str], by: str = "fit_key") -> Model | None:
     """Return the newest model of a fit key, or None.
 
     Parameters
     ----------
+    by : {"fit_key", "fingerprint"}
+        What `key` is.
     reads : mapping
         Fingerprints of the scores that it reads, by name.
 
@@ -48,7 +53,7 @@ def recall(lake: Lake, key: str, estimator: Estimator, reads: Mapping[str, str])
     """
     if lake.last_write("models") is None:
         return None
-    row = lake.read("models").where(F.col("fit_key") == key).orderBy(F.desc("sequence")).first()
+    row = lake.read("models").where(F.col(by) == key).orderBy(F.desc("sequence")).first()
     if row is None:
         return None
     try:
@@ -62,7 +67,28 @@ def recall(lake: Lake, key: str, estimator: Estimator, reads: Mapping[str, str])
             f"the newest model of kind {estimator.kind} in {lake.ref('models')} is not {row['fingerprint']}, as its "
             f"row says{reason}; restore the table, or run with --refit to fit it again"
         )
-    return Model(actual, scorer, json.loads(row["fitted_on"]), key)
+    return Model(actual, scorer, json.loads(row["fitted_on"]), row["fit_key"])
+
+
+def fitted_before(lake: Lake, recipe: Recipe, fingerprints: Mapping[str, str]) -> dict[str, FittedScore]:
+    """Return the fitted scores of a recipe by their fingerprints, whatever was fitted since.
+
+    Raises
+    ------
+    InputError
+        If `models` does not have one of them any more.
+    """
+    fitted = {}
+    for name in order(recipe):
+        score, known = recipe.scores[name], fingerprints[name]
+        if isinstance(score, Estimator):
+            model = recall(lake, known, score, fingerprints, by="fingerprint")
+            if model is None:
+                raise InputError(f"{lake.ref('models')} has no model {known} of the score {name} any more; restore it")
+            score = model.scorer
+        column = hash_name(recipe.source_inputs(name))
+        fitted[name] = FittedScore(name, score, known, column, recipe.score_where.get(name, ""))
+    return fitted
 
 
 def remember(lake: Lake, fresh: list[Model]) -> Commit | None:
@@ -93,7 +119,7 @@ def remember(lake: Lake, fresh: list[Model]) -> Commit | None:
 
 def _row(model: Model, sequence: int) -> tuple[Any, ...]:
     body = parameters(model.scorer)
-    state = {k: bytearray(_npy(v)) for k, v in body.items() if isinstance(v, np.ndarray | tuple)}
+    state = {k: bytearray(npy(v)) for k, v in body.items() if isinstance(v, np.ndarray | tuple)}
     plain = json.dumps({k: v for k, v in body.items() if k not in state}, sort_keys=True)
     summary, fitted_on = (json.dumps(d, sort_keys=True) for d in (model.scorer.summary(), model.fitted_on))
     shown = model.scorer.shown()
@@ -108,7 +134,13 @@ def _restored(row: Any, estimator: Estimator) -> Scorer:
     return estimator.model_class(**body)
 
 
-def _npy(value: Any) -> bytes:
+def arrays_of(row: Any) -> dict[str, Any]:
+    """Return the arrays of a row of `models` by name."""
+    return {name: _value(bytes(body)) for name, body in row["state"].items()}
+
+
+def npy(value: Any) -> bytes:
+    """Return an array, or a tuple, in the .npy format."""
     # A tuple as the UTF-8 bytes of its JSON: .npy of object arrays would need pickle.
     body = io.BytesIO()
     array = np.asarray(value) if isinstance(value, np.ndarray) else np.frombuffer(json.dumps(value).encode(), np.uint8)

@@ -52,6 +52,22 @@ class Pace:
         return f"{pace}, about {duration(left)} left" if left >= 1 else pace
 
 
+class Phases:
+    """Logs phases of long work: called with the phase, how many units are done and of how many."""
+
+    def __init__(self, what: str, every: float = 10.0) -> None:
+        self._what, self._every, self._said = what, every, 0.0
+        self._paces: dict[str, Pace] = {}
+
+    def __call__(self, phase: str, done: int, of: int) -> None:
+        """Log a line, at most one in `every` seconds but for the last of a phase."""
+        pace = self._paces.setdefault(phase, Pace(of, "steps"))
+        line = pace.after(done)
+        if done == of or time.monotonic() - self._said > self._every:
+            self._said = time.monotonic()
+            log.info("  %s, %s: %s", self._what, phase, line)
+
+
 def duration(seconds: float) -> str:
     """Return seconds in the unit that reads best.
 

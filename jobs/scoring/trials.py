@@ -23,7 +23,7 @@ from ...udfs.models.learners import LEARNERS, Learner
 from ..inputs.run import Run
 from ..lake.schemas import trials
 from ..lake.tables import retry_on_conflict
-from ..recipe.recipe import Tune
+from ..recipe.blocks import Tune
 from .labelled import Labelled
 from .progress import Pace
 

@@ -72,7 +72,7 @@ class KMeansRandom(Selector):
             If a mapped cluster has no eligible row.
         """
         cluster = cluster_of(pool.rows, self.cluster)
-        key = F.when(cluster.isNotNull(), self._key(pool))
+        key = F.when(cluster.isNotNull(), self.key(pool))
         best = top_by_quota(pool.rows, key, cluster, self._plan, pool.budget, pool.seed)
         return picks(best["id"], -best["key"] if self.ranked else None)
 
@@ -88,8 +88,21 @@ class KMeansRandom(Selector):
             )
         return groups["size"].astype(float) if self.quota == "proportional" else groups["size"] * 0 + 1.0
 
-    def _key(self, pool: Pool) -> Column:
+    def key(self, pool: Pool) -> Column:
+        """Return what rows of a cluster are in order of, smallest first; null for rows that are never selected."""
         return draw(pool.seed)
+
+    def sizes(self, pool: Pool) -> dict[str, int]:
+        """Return by cluster, as text, how many rows can be selected; numbers are in their order."""
+        cluster = cluster_of(pool.rows, self.cluster)
+        rows = pool.rows.where(cluster.isNotNull() & self.key(pool).isNotNull())
+        counts = collect_pandas(rows.groupBy(cluster.cast("string").alias("cluster")).count())
+        return dict(sorted(zip(counts["cluster"].tolist(), counts["count"].tolist(), strict=True), key=_in_order))
+
+
+def _in_order(item: tuple[str, int]) -> tuple[float, str]:
+    name = item[0]
+    return (int(name) if name.isdecimal() else np.inf), name
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,7 @@ class KMeansClosest(KMeansRandom):
     reads = {"cluster": Cluster}
     ranked: ClassVar[bool] = True
 
-    def _key(self, pool: Pool) -> Column:
+    def key(self, pool: Pool) -> Column:
         return numeric_column(pool.rows, f"{self.cluster}.{DISTANCE}")
 
 
@@ -176,7 +189,7 @@ class KMQ(KMeansRandom):
         drawn = draw_rows(sums, totals, dict(zip(groups["group"], draws.tolist(), strict=True)), pool.seed)
         return picks(drawn["id"]).assign(copies=drawn["copies"].to_numpy())
 
-    def _key(self, pool: Pool) -> Column:
+    def key(self, pool: Pool) -> Column:
         quality = numeric_column(pool.rows, self.quality)
         if self.weights == "linear":
             return draw(pool.seed, quality)

@@ -150,11 +150,26 @@ def _human_eval() -> Iterator[Row]:
 
 
 def _texts(family: str, seed: int, size: int) -> list[str]:
-    """Return the distinct texts of `size` generated questions; as entry i is drawn from seed + i, keep seeds apart."""
+    """Return the distinct texts of `size` generated questions."""
+    return [f"{question}\n{answer}" for question, answer in _answered(family, seed, size)]
+
+
+def _answered(family: str, seed: int, size: int) -> list[tuple[str, str]]:
+    """Return the distinct pairs of question and answer of `size` generated ones.
+
+    Entry i is drawn from seed + i: keep seeds apart.
+    """
     _version("reasoning-gym", "dev")
     entries = importlib.import_module("reasoning_gym").create_dataset(family, seed=seed, size=size)
     asked = ((str(entry["question"]).strip().removesuffix(ANSWER_FORMAT.strip()), entry["answer"]) for entry in entries)
-    return list(dict.fromkeys(f"{question.strip()}\n{answer}" for question, answer in asked))
+    return list(dict.fromkeys((question.strip(), str(answer)) for question, answer in asked))
+
+
+def _questions() -> Iterator[Row]:
+    """Yield word problems and other families of questions, each with its answer."""
+    for family in ("gsm_symbolic", *FAMILIES):
+        for i, (question, answer) in enumerate(_answered(family, POOL_SEED, POOL_PER_FAMILY)):
+            yield {"id": f"{family}-{i}", "family": family, "prompt": f"{question}\n", "completion": answer}
 
 
 def _word_problems() -> Iterator[Row]:
@@ -206,6 +221,10 @@ SAMPLES: dict[str, Sample] = {
     "mixed_word_problems": Sample(
         "about 6 000 rows, 12 % word problems, among other questions, code and prose (id, family, text)",
         _mixed_word_problems, _generated,
+    ),
+    "questions": Sample(
+        "about 3 500 word problems and other questions with their answers (id, family, prompt, completion)",
+        _questions, _generated,
     ),
     "word_problems": Sample(
         "400 other word problems: the same templates as in the pool, other fillings (task, text)",

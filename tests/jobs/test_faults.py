@@ -65,21 +65,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def start(place: Path, lake: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "lakesift.jobs.cli",
-        "run",
-        "recipe.yaml",
-        "--lake",
-        lake,
-        "--spark",
-        "spark.conf",
-        "--json",
-    ]
+def start(place: Path, lake: str, verb: str = "run") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lakesift.jobs.cli", verb, "recipe.yaml", "--json"]
+    command += ["--lake", lake, "--spark", "spark.conf"]
     pipe = subprocess.PIPE
-    command.append("--json")
     return subprocess.Popen(command, cwd=place, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
 
@@ -115,9 +104,9 @@ def gone(group: int) -> bool:
     return False
 
 
-def kill_at(place: Path, lake: str, moment: Callable[[Path], bool]) -> str:
+def kill_at(place: Path, lake: str, moment: Callable[[Path], bool], verb: str = "run") -> str:
     """Kill the Python driver when the lake looks so, and return its log; its JVM may finish a commit, as in life."""
-    process = start(place, lake)
+    process = start(place, lake, verb)
     while not moment(place / lake):
         assert process.poll() is None, f"the moment never came: {process.communicate()[1][-2000:]}"
         time.sleep(0.002)

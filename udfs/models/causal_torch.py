@@ -69,16 +69,7 @@ def load(folder: Path, device: str = "cpu", dtype: str = "float32") -> CausalMod
     on_one_thread(torch, transformers)
     if device == "cuda" and not torch.cuda.is_available():
         raise PlatformError("device cuda is asked for, and torch sees no GPU here; set device: cpu")
-    if (folder / "weights.f32").is_file():
-        model = _derived(folder, torch, transformers)
-    else:
-        try:
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                str(folder), local_files_only=True, use_safetensors=True
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise ScoreError(f"transformers cannot load a causal language model from {folder}: {error}") from error
-    model = model.to(device=device, dtype=getattr(torch, dtype)).eval()
+    model = network(folder).to(device=device, dtype=getattr(torch, dtype)).eval()
 
     def predict(context: Ints, tokens: Ints) -> tuple[Floats, Floats]:
         with torch.inference_mode():
@@ -86,6 +77,19 @@ def load(folder: Path, device: str = "cpu", dtype: str = "float32") -> CausalMod
             return token_bits(logits.float().cpu().numpy(), tokens)
 
     return CausalModel(*tokenizer(folder, _REMEDY), predict)
+
+
+def network(folder: Path) -> Any:
+    """Return transformers' model of a folder, as `load` takes it, float32 on the CPU; ScoreError if it cannot."""
+    torch, transformers = requirements()
+    if (folder / "weights.f32").is_file():
+        return _derived(folder, torch, transformers)
+    try:
+        return transformers.AutoModelForCausalLM.from_pretrained(
+            str(folder), local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ScoreError(f"transformers cannot load a causal language model from {folder}: {error}") from error
 
 
 @dataclass(frozen=True)

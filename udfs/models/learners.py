@@ -9,12 +9,13 @@ tuning of these numbers, a search inside the search.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..arrays import Floats, Ints
+from ..arrays import Flags, Floats, Ints
 from . import files, minilm
 
 #: Accuracy of a classifier on rows: (indices to train on, indices to ask about, seed) -> share that is right.
@@ -46,20 +47,34 @@ class Rows(Protocol):
 
 def logistic(rows: Rows) -> Learner:
     """Return the learner over labels and vectors."""
-    models = files.module("sklearn.linear_model", _TUNE, "on the driver")
-    threads = files.module("threadpoolctl", _TUNE, "on the driver")
     labels, vectors = rows.labels, rows.vectors
 
     def accuracy(train: Ints, ask: Ints, _seed: int) -> float:
         known = np.unique(labels[train])
         if len(known) == 1:  # nothing to separate: it says the only class that it has seen
             return float(np.mean(labels[ask] == known[0]))
-        model = models.LogisticRegression(C=10.0, max_iter=1000)
-        with threads.threadpool_limits(1):  # matrices this small: two threads took 45 times as long beside other work
-            model.fit(vectors[train], labels[train])
+        with _regression(vectors[train], labels[train]) as model:
             return float(np.mean(model.predict(vectors[ask]) == labels[ask]))
 
     return accuracy
+
+
+@contextmanager
+def _regression(vectors: Floats, labels: Any, penalty: float = 10.0) -> Iterator[Any]:
+    """Yield a fitted multinomial logistic regression, to be asked inside, on one thread."""
+    models = files.module("sklearn.linear_model", _TUNE, "on the driver")
+    threads = files.module("threadpoolctl", _TUNE, "on the driver")
+    with threads.threadpool_limits(1):  # matrices this small: two threads took 45 times as long beside other work
+        yield models.LogisticRegression(C=penalty, max_iter=1000).fit(vectors, labels)
+
+
+def log_odds(vectors: Floats, good: Flags, asked: Floats, penalty: float = 10.0) -> Floats:
+    """Return ln(p / (1 - p)) of being good, (m,), of `asked` (m, d) by logistic regression on (n, d) examples.
+
+    `good` (n,) has both values; `penalty` is scikit-learn's C, the inverse of the strength of the L2 penalty.
+    """
+    with _regression(vectors, good, penalty) as model:
+        return np.asarray(model.decision_function(asked), np.float64)
 
 
 def finetune(rows: Rows) -> Learner:
