@@ -19,7 +19,7 @@ from .lake.spark_errors import FILES_GONE, FilesGone, raising
 from .lake.tables import Lake
 from .lake.tuning import compiled, cores
 from .recipe import Recipe
-from .refine import go_on, is_finished, reads_the_newest, refine_rounds, standing
+from .refine import begun, go_on, refine_rounds
 from .runs import record, unchanged_since
 from .score import score
 from .select import select
@@ -95,19 +95,19 @@ def refine(lake: Lake, recipe: Recipe, wait: float | None = None) -> Manifest:
     while True:
         with lake.lock(f"refine of {recipe.name}"):
             manifest = _refine(lake, recipe)
-            newest = standing(lake, recipe)
-            if wait is None or newest is None or is_finished(lake, recipe, newest):
+            newest = begun(lake, recipe)
+            if wait is None or newest is None or newest.finished:
                 return manifest
         log.info("waiting for rewards; they are rows of %s", lake.ref("feedback"))
         time.sleep(wait)
 
 
 def _refine(lake: Lake, recipe: Recipe) -> Manifest:
-    last, gone = standing(lake, recipe), ""
-    if last is not None and is_finished(lake, recipe, last):
-        if reads_the_newest(lake, recipe, last) and (unchanged := unchanged_since(lake, recipe)):
+    last, gone = begun(lake, recipe), ""
+    if last and last.finished:
+        if last.reads_the_newest(lake, recipe) and (unchanged := unchanged_since(lake, recipe)):
             return unchanged
-    elif last is not None:
+    elif last:
         try:
             manifest = Manifest(recipe.name, recipe.digest())
             with raising(FilesGone(), FILES_GONE):

@@ -21,6 +21,7 @@ def _modules() -> list[str]:
         *(n for n in names if not n.startswith("lakesift.jobs.api")),
         "lakesift",
         "lakesift.entry",
+        "lakesift.lake",
         "lakesift.results",
     ]
 

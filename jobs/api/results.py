@@ -18,7 +18,7 @@ from .udfs.errors import InputError
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from .entry import Lake
+    from .lake import Lake
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,9 @@ def _reasons_table(
     ids = [r["id"] for r in rows]
     by = _ranked_by(recipe, (old, new))
     (then, before), (now, after) = (_known(lake, recipe, v, by, ids) for v in (old, new))
+    rounds: dict[str, int] = {}
+    if "round" in new.rows.columns:  # of a refinement
+        rounds = {r["id"]: r["round"] for r in new.rows.where(F.col("id").isin(ids)).select("id", "round").collect()}
     lines = []
     for row in rows:
         key, went = row["id"], row["new_rank"] is None
@@ -151,6 +154,8 @@ def _reasons_table(
             why = "not eligible any more" if went else "eligible now"
         elif then[key] != now[key]:
             why = "its score changed"
+        elif not went and key in rounds:
+            why = f"round {rounds[key]} chose it"
         lines.append((key, row["old_rank"], row["new_rank"], then.get(key), now.get(key), why))
     score = by or "score"
     return rows_of(("id", "old rank", "new rank", f"old {score}", f"new {score}", "why"), lines)

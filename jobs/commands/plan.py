@@ -116,6 +116,9 @@ def resolved(recipe: Recipe, documents: Documents | None) -> dict[str, Any]:
         "keep_versions": recipe.keep_versions,
     }
     body |= {"start": _values(recipe.start)} if recipe.start else {}
+    if recipe.refine:
+        reward = recipe.refine.reward
+        body["refine"] = {**_values(recipe.refine), "reward": {"kind": reward.kind, **_values(reward)}}
     return dict(json.loads(json.dumps(body, default=str)))
 
 

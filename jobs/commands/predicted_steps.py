@@ -13,8 +13,10 @@ from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe, Source, order
 from ..runs import data_versions, last_run, stands, unchanged_since
+from ..scoring.pinned import begun as begun_before
 from ..scoring.published import current_scores, documents_origin, origin, scores_stand
 from ..sources import files, sources_digest
+from .refinement import rounds_of
 
 UNKNOWN = "unknown until run"
 UNCHANGED = "unchanged"
@@ -28,6 +30,9 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count
     `count` is the number of documents, if it is known.
     """
     columns = ("step", "table", "would be")
+    begun = begun_before(lake, recipe) if recipe.refine else None
+    if begun and not begun.finished:
+        return rows_of(columns, [("refine", f"selection_{recipe.name}", rounds_of(lake, recipe).state)]), ""
     if unchanged := unchanged_since(lake, recipe):
         return rows_of(columns, [(s.step, s.table, s.outcome) for s in unchanged.steps]), unchanged.run_id
     tables = {table: _ingest(lake, table, *source) for table, source in recipe.ingested().items()}
@@ -48,6 +53,10 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count
     would = "written" if published or lake.last_write(selection) is None else "written, if its inputs changed"
     if published and same and stands(lake, selection, last["run_id"]):
         would = UNCHANGED
+    if recipe.refine:
+        rounds = f"{recipe.refine.rounds} rounds by rewards of kind {recipe.refine.reward.kind}"
+        rows.append(("refine", selection, rounds if would != UNCHANGED else would))
+        return rows_of(columns, rows), ""
     return rows_of(columns, [*rows, ("select", selection, would)]), ""
 
 

@@ -33,6 +33,7 @@ from ..ranking.sort_keys import cluster_of
 from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
 from ..selectors.needs import Group
+from .refinement import rounds_of
 from .report_result import QUANTILES, Report
 
 #: Rows of one set whose scores are described, and texts that a model is fitted on; chosen by id hash.
@@ -55,7 +56,8 @@ def report(lake: Lake, recipe: Recipe) -> Report:
     last = selection.last_write
     if last is None:
         raise InputError(
-            f"there is no selection of {recipe.name} in {lake.root}; do this first: lakesift run {recipe.name}"
+            f"there is no selection of {recipe.name} in {lake.root}; do this first: lakesift "
+            f"{'refine' if recipe.refine else 'run'} {recipe.name}"
         )
     counts, sets = last.metadata.get("counts", {}), ("pool", "selection", *recipe.controls)
     with compiled(lake.spark, counts.get("documents", 0)):
@@ -69,7 +71,8 @@ def report(lake: Lake, recipe: Recipe) -> Report:
         evidence = {name: _evidence(run, name, texts) for name in judged}
     result = (recipe.name, last.metadata.get("run_id"), selection.version, counts, sets, shares)
     notes = tuple(last.metadata.get("notes", ()))
-    return Report(*result, held_out_bits_per_byte=evidence, notes=notes, **described)
+    rounds = rounds_of(lake, recipe).table if "refinement" in last.metadata and recipe.refine else None
+    return Report(*result, held_out_bits_per_byte=evidence, notes=notes, rounds=rounds, **described)
 
 
 def _opened(lake: Lake, recipe: Recipe) -> Run:

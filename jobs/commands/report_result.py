@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..lake.text_table import text_table
+from ..lake.text_table import Rows, text_table
 
 #: Distinct values of a shares column that are shown.
 VALUES = 12
@@ -19,7 +19,8 @@ class Report:
 
     `shares` is by column and value; `quantiles` (of QUANTILES) and `rows` by set; `correlation_with_length` is
     Spearman's, in a sample of the pool; `undefined` is the share of the documents that has no value; scores of several
-    values are `name.field`. `held_out_bits_per_byte` is by target; `notes` are the selection's. Undefined is None.
+    values are `name.field`. `held_out_bits_per_byte` is by target; `notes` are the selection's; `rounds` are those of a
+    refinement. Undefined is None.
     """
 
     recipe: str
@@ -37,6 +38,7 @@ class Report:
     undefined: dict[str, float]
     hints: tuple[str, ...]
     notes: tuple[str, ...]
+    rounds: Rows | None = None
 
     def __str__(self) -> str:
         """Return the report as text."""
@@ -48,6 +50,8 @@ class Report:
             "one draw of each control",
             *(f"note: {note}" for note in self.notes),
         ]
+        if self.rounds:
+            parts += ["", "rounds of the refinement", str(self.rounds)]
         for column, shares in self.shares.items():
             values = sorted({v for s in shares.values() for v in s}, key=lambda v: (-shares["selection"].get(v, 0), v))
             rows = [(v, *(f"{shares.get(s, {}).get(v, 0):.3f}" for s in self.sets)) for v in values[:VALUES]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,10 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ...udfs.kernels.refinement import next_weights
 from ..lake import refinement_tables
 from ..lake.tables import Lake, retry_on_conflict
+from ..recipe.blocks import Refine
 
 #: Ids that a note names.
 _SHOWN = 5
@@ -132,3 +135,40 @@ def weights_of(rounds: pd.DataFrame, number: int, column: str) -> dict[str, floa
     """Return a column of a round by cluster."""
     lines = rounds[rounds["round"] == number]
     return dict(zip(lines["cluster"], lines[column].astype(float), strict=True))
+
+
+def round_lines(
+    clusters: Mapping[str, int],
+    weights: Mapping[str, float],
+    picked: pd.DataFrame,
+    cluster_of: pd.Series[str],
+    rewards: pd.DataFrame,
+    settings: Refine,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the clusters of a finished round, as `rounds` has them, and those with few scored rows.
+
+    Parameters
+    ----------
+    clusters, weights : mapping
+        Rows that can be chosen, and weight of the round, by cluster.
+    picked : pandas.DataFrame
+        `cluster` of the rows that the round chose.
+    cluster_of : pandas.Series
+        Cluster of all rows chosen so far, by id.
+    rewards : pandas.DataFrame
+        `id` and finite `reward` of the scored rows.
+    """
+    names = list(clusters)
+    codes = pd.Categorical(rewards["id"].map(cluster_of), categories=names).codes.astype(np.int64)
+    found = next_weights(
+        [weights[name] for name in names], codes, rewards["reward"].to_numpy(float), rule=settings.rule,
+        step=settings.step, floor=settings.floor, shrink=settings.shrink, ids=rewards["id"].tolist(), names=names,
+    )  # fmt: skip
+    now = picked["cluster"].value_counts()
+    lines = pd.DataFrame({
+        "cluster": names, "weight": found.weight, "rule": settings.rule, "rows": list(clusters.values()),
+        "chosen": [int(now.get(name, 0)) for name in names], "scored": found.scored,
+        "reward_mean": found.reward_mean, "reward_shrunk": found.reward_shrunk,
+        "reward_deviation": found.deviation, "weight_next": found.weight_next,
+    })  # fmt: skip
+    return lines, [names[i] for i in found.few]

@@ -46,12 +46,17 @@ def apply_budget(selector: Selector, pool: Pool, budget: Budget, documents: int,
     """
     if budget.tokens:
         return _within_tokens(selector, pool, budget, ranked)
-    wanted = budget.rows if budget.rows else max(1, int(documents * (budget.fraction or 0) + 0.5))
+    return selector.select(replace(pool, budget=rows_wanted(budget, documents)))
+
+
+def rows_wanted(budget: Budget, documents: int) -> int:
+    """Return the rows of a budget of rows or a fraction of the documents; BoundError above what the driver takes."""
+    wanted = budget.rows or max(1, int(documents * (budget.fraction or 0) + 0.5))
     if wanted > DRIVER_ROWS:
         raise BoundError(
             f"the budget is {wanted:,} rows; the driver holds at most {DRIVER_ROWS:,}: select fewer, or in parts"
         )
-    return selector.select(replace(pool, budget=wanted))
+    return wanted
 
 
 def _within_tokens(selector: Selector, pool: Pool, budget: Budget, ranked: int) -> pd.DataFrame:

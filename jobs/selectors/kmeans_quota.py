@@ -21,7 +21,7 @@ from ...udfs.constraints import Above, AtLeast, Needed
 from ...udfs.errors import InputError, RecipeError
 from ..ranking.quota import quota
 from ..ranking.sort_keys import by_tag, cluster_of, draw, hashed, numeric_column, uniform
-from ..ranking.top import collect_pandas, top_by_quota
+from ..ranking.top import collect_pandas, rows_of, top_by_quota
 from ..ranking.with_replacement import block_totals, draw_rows, with_running_weight
 from .needs import DISTANCE, Cluster, Group, Number
 from .selector import Pool, Selector, picks
@@ -91,6 +91,11 @@ class KMeansRandom(Selector):
     def key(self, pool: Pool) -> Column:
         """Return what rows of a cluster are in order of, smallest first; null for rows that are never selected."""
         return draw(pool.seed)
+
+    def members(self, rows: DataFrame, picked: pd.DataFrame, seed: int) -> pd.DataFrame:
+        """Return the cluster, as text, of picked rows, and the hash of (seed, id): `id`, `cluster`, `key`."""
+        cluster = cluster_of(rows, self.cluster).cast("string").alias("cluster")
+        return collect_pandas(rows_of(rows, picked).select("id", cluster, hashed(seed).alias("key")))
 
     def sizes(self, pool: Pool) -> dict[str, int]:
         """Return by cluster, as text, how many rows can be selected; numbers are in their order."""

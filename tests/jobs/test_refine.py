@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import lakesift as ls
+from lakesift.jobs.commands.plan import plan
 from lakesift.jobs.commands.refinement import rounds_of
 from lakesift.jobs.lake.manifest import Manifest
 from lakesift.jobs.ranking.quota import quota
@@ -396,5 +397,25 @@ def test_the_api_and_its_text(world: World) -> None:
     assert isinstance(made.result.manifest, Manifest)
     assert made.to_dict()["rounds"]["round"] == 3
     assert world.sql("SELECT count(*) AS n FROM {controls_fine}")[0]["n"] == BUDGET
-    history = [row[-1] for row in made.result.lake.history(mine(controls=["random"])).rows]
+    lake = made.result.lake
+    history = [row[-1] for row in lake.history(mine(controls=["random"])).rows]
     assert history == ["round 3 of 3", "round 2 of 3", "first run", "no rows"]
+    changed = lake.diff(mine(controls=["random"]), 1, 3)
+    assert (changed.went, changed.came) == (0, 20)
+    assert {row[-1] for row in changed.came_rows.rows} == {"round 2 chose it", "round 3 chose it"}
+    report = lake.report(mine(controls=["random"]))
+    assert len(report.rounds.rows) == 15
+    assert "rounds of the refinement" in str(report)
+    assert report.to_dict()["rounds"]["columns"][0] == "round"
+
+
+def test_plan_knows_where_a_refinement_stands(world: World) -> None:
+    def last(recipe: Recipe) -> tuple[Any, ...]:
+        return plan(world.lake, recipe).steps.rows[-1]
+
+    assert last(mine(AWAITED)) == ("refine", "selection_fine", "3 rounds by rewards of kind table")
+    refine(world.lake, mine(AWAITED))
+    assert last(mine(AWAITED))[2].startswith("round 1: 0 of 11 rewards; waiting")
+    refine(world.lake, mine())
+    assert plan(world.lake, mine()).nothing_new
+    assert plan(world.lake, mine()).resolved["refine"]["reward"] == {"kind": "column", "column": "value"}

@@ -10,7 +10,7 @@ from lakesift.jobs.commands.report import report
 from lakesift.jobs.inputs.opening import check_machine
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import load, shipped
-from lakesift.jobs.run import run
+from lakesift.jobs.run import refine, run
 from lakesift.udfs.errors import PlatformError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def test_it_runs_as_it_stands(lake: Lake, name: str) -> None:
         check_machine(recipe)
     except PlatformError as error:
         pytest.skip(str(error))  # a language model, whose files are fetched by a command of their own
-    made = run(lake, recipe)
+    made = (refine if recipe.refine else run)(lake, recipe)
     rows = lake.read(f"selection_{name}")
     assert rows.selectExpr("sum(copies) AS n").collect()[0]["n"] == recipe.budget.rows
     assert made.counts["documents"] >= 2_000
@@ -38,4 +38,4 @@ def test_it_runs_as_it_stands(lake: Lake, name: str) -> None:
     assert {r["control"] for r in controls} == set(recipe.controls)
     assert f"selection_{name}" in {s.table for s in made.steps}
     assert report(lake, recipe)
-    assert run(lake, recipe).noop
+    assert (refine if recipe.refine else run)(lake, recipe).noop
