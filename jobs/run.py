@@ -90,7 +90,6 @@ def refine(lake: Lake, recipe: Recipe, wait: float | None = None) -> Manifest:
     """
     if recipe.refine is None:
         raise RecipeError(f"the recipe {recipe.name} has no refine: block; add refine: {{reward: {{kind: ...}}}} to it")
-    recipe.refine.reward.check_machine()
     check_machine(recipe)
     while True:
         with lake.lock(f"refine of {recipe.name}"):

@@ -11,7 +11,7 @@ import pytest
 from deltalake import CommitProperties, write_deltalake
 from nbclient import NotebookClient
 
-from lakesift.jobs.lake import schemas
+from lakesift.jobs.lake import refinement_tables, schemas
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 ROWS = 40
@@ -206,3 +206,35 @@ def test_notebooks_are_kept_without_outputs() -> None:
     for path in FOLDER.glob("*.ipynb"):
         cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
         assert all(not c.outputs and c.execution_count is None for c in cells), path.name
+
+
+def test_refine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two clusters, two rounds of three rows; the second takes them from the cluster of the higher reward."""
+    ids = [f"row-{i}" for i in range(12)]
+    words = ["the sum is", "a bird has two legs", "the list is sorted", "no one is here"]
+    questions = {"id": ids, "prompt": [f"{words[i % 4]} {i} " for i in range(12)], "completion": ["yes"] * 12}
+    _write(tmp_path, "questions", pl.DataFrame(questions))
+    selection = {"id": ids[:6], "rank": range(1, 7), "round": [1] * 3 + [2] * 3, "asked": [True] * 6}
+    _write(tmp_path, "selection_refine_word_problems", pl.DataFrame(selection), {"refinement": "feed", "round": 2})
+    control = {"control": ["random"] * 6, "id": ids[3:9], "rank": range(1, 7)}
+    _write(tmp_path, "controls_refine_word_problems", pl.DataFrame(control))
+    rounds = pl.DataFrame({
+        "recipe": ["refine_word_problems"] * 5, "refinement": ["feed"] * 4 + ["older"], "round": [1, 1, 2, 2, 1],
+        "cluster": ["0", "1", "0", "1", "7"], "weight": [0.5, 0.5, 0.25, 0.75, 1.0], "rule": ["exp"] * 5,
+        "rows": [6, 6, 6, 6, 1], "chosen": [2, 1, 0, 3, 1], "scored": [2, 1, 2, 4, 1],
+        "reward_mean": [0.1, 0.9, 0.2, 0.8, 0.0], "reward_shrunk": [0.3, 0.6, 0.3, 0.7, 0.0],
+        "reward_deviation": [0.2] * 5, "weight_next": [0.25, 0.75, 0.125, 0.875, 1.0],
+    })  # fmt: skip
+    assert [c.name for c in refinement_tables.rounds().columns] == rounds.columns
+    _write(tmp_path, "rounds", rounds)
+    monkeypatch.setenv("LAKESIFT_LAKE", str(tmp_path))
+    notebook = nbformat.read(FOLDER / "refine.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    head, weights, mix, rewards, loss = _shown(notebook)
+    assert [line.split()[1::2] for line in head.splitlines() if line[:3] in ("│ 1", "│ 2")] == [
+        ["1", "3", "3"],
+        ["2", "3", "6"],
+    ]
+    assert all("image" in shown for shown in (weights, mix, rewards, loss))
+    assert [line.split()[1] for line in weights.splitlines() if line[:3] in ("│ 0", "│ 1", "│ 7")] == ["1", "0"]
+    assert {"refine", "random"} <= set(loss.split())

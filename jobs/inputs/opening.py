@@ -137,9 +137,11 @@ def open_start(lake: Lake, recipe: Recipe) -> Target | None:
 
 
 def check_machine(recipe: Recipe) -> None:
-    """Raise PlatformError if a score needs a package or a model file that is missing here."""
+    """Raise PlatformError if a score, or the reward, needs a package or a model file that is missing here."""
     for score in recipe.scores.values():
         score.check_machine()
+    if recipe.refine:
+        recipe.refine.reward.check_machine()
 
 
 def check_sample(lake: Lake, recipe: Recipe) -> None:

@@ -20,8 +20,8 @@ BENCHES = (
     *("kernels", "edge", "run", "passes", "ranking", "dsir", "kmeans", "coverage", "racing", "sensitivity"),
     *("clusters", "vectors", "tasks", "mig"),
 )
-#: Only if they are named: they need model files, and euds up to two hours.
-NAMED = ("euds", "language_model")
+#: Only if they are named: they need model files, euds up to two hours and refine up to one and a half.
+NAMED = ("euds", "language_model", "refine")
 OUT = Path("build") / "bench.json"
 
 
