@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lakesift.jobs.rewards import rewards
 from lakesift.jobs.selectors import selectors
 from lakesift.udfs.discovery import scorers
 
@@ -233,9 +234,13 @@ def test_each_rule_can_fail(file: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("folder", "found", "frame"),
     # zipfit_pairs is no score of a recipe: zipfit_race asks for it.
-    [("udfs/scores", scorers(), {"zipfit_pairs"}), ("jobs/selectors", selectors(), {"selector", "budget", "needs"})],
+    [
+        ("udfs/scores", scorers(), {"zipfit_pairs"}),
+        ("jobs/selectors", selectors(), {"selector", "budget", "needs"}),
+        ("jobs/rewards", rewards(), {"reward"}),
+    ],
 )
-def test_every_scorer_and_selector_file_is_found(folder: str, found: dict[str, type], frame: set[str]) -> None:
+def test_every_scorer_selector_and_reward_file_is_found(folder: str, found: dict[str, type], frame: set[str]) -> None:
     files = {p.stem for p in (ROOT / folder).glob("*.py") if not p.stem.startswith("_")} - frame
     package = f"lakesift.{folder.replace('/', '.')}"
     homes = [c.__module__ for c in found.values() if c.__module__.startswith(package)]

@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import Any, cast
 
 import pandas as pd
-from pyspark.sql import functions as F
 
 from ...udfs.digests import digest
 from ...udfs.errors import InputError
@@ -33,13 +32,13 @@ from ..scoring.pinned import Begun, identity_of, pins_of, reopened
 from ..scoring.progress import Phases
 from ..scoring.reward_inputs import RewardInputs
 from ..scoring.rounds import (
+    Feedback,
     Refinement,
     add_feedback,
     add_round,
     finished_rounds,
     read_feedback,
     round_lines,
-    rows_of_writer,
     weights_of,
 )
 from ..select import commit_selection, run_id
@@ -91,7 +90,7 @@ def refine_rounds(
         rounds.commit(number, chosen)
         if (known["round"] == number).any():
             continue
-        feedback = rounds.rewards(number, chosen)
+        feedback = rounds.feedback(number, chosen)
         if feedback is None:
             return
         rounds.weigh(number, weights, chosen, feedback)
@@ -153,12 +152,13 @@ class Rounds:
             lambda last: last.says({"refinement": key}) and last.metadata["round"] > number,
         )
 
-    def rewards(self, number: int, chosen: pd.DataFrame) -> pd.DataFrame | None:
-        """Return the rewards of the rows that a round asks about, id and reward; None while they are awaited."""
-        run, reward = self.run, self.settings.reward
+    def feedback(self, number: int, chosen: pd.DataFrame) -> Feedback | None:
+        """Return the rewards of the rows that a round asks about; None while they are awaited."""
+        run, reward, asked = self.run, self.settings.reward, int(chosen["asked"].sum())
         found = read_feedback(run.lake, self.refinement, number, reward.writer, chosen)
         if found.absent:
-            log.info("round %d: rewards of %s rows by %s", number, f"{int(chosen['asked'].sum()):,}", reward.kind)
+            there = asked - len(found.absent)
+            log.info("round %d: %s of %s rewards by %s are there", number, f"{there:,}", f"{asked:,}", reward.writer)
             scores = run.lake.read(f"scores_{run.recipe.name}", self.scores_version)
             inputs = RewardInputs(run, self.fitted, scores, self.refinement, number)
             seed, progress = self.picks.seed(number, "reward"), Phases(f"round {number}")
@@ -169,23 +169,22 @@ class Rounds:
                 found = read_feedback(run.lake, self.refinement, number, reward.writer, chosen)
         for note in found.notes:
             run.manifest.note(note)
-        return None if found.absent else found.rewards
+        return None if found.absent else found
 
-    def weigh(self, number: int, weights: Mapping[str, float], chosen: pd.DataFrame, rewards: pd.DataFrame) -> None:
+    def weigh(self, number: int, weights: Mapping[str, float], chosen: pd.DataFrame, feedback: Feedback) -> None:
         """Add the clusters of a round, with the weights of the next, to `rounds`."""
         settings = self.settings
         clusters = chosen.set_index("id")["cluster"]
-        defined = rewards.dropna(subset=["reward"]).sort_values("id")
+        defined = feedback.rewards.dropna(subset=["reward"]).sort_values("id")
         if defined.empty:
-            fact = f"none of {len(rewards):,} rewards by {settings.reward.writer} is a number"
+            fact = f"none of {len(feedback.rewards):,} rewards by {settings.reward.writer} is a number"
             raise InputError(f"round {number}: {fact}; append corrected rows to feedback, the newest count")
         lines, few = round_lines(
             self.picks.clusters, weights, chosen[chosen["round"] == number], clusters, defined, settings
         )
         if few:
             self.run.manifest.note(f"round {number}: fewer than 5 rows were scored in clusters {', '.join(few)}")
-        read = rows_of_writer(self.run.lake, self.refinement, settings.reward.writer)
-        said = {"feedback_rows": read.where(F.col("round") == number).count(), "notes": self._notes(number)}
+        said = {"feedback_rows": feedback.rows, "notes": self._notes(number)}
         add_round(self.run.lake, self.refinement, number, lines, said)
 
     def _notes(self, number: int) -> list[str]:

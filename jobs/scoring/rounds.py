@@ -68,23 +68,20 @@ class Feedback:
     """Rewards of the rows that a round asks about.
 
     `rewards` has `id` and `reward` of the rows that have a row in `feedback`, NaN where the reward is undefined;
-    `absent` are the ids asked about that have none; `notes` name what was not read.
+    `absent` are the ids asked about that have none; `notes` name what was not read; `rows` is how many rows of the
+    round the writer has written.
     """
 
     rewards: pd.DataFrame
     absent: list[str]
     notes: list[str]
-
-
-def rows_of_writer(lake: Lake, refinement: Refinement, writer: str) -> DataFrame:
-    """Return all rows of `feedback` of a refinement that one writer wrote."""
-    return refinement.of(lake.read("feedback")).where(F.col("source") == writer)
+    rows: int
 
 
 def read_feedback(lake: Lake, refinement: Refinement, number: int, writer: str, chosen: pd.DataFrame) -> Feedback:
     """Return the newest reward of each row that a round asks about; `chosen` has `id` and `asked`."""
     read = _rows_read(lake, refinement)
-    rows = rows_of_writer(lake, refinement, writer)
+    rows = refinement.of(lake.read("feedback")).where(F.col("source") == writer)
     newest = F.max_by("reward", F.struct("at", "reward")).alias("reward")
     mine = rows.where(F.col("round") == number).groupBy("id").agg(newest).toPandas()
     found = mine.merge(chosen[["id", "asked"]], on="id", how="left")
@@ -104,7 +101,7 @@ def read_feedback(lake: Lake, refinement: Refinement, number: int, writer: str, 
             notes.append(f"feedback of round {other}: {late:,} rewards of a round that is not there yet are not read")
         elif other in read and late:
             notes.append(f"feedback of round {other}: {late:,} rewards that came after it was finished are not read")
-    return Feedback(asked[["id", "reward"]].reset_index(drop=True), absent, notes)
+    return Feedback(asked[["id", "reward"]].reset_index(drop=True), absent, notes, counts.get(number, 0))
 
 
 def _rows_read(lake: Lake, refinement: Refinement) -> dict[int, int]:
