@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import lakesift as ls
+from lakesift.jobs import cli
 from lakesift.jobs.commands.plan import plan
 from lakesift.jobs.commands.refinement import rounds_of
 from lakesift.jobs.lake.manifest import Manifest
@@ -407,6 +411,28 @@ def test_the_api_and_its_text(world: World) -> None:
     assert len(report.rounds.rows) == 15
     assert "rounds of the refinement" in str(report)
     assert report.to_dict()["rounds"]["columns"][0] == "round"
+
+
+def test_the_command_line(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "fine.yaml"
+    select = {"kind": "kmq", "cluster": "module", "quality": "quality"}
+    raw = {"name": "fine", "documents": {"table": "docs"}, "select": select, "budget": {"rows": BUDGET}}
+    file.write_text(yaml.safe_dump({**raw, "refine": {"reward": AWAITED, "scored": 20}}))
+    place = [str(file), "--lake", str(world.root)]
+    cli.main(["refine", *place, "--step", "--json"])
+    said = json.loads(capsys.readouterr().out)["rounds"]
+    assert (said["round"], said["rows"], said["finished"]) == (1, 11, False)
+    write(world, 1)
+    cli.main(["refine", *place, "--status"])
+    shown = capsys.readouterr().out
+    assert "refinement " + said["refinement"] + " of fine: round 1 of 3" in shown
+    assert "round 1: 11 of 11 rewards; lakesift refine fine goes on" in shown
+    cli.main(["refine", *place, "--step"])
+    assert "round 2: 0 of 20 rewards; waiting for source trainer in " in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="export needs --to and --out for rows, or --model"):
+        cli.main(["export", *place])
+    with pytest.raises(SystemExit, match="has trained no model; only reward language_model does"):
+        cli.main(["export", *place, "--model", str(tmp_path / "model")])
 
 
 def test_plan_knows_where_a_refinement_stands(world: World) -> None:
