@@ -429,7 +429,7 @@ def test_the_command_line(world: World, tmp_path: Path, capsys: pytest.CaptureFi
     assert "round 1: 11 of 11 rewards; lakesift refine fine goes on" in shown
     cli.main(["refine", *place, "--step"])
     assert "round 2: 0 of 20 rewards; waiting for source trainer in " in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="export needs --to and --out for rows, or --model"):
+    with pytest.raises(SystemExit, match="export needs --to and --out for the rows, or --model"):
         cli.main(["export", *place])
     with pytest.raises(SystemExit, match="has trained no model; only reward language_model does"):
         cli.main(["export", *place, "--model", str(tmp_path / "model")])
