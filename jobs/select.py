@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -59,6 +60,7 @@ def commit_selection(
     rows: Callable[[], DataFrame],
     choice: Callable[[], tuple[pd.DataFrame, dict[str, Any]]],
     step_name: str = "select",
+    also: Mapping[str, Any] = MappingProxyType({}),
     superseded: Callable[[Commit], bool] = lambda _: False,
 ) -> int:
     """Make selection and controls those of the manifest's run id; returns the version of the selection.
@@ -69,6 +71,8 @@ def commit_selection(
         Of the scores that the selection shows.
     rows, choice : callable
         The eligible rows; the picks, and what the commit says of them. Called if one of the two tables has to be made.
+    also : mapping
+        What both commits say beside.
     superseded : callable
         Whether a commit of somebody else is as good.
     """
@@ -79,12 +83,12 @@ def commit_selection(
     def selection_rows() -> tuple[DataFrame, dict[str, Any]]:
         picks, said = chosen()
         made_from = {"inputs": manifest.inputs, "fingerprints": manifest.fingerprints, "scores": scores_version}
-        metadata = {"recipe": recipe.name, "seed": recipe.seed, **said, **made_from}
+        metadata = {"recipe": recipe.name, "seed": recipe.seed, **also, **said, **made_from}
         return with_columns(run, fitted, scores, picks), metadata
 
     def control_rows() -> tuple[DataFrame, dict[str, Any]]:
         selected = chosen()[0] if written else lake.read(table.name, version).select(*PICKS).toPandas()
-        return control_picks(run, fitted, rows(), selected), {}
+        return control_picks(run, fitted, rows(), selected), {**also}
 
     def write(target: Table, make: Callable[[], tuple[DataFrame, dict[str, Any]]]) -> tuple[int, bool, Commit]:
         return retry_on_conflict(step_name, lambda: _commit_once(run, target, make, superseded))

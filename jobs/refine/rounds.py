@@ -80,20 +80,23 @@ def refine_rounds(
     """
     rounds = Rounds(run, cast(Refine, run.recipe.refine), fitted, scores_version, pins or pins_of(run, scores_version))
     rounds.note_replaced(gone)
-    chosen = rounds.chosen_before()
-    for number in range(int(chosen["round"].max()) if len(chosen) else 1, len(rounds.picks.sizes) + 1):
+    held = rounds.chosen_before()
+    newest = int(held["round"].max()) if len(held) else 0
+    for number in range(1, len(rounds.picks.sizes) + 1):
         known = finished_rounds(run.lake, rounds.refinement)
-        weights = weights_of(known, number - 1, "weight_next") if number > 1 else rounds.picks.start
-        if not len(chosen) or chosen["round"].max() < number:
-            chosen = rounds.picks.pick(number, weights, chosen)
-        chosen = rounds.picks.asked(number, chosen)
-        rounds.commit(number, chosen)
-        if (known["round"] == number).any():
+        finished = bool((known["round"] == number).any())
+        if number < newest and finished:
             continue
-        feedback = rounds.feedback(number, chosen)
-        if feedback is None:
+        weights = weights_of(known, number - 1, "weight_next") if number > 1 else rounds.picks.start
+        before = held[held["round"] <= number].reset_index(drop=True)
+        chosen = rounds.picks.asked(number, before if number <= newest else rounds.picks.pick(number, weights, before))
+        rounds.commit(number, chosen)
+        feedback = None if finished else rounds.feedback(number, chosen)
+        if feedback:
+            rounds.weigh(number, weights, chosen, feedback)
+        elif not finished:
             return
-        rounds.weigh(number, weights, chosen, feedback)
+        held = chosen if number >= newest else held
 
 
 @dataclass(frozen=True)
@@ -141,14 +144,16 @@ class Rounds:
         """Make the selection hold the rows chosen so far."""
         run, key = self.run, self.refinement.key
         run.manifest.run_id = digest([key, number])
+        also = {"refinement": key, "round": number, "rounds": len(self.picks.sizes)}
         run.manifest.selection_version = commit_selection(
             run,
             self.fitted,
             self.scores_version,
             declared_columns(run.recipe, shown_names(run.recipe)),
             lambda: self.picks.rows,
-            lambda: (chosen[[*PICKS, "round", "asked"]].astype({"round": "int32"}), self._said(number, len(chosen))),
+            lambda: (chosen[[*PICKS, "round", "asked"]].astype({"round": "int32"}), self._said(len(chosen))),
             f"round {number}",
+            also,
             lambda last: last.says({"refinement": key}) and last.metadata["round"] > number,
         )
 
@@ -190,9 +195,8 @@ class Rounds:
     def _notes(self, number: int) -> list[str]:
         return [note for note in self.run.manifest.notes if note.startswith((f"round {number}:", "feedback of"))]
 
-    def _said(self, number: int, selected: int) -> dict[str, Any]:
+    def _said(self, selected: int) -> dict[str, Any]:
         """Return what the commit of a round says of itself: all that a later one needs to go on."""
         run = self.run
-        known = {"refinement": self.refinement.key, "round": number, "rounds": len(self.picks.sizes), "pins": self.pins}
-        known |= {"recipe_hash": run.recipe.digest(), "reward": identity_of(run.recipe)}
+        known = {"pins": self.pins, "recipe_hash": run.recipe.digest(), "reward": identity_of(run.recipe)}
         return known | {"counts": {**self.picks.counts, "selected": selected}, "notes": list(run.manifest.notes)}

@@ -11,6 +11,7 @@ from ...udfs.fitted import FittedScore
 from ..inputs.opening import open_documents, open_input, open_targets
 from ..inputs.run import Hashes, Run, Summary
 from ..lake.manifest import Manifest
+from ..lake.spark_errors import FilesGone
 from ..lake.tables import Lake
 from ..recipe import Recipe
 from ..recipe.blocks import Refine
@@ -47,8 +48,16 @@ def begun(lake: Lake, recipe: Recipe) -> Begun | None:
 
 
 def reopened(lake: Lake, recipe: Recipe, manifest: Manifest, refinement: Begun) -> tuple[Run, dict[str, FittedScore]]:
-    """Return the run of a refinement as its first round had it, and its fitted scores."""
+    """Return the run of a refinement as its first round had it, and its fitted scores.
+
+    Raises
+    ------
+    FilesGone
+        If a table that it reads does not exist any more, or was made anew.
+    """
     pins = refinement.pins
+    for table, state in {**pins["states"], **pins["made"]}.items():
+        _check_there(lake, table, state)
     documents = open_documents(lake, recipe, pins["documents"])
     newest = lake.version(recipe.documents.table) if pins["documents"] is not None else None
     if newest != pins["documents"]:
@@ -63,6 +72,16 @@ def reopened(lake: Lake, recipe: Recipe, manifest: Manifest, refinement: Begun) 
     return run, fitted_before(lake, recipe, manifest.fingerprints)
 
 
+def _check_there(lake: Lake, table: str, state: str | None) -> None:
+    """Raise FilesGone if the log of a table no longer has the commit that its rows were identified by.
+
+    A table that was made anew has the same versions, with other rows.
+    """
+    known_by_commit = state is not None and ":" not in state  # see lake/state.py
+    if known_by_commit and all(commit.data_version != state for commit in lake.history(table)):
+        raise FilesGone
+
+
 def pins_of(run: Run, scores_version: int) -> dict[str, Any]:
     """Return what a run reads, as the commits of all its rounds say it."""
     states = {run.recipe.documents.table: run.documents.state.data_version}
@@ -71,6 +90,7 @@ def pins_of(run: Run, scores_version: int) -> dict[str, Any]:
         "documents": run.documents.state.version, "hashes": run.hashes.version, "scores": scores_version,
         "summary": asdict(run.hashes.summary), "targets": {name: t.state.version for name, t in run.targets.items()},
         "states": states,
+        "made": {t: run.lake.state(t).data_version for t in (run.hashes.table, f"scores_{run.recipe.name}")},
     }  # fmt: skip
 
 

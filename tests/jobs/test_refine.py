@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -291,6 +292,20 @@ def test_a_version_that_was_vacuumed_begins_anew(world: World) -> None:
     assert selected(world)["round"].tolist() == [1] * 11
 
 
+@pytest.mark.parametrize("table", ["docs", "scores_fine"])
+def test_a_table_that_was_made_anew_begins_anew(world: World, table: str) -> None:
+    recipe = mine(AWAITED)
+    refine(world.lake, recipe)
+    key = rounds_of(world.lake, recipe).refinement
+    shutil.rmtree(world.root / table)
+    if table == "docs":
+        world.put("docs", rows(110))
+    made = refine(world.lake, recipe)
+    gone = f"a new refinement begins, in place of {key}: files of the versions that it reads are gone"
+    assert (gone in made.notes) == (table == "docs"), "equal documents give the same refinement again"
+    assert len(selected(world)) == 11
+
+
 def test_an_edited_recipe_begins_anew_and_the_old_one_comes_back(world: World) -> None:
     refine(world.lake, mine())
     first, key = selected(world), rounds_of(world.lake, mine()).refinement
@@ -311,6 +326,13 @@ def test_what_was_changed_in_the_tables_heals(world: World) -> None:
     world.sql("RESTORE {selection_fine} TO VERSION AS OF 1")
     refine(world.lake, mine())
     assert selected(world).equals(first)
+    before, version = rounds(world), world.versions()["selection_fine"]
+    world.sql("DELETE FROM {rounds} WHERE round <= 2")
+    world.sql("DELETE FROM {feedback} WHERE round = 2")
+    refine(world.lake, mine())
+    assert rounds(world).equals(before)
+    assert selected(world).equals(first)
+    assert world.versions()["selection_fine"] == version, "rows that are there are not written again"
 
 
 def test_a_classifier_learns_from_rated_rows(world: World) -> None:
