@@ -22,7 +22,7 @@ from ..lake.tables import Lake, retry_on_conflict
 from ..lake.text_table import Rows, rows_of
 from ..runs import last_run
 from ..scoring.memos import quoted_list
-from ..scoring.rounds import Refinement, finished_rounds
+from ..scoring.rounds import Refinement, all_finished, finished_rounds
 
 log = logging.getLogger("lakesift")
 
@@ -116,7 +116,7 @@ def _spent(lake: Lake, name: str) -> str:
         last = lake.last_write(f"selection_{recipe}")
         said = last.metadata if last else {}
         known = finished_rounds(lake, Refinement(recipe, said.get("refinement", "")))
-        return "" if "rounds" in said and not (known["round"] == said["rounds"]).any() else "true"
+        return "true" if all_finished(known, said.get("rounds", 0)) else ""
     if name != "models":
         return ""
     trained = lake.read(name).where("fit_key LIKE 'refinement %'").groupBy("fit_key").agg(F.max("sequence").alias("n"))

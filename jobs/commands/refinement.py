@@ -13,7 +13,7 @@ from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
 from ..recipe.blocks import Refine
-from ..scoring.rounds import Refinement, finished_rounds, read_feedback
+from ..scoring.rounds import Refinement, all_finished, finished_rounds, read_feedback
 
 COLUMNS = (
     "round", "cluster", "rows", "weight", "chosen", "scored", "reward mean", "reward shrunk", "interval", "weight next",
@@ -69,7 +69,7 @@ def rounds_of(lake: Lake, recipe: Recipe) -> Rounds:
     known = finished_rounds(lake, refinement)
     commits = [c.metadata for c in lake.history("rounds") if c.says(refinement.names)]
     notes = [*said["notes"], *(note for m in reversed(commits) for note in m["notes"])]
-    finished = bool((known["round"] == said["rounds"]).any())
+    finished = all_finished(known, said["rounds"])
     if finished or (known["round"] == number).any():
         text = "finished" if finished else f"round {number} is finished; lakesift refine {recipe.name} goes on"
     else:

@@ -16,7 +16,7 @@ from ..lake.tables import Lake
 from ..recipe import Recipe
 from ..recipe.blocks import Refine
 from .models import fitted_before
-from .rounds import Refinement, finished_rounds
+from .rounds import Refinement, all_finished, finished_rounds
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def begun(lake: Lake, recipe: Recipe) -> Begun | None:
     if last is None or not last.says({"recipe_hash": recipe.digest(), "reward": identity_of(recipe)}):
         return None
     known = finished_rounds(lake, Refinement(recipe.name, last.metadata["refinement"]))
-    return Begun(last.metadata, bool((known["round"] == last.metadata["rounds"]).any()))
+    return Begun(last.metadata, all_finished(known, last.metadata["rounds"]))
 
 
 def reopened(lake: Lake, recipe: Recipe, manifest: Manifest, refinement: Begun) -> tuple[Run, dict[str, FittedScore]]:

@@ -50,6 +50,11 @@ def finished_rounds(lake: Lake, refinement: Refinement) -> pd.DataFrame:
     return refinement.of(lake.read("rounds")).orderBy("round", number.asc_nulls_last(), "cluster").toPandas()
 
 
+def all_finished(known: pd.DataFrame, rounds: int) -> bool:
+    """Tell whether the rows of `rounds` are of every round, 1 to `rounds`."""
+    return set(range(1, rounds + 1)) <= set(known["round"])
+
+
 def add_round(lake: Lake, refinement: Refinement, number: int, lines: pd.DataFrame, said: dict[str, Any]) -> bool:
     """Add the clusters of a finished round, unless it is there; returns whether it was added."""
     frame = lake.spark.createDataFrame(lines.assign(**refinement.names, round=number))

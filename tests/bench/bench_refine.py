@@ -24,6 +24,7 @@ import pandas as pd
 
 from tests.bench.lines import Line, tree_cpu
 from tests.bench.refine_cases import CASES, Case, Row
+from tests.conftest import LOCAL
 
 SEEDS = 5
 OUT = Path("build") / "refine"
@@ -41,8 +42,7 @@ def one_seed(name: str, seed: int) -> dict[str, Any]:
 
     case, folder = CASES[name], Path(tempfile.mkdtemp(prefix="refine-"))
     conf = folder / "spark.conf"
-    conf.write_text(f"spark.master local[1]\nspark.driver.memory 2g\nspark.sql.warehouse.dir {folder / 'wh'}\n"
-                    "spark.ui.enabled false\nspark.sql.shuffle.partitions 2\nspark.log.level ERROR\n")  # fmt: skip
+    conf.write_text(LOCAL.format(warehouse=folder / "warehouse").replace("local[2,4]", "local[1,4]"))
     lake, rows = Lake(session(str(conf)), str(folder / "lake")), case.rows(seed)
     for table, some in (("docs", rows), ("rated", [r for r in rows if r["split"] == "train"][::4])):
         frame = pd.DataFrame(some).assign(text=[r["prompt"] + r["completion"] for r in some])

@@ -50,7 +50,9 @@ def test_public_names() -> None:
         signature = inspect.signature(thing)
         assert thing.__doc__, thing
         assert all(p.annotation is not p.empty for n, p in signature.parameters.items() if n != "self"), thing
-    with pytest.raises(AttributeError, match="has no attribute 'rum'; it has Lake, plan, recipe, run, score, tune"):
+    with pytest.raises(
+        AttributeError, match="has no attribute 'rum'; it has Lake, plan, recipe, refine, run, score, tune"
+    ):
         ls.rum  # noqa: B018
 
 
