@@ -3,7 +3,8 @@
 `python -m tests.bench refine`: needs torch, SmolLM2 and, for its first case, ../shared/data beside the checkout. Every
 method chooses equally many rows of the same pool; the same base model is then trained on them by equal steps (2 epochs,
 batches of 8) and measured on the same held-out rows. A line is the mean over seeds of (method - static choice) in nats
-a token with its 95 % t-interval, over all held-out rows and by cluster; an interval that holds 0 claims nothing.
+a token with its 95 % t-interval, over all held-out rows (each row, or each token, counts the same) and by cluster; an
+interval that holds 0 claims nothing.
 CPU-seconds are of choosing (Spark, and the training that iterative choosing needs) beside those of the final training.
 Each seed of a case is kept in build/refine: a bench that was stopped goes on.
 """
@@ -28,6 +29,8 @@ from tests.conftest import LOCAL
 
 SEEDS = 5
 OUT = Path("build") / "refine"
+#: Means over all held-out rows.
+BY_ROWS, BY_TOKENS = "all, by rows", "all, by tokens"
 #: Half width of a 95 % interval in standard errors, four degrees of freedom.
 T = 2.776
 
@@ -107,12 +110,12 @@ def _plain(values: Any) -> list[float | None]:
     return [float(v) if np.isfinite(v) else None for v in values]
 
 
-def _mean(said: dict[str, Any], method: str, cluster: str | None, when: str = "after") -> float:
-    """Return the mean loss of held-out tokens, of one cluster or all."""
+def _mean(said: dict[str, Any], method: str, shown: str, when: str = "after") -> float:
+    """Return the mean loss of held-out rows: of all, each row or each token counting the same, or of one cluster."""
     found = said["methods"][method]
     nll, tokens = np.array(found[when], float), np.array(found["tokens"], float)
-    mine = np.array([cluster in (None, c) for c in said["clusters"]]) & (tokens > 0)
-    return float((nll[mine] * tokens[mine]).sum() / tokens[mine].sum()) if mine.any() else float("nan")
+    mine = np.array([shown in (BY_ROWS, BY_TOKENS, c) for c in said["clusters"]]) & (tokens > 0)
+    return float(np.average(nll[mine], weights=tokens[mine] if shown == BY_TOKENS else None)) if mine.any() else np.nan
 
 
 def _interval(values: list[float]) -> tuple[float, float]:
@@ -123,7 +126,7 @@ def _interval(values: list[float]) -> tuple[float, float]:
 def _show(name: str, said: list[dict[str, Any]]) -> list[Line]:
     methods = list(said[0]["methods"])
     static = next(m for m in methods if m.startswith("static"))
-    clusters = [None, *sorted({c for s in said for c in s["clusters"]})]
+    clusters = [BY_ROWS, BY_TOKENS, *sorted({c for s in said for c in s["clusters"]})]
     print(f"\n{name}: loss of held-out answers in nats a token, {len(said)} seeds; difference from {static}")
     for method in methods:
         cost = np.mean([s["methods"][method]["chose"] for s in said])
@@ -133,8 +136,7 @@ def _show(name: str, said: list[dict[str, Any]]) -> list[Line]:
             base = np.mean([_mean(s, method, cluster, "before") for s in said])
             after = np.mean([_mean(s, method, cluster) for s in said])
             mean, half = _interval([_mean(s, method, cluster) - _mean(s, static, cluster) for s in said])
-            label = "all" if cluster is None else cluster
-            print(f"    {label:<24} {base:7.3f} -> {after:7.4f}   {mean:+.4f} +- {half:.4f}")
+            print(f"    {cluster:<24} {base:7.3f} -> {after:7.4f}   {mean:+.4f} +- {half:.4f}")
         if rounds := [r for s in said for r in s["methods"][method]["rounds"]]:
             frame = pd.DataFrame(rounds, columns=["round", "cluster", "weight", "chosen", "scored", "mean", "next"])
             print(frame.groupby(["round", "cluster"])[["weight", "chosen", "mean"]].mean().round(3).to_string())
