@@ -37,29 +37,39 @@ T = 2.776
 
 def one_seed(name: str, seed: int) -> dict[str, Any]:
     """Choose, train and measure by every method of a case; read from build/refine where that was done."""
-    kept = OUT / f"{name}-{seed}.json"
-    if kept.is_file():
-        return dict(json.loads(kept.read_text()))
+    kept, case = OUT / f"{name}-{seed}.json", CASES[name]
+    said: dict[str, Any] = (
+        json.loads(kept.read_text()) if kept.is_file() else {"case": name, "seed": seed, "methods": {}}
+    )
+    left = [method for method in case.methods if method not in said["methods"]]
+    if not left:
+        return said
     from lakesift.jobs.lake.session import session
     from lakesift.jobs.lake.tables import Lake
 
-    case, folder = CASES[name], Path(tempfile.mkdtemp(prefix="refine-"))
+    folder = Path(tempfile.mkdtemp(prefix="refine-"))
     conf = folder / "spark.conf"
     conf.write_text(LOCAL.format(warehouse=folder / "warehouse").replace("local[2,4]", "local[1,4]"))
     lake, rows = Lake(session(str(conf)), str(folder / "lake")), case.rows(seed)
-    for table, some in (("docs", rows), ("rated", [r for r in rows if r["split"] == "train"][::4])):
+    for table, some in (("docs", rows), ("rated", [r for r in rows if r["split"] == "train"][::3])):
         frame = pd.DataFrame(some).assign(text=[r["prompt"] + r["completion"] for r in some])
         lake.spark.createDataFrame(frame).write.format("delta").save(str(folder / "lake" / table))
-    found = {method: _one_method(lake, case, method, rows, seed) for method in case.methods}
+    OUT.mkdir(parents=True, exist_ok=True)
+    for method in left:
+        said["methods"][method] = _one_method(lake, case, method, rows, seed)
+        said["clusters"] = _clusters(lake, case, method, rows)
+        kept.write_text(json.dumps(said))
+    shutil.rmtree(folder, ignore_errors=True)
+    return said
+
+
+def _clusters(lake: Any, case: Case, method: str, rows: list[Row]) -> list[str]:
+    """Return the cluster of each held-out row, in order of ids."""
     clusters = {r["id"]: r["cluster"] for r in rows if r["split"] == "test"}
     if "cells" in case.scores:
-        cells = lake.read(f"scores_{_recipe_name(next(iter(case.methods)))}").selectExpr("id", "cells.cluster AS c")
-        clusters = {r["id"]: f"cluster {r['c']}" for r in cells.collect() if r["id"] in clusters}
-    shutil.rmtree(folder, ignore_errors=True)
-    said = {"case": name, "seed": seed, "methods": found, "clusters": [clusters[i] for i in sorted(clusters)]}
-    OUT.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(said))
-    return said
+        cells = lake.read(f"scores_{_recipe_name(method)}").selectExpr("id", "cells.cluster AS c").collect()
+        clusters = {r["id"]: f"cluster {r['c']}" for r in cells if r["id"] in clusters}
+    return [clusters[i] for i in sorted(clusters)]
 
 
 def _recipe_name(method: str) -> str:
@@ -124,7 +134,7 @@ def _interval(values: list[float]) -> tuple[float, float]:
 
 
 def _show(name: str, said: list[dict[str, Any]]) -> list[Line]:
-    methods = list(said[0]["methods"])
+    methods = list(CASES[name].methods)
     static = next(m for m in methods if m.startswith("static"))
     clusters = [BY_ROWS, BY_TOKENS, *sorted({c for s in said for c in s["clusters"]})]
     print(f"\n{name}: loss of held-out answers in nats a token, {len(said)} seeds; difference from {static}")

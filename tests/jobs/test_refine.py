@@ -359,8 +359,11 @@ def test_a_classifier_learns_from_rated_rows(world: World) -> None:
 
 
 def test_a_reward_that_is_no_number_is_counted(world: World) -> None:
-    world.put("docs", [{**row, "value": float("nan") if i % 2 else row["value"]} for i, row in enumerate(rows())])
+    odd = [float("nan"), float("inf"), -float("inf")]
+    world.put("docs", [{**row, "value": odd[i % 3] if i % 2 else row["value"]} for i, row in enumerate(rows())])
     made = refine(world.lake, mine())
+    scored = feedback(world).query("round == 1")["reward"]
+    assert rounds(world).query("round == 1")["scored"].sum() == np.isfinite(scored).sum() < len(scored)
     assert any(n.startswith("feedback of round 1: ") and "null, NaN or infinite" in n for n in made.notes)
     world.put("docs", [{**row, "value": float("nan")} for row in rows()])
     with pytest.raises(InputError, match="round 1: none of 11 rewards by column is a number; append corrected rows"):
