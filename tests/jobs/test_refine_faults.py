@@ -27,8 +27,7 @@ RECIPE: dict[str, Any] = {
     },
     "select": {"kind": "kmq", "cluster": "module", "quality": "quality"},
     "budget": {"rows": 31},
-    "refine": {"rounds": 3, "scored": 20, "reward": {"kind": "column", "column": "value"}},
-    "controls": ["random"],
+    "refine": {"rounds": 2, "scored": 20, "reward": {"kind": "column", "column": "value"}},
     "keep": ["module"],
 }
 
@@ -48,8 +47,8 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
     "before the weights of round 1": lambda lake: at(lake, 1, 1, 0),
     "before the picks of round 2": lambda lake: at(lake, 1, 1, 1),
     "before the rewards of round 2": lambda lake: at(lake, 2, 1, 1),
-    "before the last weights": lambda lake: at(lake, 3, 3, 2),
-    "before the run is recorded": lambda lake: at(lake, 3, 3, 3) and not commits(lake, "runs"),
+    "before the last weights": lambda lake: at(lake, 2, 2, 1),
+    "before the run is recorded": lambda lake: at(lake, 2, 2, 2) and not commits(lake, "runs"),
 }
 TWICE = ("before the weights of round 1", "before the rewards of round 2")
 
@@ -76,7 +75,7 @@ def finish(place: Path, lake: str) -> dict[str, Any]:
 def results(place: Path, lake: str) -> dict[str, Any]:
     """The tables, but for the time of feedback."""
     feedback = [tuple(c for c in row if c[0] != "at") for row in rows(place, lake, "feedback")]
-    return {"feedback": feedback} | {t: rows(place, lake, t) for t in ("selection_killed", "controls_killed", "rounds")}
+    return {"feedback": feedback} | {t: rows(place, lake, t) for t in ("selection_killed", "rounds")}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,7 @@ def test_a_killed_refinement_goes_on(place: Path, undisturbed: dict[str, Any], m
         kill_at(place, lake, MOMENTS[moment], "refine")
     assert finish(place, lake)["finished"]
     assert results(place, lake) == undisturbed
-    assert commits(place / lake, "selection_killed") == 3, "no round was committed twice"
+    assert commits(place / lake, "selection_killed") == 2, "no round was committed twice"
 
 
 @pytest.mark.long
@@ -104,7 +103,7 @@ def test_two_at_once_make_each_round_once(place: Path, undisturbed: dict[str, An
     ended = [process.communicate(timeout=600) for process in both]
     assert [process.returncode for process in both] == [0, 0], [err[-1000:] for _, err in ended]
     assert results(place, "both") == undisturbed
-    assert [commits(place / "both", t) for t in ("selection_killed", "feedback", "rounds")] == [3, 3, 3]
+    assert [commits(place / "both", t) for t in ("selection_killed", "feedback", "rounds")] == [2, 2, 2]
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +120,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         answer_folders.save_model("smollm2", {}, folder / "model")
     (folder / "work").mkdir()
     reward = {"kind": "language_model", "model": str(folder / "model"), "layers": 1, "tokens": 12, "most": 96}
-    return prepared(folder, {**RECIPE, "refine": {**RECIPE["refine"], "reward": reward}})
+    return prepared(folder, {**RECIPE, "refine": {**RECIPE["refine"], "rounds": 3, "reward": reward}})
 
 
 def answering(work: Path) -> bool:
