@@ -48,8 +48,8 @@ def select(
     [
         Mig("topics", quality="nll"),
         Mig("topics", quality="entropy", phi="exp", alpha=0.5),
-        Mig("topics", per="tokens", normalise=True),
-        Mig("topics", alpha=0.0),
+        pytest.param(Mig("topics", per="tokens", normalise=True), marks=pytest.mark.long),
+        pytest.param(Mig("topics", alpha=0.0), marks=pytest.mark.long),
     ],
     ids=str,
 )
