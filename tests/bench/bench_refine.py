@@ -55,8 +55,9 @@ def one_seed(name: str, seed: int) -> dict[str, Any]:
         frame = pd.DataFrame(some).assign(text=[r["prompt"] + r["completion"] for r in some])
         lake.spark.createDataFrame(frame).write.format("delta").save(str(folder / "lake" / table))
     OUT.mkdir(parents=True, exist_ok=True)
+    states: dict[str, Any] = {}
     for method in left:
-        said["methods"][method] = _one_method(lake, case, method, rows, seed)
+        said["methods"][method] = _one_method(lake, case, method, rows, seed, states)
         said["clusters"] = _clusters(lake, case, method, rows)
         kept.write_text(json.dumps(said))
     shutil.rmtree(folder, ignore_errors=True)
@@ -76,8 +77,13 @@ def _recipe_name(method: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in method.lower())
 
 
-def _one_method(lake: Any, case: Case, method: str, rows: list[Row], seed: int) -> dict[str, Any]:
-    """Return the held-out loss by row, tokens, CPU-seconds, and how the rounds went."""
+def _one_method(
+    lake: Any, case: Case, method: str, rows: list[Row], seed: int, states: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the held-out loss by row, tokens, CPU-seconds, and how the rounds went.
+
+    `states` of rows below the trained layers are kept for the next method; CPU-seconds of training leave them out.
+    """
     from lakesift.jobs.recipe import parse
     from lakesift.jobs.run import refine, run
     from lakesift.udfs.models.answer_process import train_in_process
@@ -98,10 +104,10 @@ def _one_method(lake: Any, case: Case, method: str, rows: list[Row], seed: int) 
     texts = {r["id"]: Answer(r["id"], r["prompt"], r["completion"]) for r in rows}
     held_out = [texts[i] for i in sorted(r["id"] for r in rows if r["split"] == "test")]
     task = Task("smollm2", Training(seed, most=case.most), [texts[i] for i in ids], [], held_out)
-    before = tree_cpu()
     with tempfile.TemporaryDirectory(prefix="refine-") as work:
-        result = train_in_process(Path(work), task)
-    trained = tree_cpu() - before
+        result = train_in_process(Path(work), task, {i: states[i] for i in texts.keys() & states.keys()})
+    states |= result.hidden
+    trained = sum(seconds for phase, seconds in result.seconds.items() if phase != "hidden")
     rounds: list[Any] = []
     if recipe.refine:
         columns = ("round", "cluster", "weight", "chosen", "scored", "reward_mean", "weight_next")

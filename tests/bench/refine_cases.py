@@ -80,7 +80,7 @@ def _noise(seed: int) -> list[Row]:
 
 def _iterative(select: dict[str, Any], reward: dict[str, Any] | None = None, **block: Any) -> dict[str, Any]:
     reward = reward or {"kind": "language_model", "device": "cpu"}
-    return {"select": select, "refine": {"rounds": 3, "scored": 30, "reward": reward, **block}}
+    return {"select": select, "refine": {"rounds": 3, "scored": 24, "reward": reward, **block}}
 
 
 def _cases() -> dict[str, Case]:
@@ -113,8 +113,8 @@ def _cases() -> dict[str, Case]:
     words = {"entropy": {"kind": "information_entropy", "whole": True}}
     return {
         "gsm8k": Case("gsm8k", _gsm8k, 150, gsm8k, vector | kmeans | words),
-        "mastered": Case("mastered", _mastered, 90, mastered, most=160),
-        "noise": Case("noise", _noise, 90, noise, vector, rated, most=160),
+        "mastered": Case("mastered", _mastered, 75, mastered, most=160),
+        "noise": Case("noise", _noise, 75, noise, vector, rated, most=160),
     }
 
 
