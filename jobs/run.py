@@ -88,14 +88,12 @@ def refine(lake: Lake, recipe: Recipe, wait: float | None = None) -> Manifest:
     wait : float, optional
         Seconds between two looks for rewards that are awaited; by default it returns instead of waiting.
     """
-    if recipe.refine is None:
-        raise RecipeError(f"the recipe {recipe.name} has no refine: block; add refine: {{reward: {{kind: ...}}}} to it")
+    recipe.refine_block()
     check_machine(recipe)
     while True:
         with lake.lock(f"refine of {recipe.name}"):
             manifest = _refine(lake, recipe)
-            newest = begun(lake, recipe)
-            if wait is None or newest is None or newest.finished:
+            if wait is None or (newest := begun(lake, recipe)) is None or newest.finished:
                 return manifest
         log.info("waiting for rewards; they are rows of %s", lake.ref("feedback"))
         time.sleep(wait)

@@ -19,7 +19,6 @@ from ..udfs.quoting import quoted_name
 from ..udfs.scorer import Scorer, fingerprint
 from .fit import fit_on_documents, fit_on_targets, note_newer_rows, stored_model
 from .inputs.conditions import satisfying
-from .inputs.documents import hash_name
 from .inputs.run import Run
 from .inputs.tables import published_names, score_columns
 from .lake.manifest import Step
@@ -30,6 +29,7 @@ from .recipe import order
 from .recipe.recipe import mentions
 from .scoring.measures import Measured
 from .scoring.memos import memo_rows, wide
+from .scoring.models import fitted_score
 from .scoring.passes import compute
 from .scoring.published import current_scores, documents_origin, origin, scores_stand
 
@@ -93,8 +93,7 @@ def score(run: Run, refit: bool = False) -> Scores:
 
 def _fitted(run: Run, name: str, scorer: Scorer, fitted: Mapping[str, FittedScore]) -> FittedScore:
     reads = {n: s.fingerprint for n, s in fitted.items()}
-    column = hash_name(run.recipe.source_inputs(name))
-    return FittedScore(name, scorer, fingerprint(scorer, reads), column, run.recipe.score_where.get(name, ""))
+    return fitted_score(run.recipe, name, scorer, fingerprint(scorer, reads))
 
 
 def _asked(run: Run, score: FittedScore, fitted: Mapping[str, FittedScore]) -> DataFrame:

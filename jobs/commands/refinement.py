@@ -8,11 +8,10 @@ from typing import Any, cast
 
 import pandas as pd
 
-from ...udfs.errors import InputError, RecipeError
+from ...udfs.errors import InputError
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
-from ..recipe.blocks import Refine
 from ..scoring.rounds import Refinement, all_finished, finished_rounds, read_feedback
 
 COLUMNS = (
@@ -58,8 +57,7 @@ def rounds_of(lake: Lake, recipe: Recipe) -> Rounds:
     InputError
         If it was not refined in this lake.
     """
-    if recipe.refine is None:
-        raise RecipeError(f"the recipe {recipe.name} has no refine: block; add refine: {{reward: {{kind: ...}}}} to it")
+    recipe.refine_block()
     name = f"selection_{recipe.name}"
     state = lake.state(name)
     if state.last_write is None or "refinement" not in state.last_write.metadata:
@@ -82,7 +80,7 @@ def rounds_of(lake: Lake, recipe: Recipe) -> Rounds:
 
 def _waiting(lake: Lake, recipe: Recipe, refinement: Refinement, number: int, version: int) -> tuple[str, list[str]]:
     """Return what a round that has no weights yet waits for, and notes on its feedback."""
-    reward = cast(Refine, recipe.refine).reward
+    reward = recipe.refine_block().reward
     chosen = lake.read(f"selection_{recipe.name}", version).select("id", "asked").toPandas()
     found = read_feedback(lake, refinement, number, reward.writer, chosen)
     asked = int(chosen["asked"].sum())

@@ -76,6 +76,14 @@ class Recipe:
         """Return the scores and source columns that selector and controls need for every row, without fields."""
         return {need.name.split(".")[0] for s in self.selectors().values() for need in s.needs}
 
+    def refine_block(self) -> Refine:
+        """Return the block `refine:`; raises RecipeError if there is none."""
+        if self.refine is None:
+            raise RecipeError(
+                f"the recipe {self.name} has no refine: block; add refine: {{reward: {{kind: ...}}}} to it"
+            )
+        return self.refine
+
     def columns_rewarded(self) -> set[str]:
         """Return the scores and source columns that the reward reads, without fields."""
         return {name.split(".")[0] for name in self.refine.reward.needs} if self.refine else set()

@@ -20,7 +20,7 @@ from ..inputs.run import Run
 from ..ranking.top import rows_of
 from ..recipe.blocks import Refine
 from ..scoring.on_demand import OnDemand
-from ..select import count_rankable, eligible_rows
+from ..select import count_rankable, eligible_rows, pool_of
 from ..selectors.budget import rows_wanted
 from ..selectors.kmeans_quota import KMeansRandom
 from ..selectors.selector import Pool
@@ -38,10 +38,14 @@ class Picks:
     scores_version: int
 
     @cached_property
+    def scores(self) -> DataFrame:
+        """`scores_<recipe>`, pinned."""
+        return self.run.lake.read(f"scores_{self.run.recipe.name}", self.scores_version)
+
+    @cached_property
     def rows(self) -> DataFrame:
         """The eligible rows."""
-        scores = self.run.lake.read(f"scores_{self.run.recipe.name}", self.scores_version)
-        return eligible_rows(self.run, self.fitted, scores)
+        return eligible_rows(self.run, self.fitted, self.scores)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -119,5 +123,5 @@ class Picks:
         return cast(KMeansRandom, self.run.recipe.selector)
 
     def _pool(self, rows: DataFrame, budget: int, seed: int) -> Pool:
-        scorers = {name: score.scorer for name, score in self.fitted.items()}
-        return Pool(rows, budget, seed, scorers, OnDemand(self.run, self.fitted, rows), self.run.manifest.note)
+        pool = pool_of(self.run, self.fitted, rows, OnDemand(self.run, self.fitted, rows))
+        return replace(pool, budget=budget, seed=seed)

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
@@ -39,7 +39,7 @@ from ..scoring.rounds import (
     finished_rounds,
     read_feedback,
     round_lines,
-    weights_of,
+    weights_after,
 )
 from ..select import commit_selection, run_id
 from ..selectors.selector import PICKS
@@ -78,22 +78,24 @@ def refine_rounds(
     InputError
         If no row can be chosen, or the rewards of a round do not fit the rule.
     """
-    rounds = Rounds(run, cast(Refine, run.recipe.refine), fitted, scores_version, pins or pins_of(run, scores_version))
+    rounds = Rounds(run, run.recipe.refine_block(), fitted, scores_version, pins or pins_of(run, scores_version))
     rounds.note_replaced(gone)
     held = rounds.chosen_before()
     newest = int(held["round"].max()) if len(held) else 0
+    known = finished_rounds(run.lake, rounds.refinement)
     for number in range(1, len(rounds.picks.sizes) + 1):
-        known = finished_rounds(run.lake, rounds.refinement)
+        notes_before = len(run.manifest.notes)
         finished = bool((known["round"] == number).any())
         if number < newest and finished:
             continue
-        weights = weights_of(known, number - 1, "weight_next") if number > 1 else rounds.picks.start
+        weights = weights_after(known, number - 1) if number > 1 else rounds.picks.start
         before = held[held["round"] <= number].reset_index(drop=True)
         chosen = rounds.picks.asked(number, before if number <= newest else rounds.picks.pick(number, weights, before))
         rounds.commit(number, chosen)
         feedback = None if finished else rounds.feedback(number, chosen)
         if feedback:
-            rounds.weigh(number, weights, chosen, feedback)
+            rounds.weigh(number, weights, chosen, feedback, notes_before)
+            known = finished_rounds(run.lake, rounds.refinement)
         elif not finished:
             return
         held = chosen if number >= newest else held
@@ -164,8 +166,7 @@ class Rounds:
         if found.absent:
             there = asked - len(found.absent)
             log.info("round %d: %s of %s rewards by %s are there", number, f"{there:,}", f"{asked:,}", reward.writer)
-            scores = run.lake.read(f"scores_{run.recipe.name}", self.scores_version)
-            inputs = RewardInputs(run, self.fitted, scores, self.refinement, number)
+            inputs = RewardInputs(run, self.fitted, self.picks.scores, self.refinement, number)
             seed, progress = self.picks.seed(number, "reward"), Phases(f"round {number}")
             made = reward.rewards(Round(number, seed, chosen, inputs, run.manifest.note, progress))
             if made is not None:
@@ -176,8 +177,10 @@ class Rounds:
             run.manifest.note(note)
         return None if found.absent else found
 
-    def weigh(self, number: int, weights: Mapping[str, float], chosen: pd.DataFrame, feedback: Feedback) -> None:
-        """Add the clusters of a round, with the weights of the next, to `rounds`."""
+    def weigh(
+        self, number: int, weights: Mapping[str, float], chosen: pd.DataFrame, feedback: Feedback, notes_before: int
+    ) -> None:
+        """Add the clusters of a round, with the weights of the next, to `rounds`, and the notes made since it began."""
         settings = self.settings
         clusters = chosen.set_index("id")["cluster"]
         defined = feedback.rewards.dropna(subset=["reward"]).sort_values("id")
@@ -189,11 +192,8 @@ class Rounds:
         )
         if few:
             self.run.manifest.note(f"round {number}: fewer than 5 rows were scored in clusters {', '.join(few)}")
-        said = {"feedback_rows": feedback.rows, "notes": self._notes(number)}
+        said = {"feedback_rows": feedback.rows, "notes": self.run.manifest.notes[notes_before:]}
         add_round(self.run.lake, self.refinement, number, lines, said)
-
-    def _notes(self, number: int) -> list[str]:
-        return [note for note in self.run.manifest.notes if note.startswith((f"round {number}:", "feedback of"))]
 
     def _said(self, selected: int) -> dict[str, Any]:
         """Return what the commit of a round says of itself: all that a later one needs to go on."""

@@ -5,14 +5,12 @@ udfs/models/answer_training.py does the work, in a process of its own; here are 
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 import pandas as pd
 
 from ...udfs.constraints import Above, AtLeast, Between
@@ -78,14 +76,14 @@ class LanguageModelReward(Reward):
         """Return the rewards of the rows asked about; NaN for those without a completion."""
         rows, hashes = self._rows(round)
         states = digest([answer_folders.identity(self.model), self.layers, self.most])
-        kept = {i: _array(body) for i, body in round.inputs.read(hashes, states)}
+        kept = dict(round.inputs.read(hashes, states))
         training = Training(
             round.seed, self.layers, self.epochs, self.batch, self.rate, self.tokens, self.most, self.scope,
             answer_folders.device_here(self.device),
         )  # fmt: skip
         with tempfile.TemporaryDirectory(prefix="lakesift-") as work:
             result = train_in_process(Path(work), Task(self.model, training, rows, round.asked), kept, round.progress)
-        round.inputs.write({i: (hashes[i], _bytes(array)) for i, array in result.hidden.items()}, states)
+        round.inputs.write({i: (hashes[i], array) for i, array in result.hidden.items()}, states)
         round.inputs.keep_model(self.kind, {"model": self.model, "layers": self.layers}, result.layers)
         if without := len(rows) - result.trained:
             round.note(
@@ -105,13 +103,3 @@ class LanguageModelReward(Reward):
         texts = answers.reindex(round.chosen["id"]).fillna("")
         rows = [Row(str(i), p, c) for i, p, c in zip(texts.index, texts["prompt"], texts["completion"], strict=True)]
         return rows, {row.id: digest([row.prompt, row.completion]) for row in rows}
-
-
-def _bytes(array: Any) -> bytes:
-    body = io.BytesIO()
-    np.save(body, array, allow_pickle=False)
-    return body.getvalue()
-
-
-def _array(body: bytes) -> Any:
-    return np.load(io.BytesIO(body), allow_pickle=False)

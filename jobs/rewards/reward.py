@@ -25,11 +25,11 @@ class Inputs(Protocol):
     def examples(self, target: str, rating: str, embedding: str) -> tuple[Floats, Floats]:
         """Return vectors (n, d) of a target's texts by a score of kind embedding, and SQL over its columns (n,)."""
 
-    def read(self, hashes: Mapping[str, str], model: str) -> Iterator[tuple[str, bytes]]:
-        """Yield id and bytes that were kept of rows whose content hash is still that given; others are made again."""
+    def read(self, hashes: Mapping[str, str], model: str) -> Iterator[tuple[str, Any]]:
+        """Yield id and kept array of rows whose content hash is still that given; others are made again."""
 
-    def write(self, fresh: Mapping[str, tuple[str, bytes]], model: str) -> None:
-        """Keep bytes of rows: id -> content hash, bytes."""
+    def write(self, fresh: Mapping[str, tuple[str, Any]], model: str) -> None:
+        """Keep an array a row: id -> content hash, array."""
 
     def keep_model(self, kind: str, parameters: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         """Keep a trained model, as the newest of the refinement."""

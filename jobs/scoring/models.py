@@ -86,9 +86,14 @@ def fitted_before(lake: Lake, recipe: Recipe, fingerprints: Mapping[str, str]) -
             if model is None:
                 raise InputError(f"{lake.ref('models')} has no model {known} of the score {name} any more; restore it")
             score = model.scorer
-        column = hash_name(recipe.source_inputs(name))
-        fitted[name] = FittedScore(name, score, known, column, recipe.score_where.get(name, ""))
+        fitted[name] = fitted_score(recipe, name, score, known)
     return fitted
+
+
+def fitted_score(recipe: Recipe, name: str, scorer: Scorer, fingerprint_of: str) -> FittedScore:
+    """Return a score of a recipe with its fitted scorer and its fingerprint."""
+    column = hash_name(recipe.source_inputs(name))
+    return FittedScore(name, scorer, fingerprint_of, column, recipe.score_where.get(name, ""))
 
 
 def remember(lake: Lake, fresh: list[Model]) -> Commit | None:
@@ -148,6 +153,11 @@ def npy(value: Any) -> bytes:
     return body.getvalue()
 
 
+def array_of(body: bytes) -> Any:
+    """Return the array that bytes in the .npy format hold."""
+    return np.load(io.BytesIO(body), allow_pickle=False)
+
+
 def _value(body: bytes) -> Any:
-    array = np.load(io.BytesIO(body), allow_pickle=False)
+    array = array_of(body)
     return array if array.dtype != np.uint8 else json.loads(array.tobytes().decode())

@@ -14,7 +14,6 @@ from ..lake.manifest import Manifest
 from ..lake.spark_errors import FilesGone
 from ..lake.tables import Lake
 from ..recipe import Recipe
-from ..recipe.blocks import Refine
 from .models import fitted_before
 from .rounds import Refinement, all_finished, finished_rounds
 
@@ -96,5 +95,5 @@ def pins_of(run: Run, scores_version: int) -> dict[str, Any]:
 
 def identity_of(recipe: Recipe) -> str:
     """Return the hash of what changes with the values of the reward: files and device."""
-    reward = cast(Refine, recipe.refine).reward
+    reward = recipe.refine_block().reward
     return digest([reward.kind, reward.identity()])

@@ -26,7 +26,7 @@ from ..lake.tables import retry_on_conflict
 from ..ranking.sort_keys import column_of
 from ..ranking.vectors import collect_vectors
 from .memos import values
-from .models import npy
+from .models import array_of, npy
 from .rounds import Refinement
 
 #: Rows whose kept bytes cross to the driver at once.
@@ -72,8 +72,8 @@ class RewardInputs:
         found, vectors = collect_vectors(rows, "vector", self.run.recipe.seed, rating=F.col("rating"))
         return vectors.astype(np.float64), found["rating"].to_numpy(float)
 
-    def read(self, hashes: Mapping[str, str], model: str) -> Iterator[tuple[str, bytes]]:
-        """Yield id and kept bytes of rows whose content hash is still that given."""
+    def read(self, hashes: Mapping[str, str], model: str) -> Iterator[tuple[str, Any]]:
+        """Yield id and kept array of rows whose content hash is still that given."""
         table, ids = hidden(self.refinement.recipe).name, sorted(hashes)
         kept = self.run.lake.read(table).where(F.col("model") == model)
         for start in range(0, len(ids), _SLICE_ROWS):
@@ -81,12 +81,12 @@ class RewardInputs:
             rows = kept.join(F.broadcast(some), "id", "left_semi").dropDuplicates(["id", "content_hash"])
             for row in rows.select("id", "content_hash", "states").toLocalIterator():
                 if row["content_hash"] == hashes[row["id"]]:
-                    yield row["id"], bytes(row["states"])
+                    yield row["id"], array_of(bytes(row["states"]))
 
-    def write(self, fresh: Mapping[str, tuple[str, bytes]], model: str) -> None:
-        """Keep bytes of rows, by id with the content hash."""
+    def write(self, fresh: Mapping[str, tuple[str, Any]], model: str) -> None:
+        """Keep an array a row, by id with the content hash."""
         lake, table = self.run.lake, hidden(self.refinement.recipe)
-        rows = [(i, h, model, bytearray(states)) for i, (h, states) in fresh.items()]
+        rows = [(i, h, model, bytearray(npy(array))) for i, (h, array) in fresh.items()]
         if rows:
             frame = lake.spark.createDataFrame(rows, "id string, content_hash string, model string, states binary")
             retry_on_conflict(table.name, lambda: lake.append(table, frame, self.refinement.names))

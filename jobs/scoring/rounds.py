@@ -133,10 +133,10 @@ def add_feedback(lake: Lake, refinement: Refinement, number: int, writer: str, r
     retry_on_conflict("feedback", lambda: lake.append(refinement_tables.feedback(), frame, names))
 
 
-def weights_of(rounds: pd.DataFrame, number: int, column: str) -> dict[str, float]:
-    """Return a column of a round by cluster."""
+def weights_after(rounds: pd.DataFrame, number: int) -> dict[str, float]:
+    """Return the weights by cluster that follow from a round."""
     lines = rounds[rounds["round"] == number]
-    return dict(zip(lines["cluster"], lines[column].astype(float), strict=True))
+    return dict(zip(lines["cluster"], lines["weight_next"].astype(float), strict=True))
 
 
 def round_lines(
