@@ -56,13 +56,28 @@ def _family(name: str, seed: int, train: int, test: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def _mastered(seed: int) -> list[Row]:
-    """Four families, and copies of five words, which a model can do after a few rows: 60 % of the pool."""
+def _easy(seed: int) -> list[Row]:
+    """Four families, and copies of five words, which a model learns from a few rows: 60 % of the pool."""
     rows = [row for name in LEARNABLE for row in _family(name, seed, 100, 16)]
     copies = _family("letter_counting", seed, 600, 64)
     for row in copies:
         text = " ".join(row["prompt"].split('"')[3].split()[:5])
         row |= {"cluster": "copy", "prompt": f"Say it again: {text}\n{text}\n", "completion": text}
+    return rows + copies
+
+
+def _mastered(seed: int) -> list[Row]:
+    """Four families, and copies that the base model does already, shown twice in each prompt: 60 % of the pool.
+
+    No family is answered by yes or no: the loss of such a token swings by one nat with the model's calibration.
+    """
+    open_answers = [name for name in LEARNABLE if name != "syllogism"] + ["gcd"]
+    rows = [row for name in open_answers for row in _family(name, seed, 100, 32)]
+    copies = _family("letter_counting", seed, 600, 32)
+    for row in copies:
+        text = " ".join(row["prompt"].split('"')[3].split()[:5])
+        shown = f"Say it again: {text}\n{text}\n"
+        row |= {"cluster": "copy", "prompt": f"{shown}{shown}Say it again: {text}\n", "completion": text}
     return rows + copies
 
 
@@ -113,6 +128,7 @@ def _cases() -> dict[str, Case]:
     words = {"entropy": {"kind": "information_entropy", "whole": True}}
     return {
         "gsm8k": Case("gsm8k", _gsm8k, 150, gsm8k, vector | kmeans | words),
+        "easy": Case("easy", _easy, 75, mastered, most=160),
         "mastered": Case("mastered", _mastered, 75, mastered, most=160),
         "noise": Case("noise", _noise, 75, noise, vector, rated, most=160),
     }
