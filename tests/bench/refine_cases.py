@@ -59,26 +59,27 @@ def _family(name: str, seed: int, train: int, test: int) -> list[Row]:
 def _easy(seed: int) -> list[Row]:
     """Four families, and copies of five words, which a model learns from a few rows: 60 % of the pool."""
     rows = [row for name in LEARNABLE for row in _family(name, seed, 100, 16)]
-    copies = _family("letter_counting", seed, 600, 64)
+    return rows + _copies(seed, 64, "Say it again: {0}\n{0}\n")
+
+
+def _copies(seed: int, test: int, prompt: str) -> list[Row]:
+    """Rows of cluster copy, 600 to train on: five words to be said again."""
+    copies = _family("letter_counting", seed, 600, test)
     for row in copies:
         text = " ".join(row["prompt"].split('"')[3].split()[:5])
-        row |= {"cluster": "copy", "prompt": f"Say it again: {text}\n{text}\n", "completion": text}
-    return rows + copies
+        row |= {"cluster": "copy", "prompt": prompt.format(text), "completion": text}
+    return copies
 
 
 def _mastered(seed: int) -> list[Row]:
-    """Four families, and copies that the base model does already, shown twice in each prompt: 60 % of the pool.
+    """Four families, and copies that the model does after a round, shown twice in each prompt: 60 % of the pool.
 
     No family is answered by yes or no: the loss of such a token swings by one nat with the model's calibration.
     """
     open_answers = [name for name in LEARNABLE if name != "syllogism"] + ["gcd"]
     rows = [row for name in open_answers for row in _family(name, seed, 100, 32)]
-    copies = _family("letter_counting", seed, 600, 32)
-    for row in copies:
-        text = " ".join(row["prompt"].split('"')[3].split()[:5])
-        shown = f"Say it again: {text}\n{text}\n"
-        row |= {"cluster": "copy", "prompt": f"{shown}{shown}Say it again: {text}\n", "completion": text}
-    return rows + copies
+    shown = "Say it again: {0}\n"
+    return rows + _copies(seed, 32, f"{shown}{{0}}\n" * 2 + shown)
 
 
 def _noise(seed: int) -> list[Row]:

@@ -110,7 +110,7 @@ class Result:
     hidden : mapping
         Id -> states (n, d) that were not given, for `hidden` of later rounds.
     seconds : mapping
-        By phase.
+        CPU-seconds by phase.
     rss_mb : int
         The most memory that this process has held.
     """

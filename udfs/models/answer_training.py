@@ -83,9 +83,9 @@ class _Round:
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
+        began = time.process_time()
         yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - began
 
     def _lower(self, kept: Mapping[str, Matrix]) -> dict[str, Matrix]:
         """Take or compute the states of all rows that are defined; returns those computed."""
