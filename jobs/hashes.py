@@ -1,27 +1,50 @@
-"""Step 2, hashing: one scan of the documents into `hashes_<recipe>`; all later decisions read hashes, not text.
+"""Step 2, hashing: the documents into `hashes_<recipe>`; all later decisions read hashes, not text.
 
 One row per distinct id, with a content hash per distinct set of score inputs and the hash of everything else that the
-recipe uses. Rows without an id and repeated ids are counted here and written to `rejected_<recipe>` with the reason.
+recipe uses. Read are the rows of files that came or went since the hashes were made, where the log of the documents can
+say which; else all. Rows without an id and repeated ids are counted here and written to `rejected_<recipe>` with the
+reason.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pyspark.sql import functions as F
 
 from ..udfs.errors import InputError
 from .inputs.documents import Documents
-from .inputs.run import Hashes, Summary
+from .inputs.hash_state import by_change, known_summary, made_from
+from .inputs.hash_summary import as_metadata, carried_on, summarise
+from .inputs.hash_update import update
+from .inputs.run import Hashes, Summary, Touched
 from .inputs.tables import hashes_table
-from .lake.digests import digest_sql, rows_digest
-from .lake.manifest import Manifest
+from .lake.changes import Unknown, change
+from .lake.commits import TableState
+from .lake.digests import rows_digest
+from .lake.manifest import Manifest, Step
 from .lake.schemas import Table, rejected
-from .lake.tables import Lake, retry_on_conflict
+from .lake.tables import Lake, replace_rows, retry_on_conflict
 
 #: Ids whose 64-bit hashes are looked through on the driver: 160 MB. Of more, Spark counts them.
 COLLECTED_IDS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Made:
+    """How the hashes were brought up to date: what was read of the documents, and how that was known.
+
+    Without `summary` it is not known yet, nor whether ids are repeated.
+    """
+
+    version: int
+    written: bool
+    how: str = ""
+    rows: int | None = None
+    size: int | None = None
+    summary: Summary | None = None
+    touched: Touched | None = None
 
 
 def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hashes:
@@ -34,29 +57,16 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
     """
     table = hashes_table(documents.recipe)
     with manifest.step("hashes", table.name) as step:
-        version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents))
-        summary = summarise(lake, table.name, version, documents)
-        if _repeats(lake, table.name, version, summary.documents):
-            version, written = retry_on_conflict("hashes", lambda: _write_hashes(lake, table, documents, grouped=True))
-            summary = summarise(lake, table.name, version, documents)
-        step.ends(version, written)
-        step.rows = summary.rows
-        step.rejected = summary.null_ids + (summary.duplicates if summary.conflicts else 0)
-        _refuse_conflicts(lake, table, version, documents, summary)
-        retry_on_conflict("rejected", lambda: _write_rejected(lake, table, version, documents, summary))
-    return Hashes(table.name, version, summary)
-
-
-def made_from(documents: Documents, data_version: str | None = None) -> dict[str, Any]:
-    """Return what hashes are made from, as their commit says it: which table, its data, and what is hashed of it."""
-    state = documents.state
-    return {"documents": [state.ref, data_version or state.data_version], "expressions": documents.expressions()}
-
-
-def hashes_stand(lake: Lake, documents: Documents) -> bool:
-    """Tell whether `hashes_<recipe>` is of these very documents; never of an input without versions."""
-    last = lake.last_write(f"hashes_{documents.recipe.name}")
-    return documents.state.data_version is not None and last is not None and last.says(made_from(documents))
+        made = retry_on_conflict("hashes", lambda: _made(lake, table, documents))
+        if (summary := made.summary) is None:
+            summary = summarise(lake, table.name, made.version, documents)
+            if _repeats(lake, table.name, made.version, summary.documents):
+                made = retry_on_conflict("hashes", lambda: _all(lake, table, documents, made.how, grouped=True))
+                summary = summarise(lake, table.name, made.version, documents)
+        _account(step, made, summary)
+        _refuse_conflicts(lake, table, made.version, documents, summary)
+        retry_on_conflict("rejected", lambda: _write_rejected(lake, table, made.version, documents, summary))
+    return Hashes(table.name, made.version, summary, made.touched)
 
 
 def last_hashes(lake: Lake, documents: Documents) -> Hashes:
@@ -77,8 +87,44 @@ def last_hashes(lake: Lake, documents: Documents) -> Hashes:
     return Hashes(name, version, summary)
 
 
-def _write_hashes(lake: Lake, table: Table, documents: Documents, grouped: bool = False) -> tuple[int, bool]:
-    """Return the version of the hashes, and whether it was written here.
+def _made(lake: Lake, table: Table, documents: Documents) -> Made:
+    """Bring the hashes up to date: nothing if they stand, by change where that is known, else from all documents."""
+    present = lake.state(table.name)
+    if documents.state.version is not None and (last := present.last_write) and last.says(made_from(documents)):
+        return Made(int(present.version or 0), False, summary=known_summary(lake, documents.recipe, present))
+    try:
+        return _changed(lake, table, documents, present)
+    except Unknown as reason:
+        return _all(lake, table, documents, str(reason))
+
+
+def _changed(lake: Lake, table: Table, documents: Documents, present: TableState) -> Made:
+    """Read the rows of files that came or went, and append or replace their hashes; raises Unknown."""
+    since, base = by_change(documents, present), int(present.version or 0)
+    changed = change(lake, documents.recipe.documents.table, *since, int(documents.state.version or 0))
+    before = known_summary(lake, documents.recipe, present)
+    if before is None:
+        before = summarise(lake, table.name, base, documents)
+        if _repeats(lake, table.name, base, before.documents):
+            raise Unknown("the hashes are half made")
+    hashed = lake.read(table.name, base)
+    found = update(hashed, changed, documents, before.documents)
+    old, new = (lake.spark.createDataFrame(r[hashed.columns], hashed.schema) for r in (found.old, found.new))
+    summary = carried_on(before, old, new, documents)
+    ids = lake.spark.createDataFrame(found.ids, "id string")
+    unique = not (before.duplicates or summary.duplicates)
+    count, grew = len(found.ids), found.old.empty and not found.new.empty
+    touched = Touched(present.data_version, ids, count, grew, found.rows if unique else None, found.size)
+    made = Made(base, False, changed.how, found.read_rows, found.size, summary, touched)
+    if not count:
+        return made
+    metadata = made_from(documents) | {"documents_version": documents.state.version, "grouped": True}
+    metadata |= as_metadata(summary)
+    return replace(made, version=replace_rows(lake, table, ids, new, metadata, base, grew), written=True)
+
+
+def _all(lake: Lake, table: Table, documents: Documents, reason: str, grouped: bool = False) -> Made:
+    """Hash all documents, unless that was done before.
 
     Grouping rows by id sorts them, because text is not aggregated in place; so it is done only where an id is repeated,
     which is looked up afterwards, or where rows may change between two looks.
@@ -89,7 +135,7 @@ def _write_hashes(lake: Lake, table: Table, documents: Documents, grouped: bool 
     data_version = documents.state.data_version or rows_digest(documents.frame, documents.row_hash)
     metadata = made_from(documents, data_version)
     if (last := present.last_write) and last.says(metadata) and last.metadata.get("grouped", True) >= grouped:
-        return int(present.version or 0), False
+        return Made(int(present.version or 0), False)
     columns = {"id": documents.id, "row_hash": documents.row_hash, **documents.hashes}
     rows = documents.frame.select(*(F.expr(sql).alias(name) for name, sql in columns.items())).where("id IS NOT NULL")
     if grouped:
@@ -102,8 +148,18 @@ def _write_hashes(lake: Lake, table: Table, documents: Documents, grouped: bool 
     else:
         once = ["id", "1L AS rows", "false AS differs", "row_hash", *documents.hashes]
         frame = rows.selectExpr(*once).repartition("id")
-    base = int(present.version or 0)
-    return lake.overwrite(table, frame, metadata | {"grouped": grouped}, base).version, True
+    metadata |= {"grouped": grouped, "documents_version": documents.state.version}
+    commit = lake.overwrite(table, frame, metadata, int(present.version or 0))
+    how = f"all: {reason.removeprefix('all: ')}"
+    return Made(commit.version, True, how, size=lake.size(documents.recipe.documents.table))
+
+
+def _account(step: Step, made: Made, summary: Summary) -> None:
+    step.ends(made.version, made.written)
+    step.rows, step.how = summary.rows, made.how
+    if made.written or made.touched:
+        step.read_rows, step.read_bytes = summary.rows if made.rows is None else made.rows, made.size
+    step.rejected = summary.null_ids + (summary.duplicates if summary.conflicts else 0)
 
 
 def _repeats(lake: Lake, table: str, version: int, documents: int) -> bool:
@@ -115,18 +171,6 @@ def _repeats(lake: Lake, table: str, version: int, documents: int) -> bool:
     if documents <= COLLECTED_IDS and hasattr(ids, "toArrow"):  # Spark 3.5 has none
         return len(np.unique(ids.toArrow().column("x"))) < documents
     return not ids.groupBy("x").count().where("count > 1").isEmpty()
-
-
-def summarise(lake: Lake, table: str, version: int, documents: Documents) -> Summary:
-    """Count the documents and digest their hashes, in one pass over the hashes."""
-    names = list(documents.hashes)
-    counts = ("count(*) AS documents", "coalesce(sum(rows), 0) AS counted", "count_if(differs) AS conflicts")
-    digests = (f"{digest_sql('id', name)} AS `digest_{name}`" for name in names)
-    every = lake.read(table, version).selectExpr(*counts, f"{digest_sql('row_hash')} AS digest", *digests).collect()[0]
-    present, counted, conflicts, digest, *inputs = every
-    rows, by_name = documents.frame.count(), dict(zip(names, inputs, strict=True))
-    null_ids, duplicates = rows - counted, counted - present
-    return Summary(rows, present, null_ids, duplicates, conflicts, digest, inputs=by_name)
 
 
 def _refuse_conflicts(lake: Lake, table: Table, version: int, documents: Documents, summary: Summary) -> None:

@@ -9,8 +9,9 @@ from dataclasses import asdict
 
 from ..udfs.errors import RecipeError
 from ..udfs.spark import start_workers
-from .hashes import hash_documents, hashes_stand
+from .hashes import hash_documents
 from .ingest import ingest
+from .inputs.hash_state import hashes_stand
 from .inputs.opening import check_machine, check_sample, open_documents, open_start, open_targets
 from .inputs.run import Run
 from .inputs.tables import tables_of

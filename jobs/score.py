@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from ..udfs.encoding import is_vector, struct_fields
 from ..udfs.fitted import FittedScore
@@ -19,19 +18,19 @@ from ..udfs.quoting import quoted_name
 from ..udfs.scorer import Scorer, fingerprint
 from .fit import fit_on_documents, fit_on_targets, note_newer_rows, stored_model
 from .inputs.conditions import satisfying
-from .inputs.run import Run
-from .inputs.tables import published_names, score_columns
+from .inputs.run import Run, Touched
+from .inputs.tables import published_names
 from .lake.manifest import Step
-from .lake.schemas import MEMOS, Table
-from .lake.schemas import scores as scores_schema
-from .lake.tables import retry_on_conflict
+from .lake.schemas import MEMOS
 from .recipe import order
 from .recipe.recipe import mentions
 from .scoring.measures import Measured
 from .scoring.memos import memo_rows, wide
 from .scoring.models import fitted_score
 from .scoring.passes import compute
-from .scoring.published import current_scores, documents_origin, origin, scores_stand
+from .scoring.published import current_scores, documents_origin, settled_scores
+from .scoring.publishing import publish
+from .scoring.recent import recent
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,11 @@ def _compute(
     with run.manifest.step("compute", MEMOS) as step:
         current = current_scores(run.lake, run.recipe, documents_origin(run.lake, run.recipe, digest), fingerprints)
         pending = [s for s in scores if s.name not in current]
-        measured = compute(run, pending, fitted, within)
+        settled, touched = _settled(run, pending, fitted, within)
+        measured: dict[str, Measured] = {}
+        if touched and touched.count:
+            measured = compute(run, settled, fitted, touched=touched)
+        measured |= compute(run, [s for s in pending if s not in settled], fitted, within)
         version = run.lake.version(MEMOS)
         step.rows, step.computed = run.hashes.summary.documents, sum(m.rows for m in measured.values())
         step.ends(version, step.computed > 0)
@@ -123,35 +126,23 @@ def _compute(
     return lines
 
 
-def publish(run: Run, fitted: Mapping[str, FittedScore]) -> int:
-    """Make `scores_<recipe>` hold exactly one row per document with one column per score; returns its version."""
-    scores = [fitted[name] for name in published_names(run.recipe)]
-    table = scores_schema(run.recipe.name, score_columns(scores), run.recipe.keep_versions)
-    with run.manifest.step("publish", table.name) as step:
-        version, written = retry_on_conflict("publish", lambda: _publish(run, table, scores, fitted))
-        step.rows = run.hashes.summary.documents
-        step.ends(version, written)
-    return version
+def _settled(
+    run: Run, pending: Sequence[FittedScore], fitted: Mapping[str, FittedScore], within: DataFrame | None
+) -> tuple[list[FittedScore], Touched | None]:
+    """Return the scores that only documents lack which changed since they were published, and these documents.
 
-
-def _publish(
-    run: Run, table: Table, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore]
-) -> tuple[int, bool]:
-    """Return the version of the table, and whether it was written here."""
-    present = run.lake.state(table.name)
-    metadata = origin(run.lake, run.recipe, run.hashes.summary.digest, run.manifest.fingerprints)
-    if scores_stand(run.lake, run.recipe, metadata):
-        return int(present.version or 0), False
-    memos = run.lake.data_versions(MEMOS, metadata["fingerprints"].values())
-    frame = wide(run, scores)
-    for score in (fitted[n] for n in order(run.recipe) if fitted[n].where and fitted[n] in scores):
-        # `memos` may hold a value of a row outside: another recipe may have asked for it.
-        asked = satisfying(run, frame, score.where, ()).select("id", F.lit(True).alias("asked"))
-        value = F.when(F.col("asked"), F.col(quoted_name(score.name)))
-        frame = frame.join(asked, "id", "left").withColumn(score.name, value).drop("asked")
-    content = F.col(scores[0].hash_column).alias("content_hash")
-    frame = frame.select("id", content, *(quoted_name(s.name) for s in scores))
-    return run.lake.overwrite(table, frame, metadata | {"memos": memos}, int(present.version or 0)).version, True
+    None of those that they read may lack more.
+    """
+    names = settled_scores(run.lake, run.recipe, {s.name: s.fingerprint for s in fitted.values()})
+    more = {s.name for s in pending if s.where or s.name not in names}
+    settled: list[FittedScore] = []
+    for one in pending:
+        if one.name not in more and not set(one.scorer.inputs) & more:
+            settled.append(one)
+        else:
+            more.add(one.name)
+    touched = recent(run) if settled and within is None else None
+    return (settled, touched) if touched else ([], None)
 
 
 def _undefined(run: Run, version: int, fitted: Mapping[str, FittedScore], steps: Mapping[str, Step]) -> dict[str, int]:

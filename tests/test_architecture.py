@@ -54,7 +54,7 @@ FLOORS: list[dict[str, str]] = [
 ONLY = {
     "edge": {"udfs/spark.py", "udfs/arrow.py", "udfs/encoding.py"},
     "session": {"jobs/lake/session.py"},
-    "delta": {"jobs/lake/tables.py"},
+    "delta": {"jobs/lake/tables.py", "jobs/lake/changes.py"},  # changes.py reads the feed
     "files": {"jobs/lake/tables.py", "jobs/commands/export.py"},  # export.py writes JSON and Parquet
     # DDL; names of operations; DELETE, OPTIMIZE, VACUUM
     "statements": {"jobs/lake/tables.py", "jobs/lake/commits.py", "jobs/lake/schemas.py", "jobs/commands/maintain.py"},

@@ -16,3 +16,14 @@ def is_uri(place: str) -> bool:
     [False, False, False, False]
     """
     return re.match(r"[a-z][a-z0-9+.-]+:/", place) is not None  # one letter is a drive of Windows
+
+
+def globbed(path: str) -> str:
+    """Return a path that Spark, which takes every path as a pattern, reads as itself.
+
+    Examples
+    --------
+    >>> globbed("a[1].csv")
+    'a\\\\[1\\\\].csv'
+    """
+    return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...udfs.scorer import DocumentEstimator, Estimator, Scorer, fingerprint
-from ..hashes import hashes_stand
 from ..inputs.documents import Documents
+from ..inputs.hash_state import hashes_stand
 from ..lake.schemas import MEMOS
 from ..lake.state import EMPTY
 from ..lake.tables import Lake

@@ -34,12 +34,39 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Touched:
+    """Documents that came, went or changed since a state of their hashes.
+
+    Parameters
+    ----------
+    since : str or None
+        Data version of that state.
+    ids : DataFrame
+        `id` of each, few enough to be broadcast.
+    grew : bool
+        Whether there is one and all are new: none went, none was there before.
+    rows : DataFrame or None
+        The only rows of the documents in which those that are there lie; None if they may lie anywhere.
+    size : int or None
+        Bytes of the files that hold these rows, where it is known.
+    """
+
+    since: str | None
+    ids: DataFrame
+    count: int
+    grew: bool = False
+    rows: DataFrame | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
 class Hashes:
-    """`hashes_<recipe>` at the version that a run works with."""
+    """`hashes_<recipe>` at the version that a run works with; `touched` where this run carried them on."""
 
     table: str
     version: int
     summary: Summary
+    touched: Touched | None = None
 
 
 @dataclass(frozen=True)

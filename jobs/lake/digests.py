@@ -28,6 +28,18 @@ def digest_sql(*hashes: str) -> str:
     return f"concat_ws(':', count(*), {', '.join(sums)})"
 
 
+def digest_difference(whole: str, gone: str, more: str) -> str:
+    """Return the digest of rows without some of them and with others, all three given by their digests.
+
+    Examples
+    --------
+    >>> digest_difference("3:30:-3", "1:10:-1", "2:5:5")
+    '4:25:3'
+    """
+    parts = ([int(part) for part in digest.split(":")] for digest in (whole, gone, more))
+    return ":".join(str(w - g + m) for w, g, m in zip(*parts, strict=True))
+
+
 def rows_digest(frame: DataFrame, *hashes: str) -> str:
     """Return the digest of a frame's rows by SQL of their hashes, in one scan."""
     return str(frame.selectExpr(f"{digest_sql(*hashes)} AS digest").collect()[0]["digest"])

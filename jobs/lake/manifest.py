@@ -23,7 +23,8 @@ class Step:
     """One line of the closing table.
 
     `rows` came in; `computed` were computed or written; `undefined` have no score; `not_asked` are outside of a score's
-    own `where:`. `kernel` is the seconds that a score's own code took, added up over the workers.
+    own `where:`. `kernel` is the seconds that a score's own code took, added up over the workers. `read_rows` and
+    `read_bytes` are what was read of the step's input, `how` tells by what it was known that this is enough.
     """
 
     step: str
@@ -36,6 +37,9 @@ class Step:
     rejected: int | None = None
     kernel: float | None = None
     seconds: float | None = None
+    read_rows: int | None = None
+    read_bytes: int | None = None
+    how: str = ""
     version: int | None = None
     written: bool = False
 
@@ -48,6 +52,13 @@ class Step:
         """The outcome in words."""
         said = "wrote" if self.written else "unchanged,"
         return "" if self.version is None else f"{said} version {self.version}"
+
+    @property
+    def read(self) -> str:
+        """What was read, in words: "40,000 rows, 12.1 MB (files of the log)"."""
+        parts = [f"{self.read_rows:,} rows"] if self.read_rows is not None else []
+        parts += [f"{self.read_bytes / 1e6:,.1f} MB"] if self.read_bytes is not None else []
+        return f"{', '.join(parts)} ({self.how})" if parts and self.how else ", ".join(parts)
 
 
 @dataclass
@@ -94,6 +105,7 @@ class Manifest:
     def table(self) -> Rows:
         """Return the steps: name, table, the counts that any of them has, outcome."""
         shown = [n for n in SHOWN if any(getattr(s, n) is not None for s in self.steps)]
+        shown += ["read"] if any(s.read for s in self.steps) else []
         rows = [(s.step, s.table, *(getattr(s, n) for n in shown), s.outcome) for s in self.steps]
         return rows_of(("step", "table", *(n.replace("_", " ") for n in shown), "outcome"), rows)
 

@@ -34,6 +34,11 @@ def state(lake: Lake, name: str) -> TableState:
     return TableState(lake.ref(name), seen[0].version if seen else None, _without_commit(lake, name, seen), None)
 
 
+def data_version_at(lake: Lake, name: str, version: int) -> str | None:
+    """Return what identifies the rows of a table at a version, None where the log does not go back so far."""
+    return next((c.data_version for c in commits(lake, name) if c.version <= version and c.changes_data), None)
+
+
 def data_versions(lake: Lake, name: str, fingerprints: Iterable[str]) -> dict[str, str | None]:
     """Return by fingerprint the newest commit that may have changed its rows; None if there is no table.
 

@@ -29,7 +29,7 @@ from .tuning import settings
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["Lake", "retry_on_conflict"]
+__all__ = ["Lake", "replace_rows", "retry_on_conflict"]
 
 #: The metadata of a statement is a setting of the session: one statement at a time.
 _DELETING = threading.Lock()
@@ -91,6 +91,13 @@ class Lake:
         pinned = "" if version is None else f" VERSION AS OF {version}"
         return self.spark.sql(f"SELECT * FROM {self.ref(name)}{pinned}")
 
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a table's files; None where it has no versions."""
+        try:
+            return int(self.spark.sql(f"DESCRIBE DETAIL {self.ref(name)}").collect()[0]["sizeInBytes"])
+        except Exception:  # a view, or files of another format
+            return None
+
     def tables(self) -> list[str]:
         """Return the names of the lake's tables."""
         if self.schema:
@@ -145,7 +152,9 @@ class Lake:
             raise Conflict(table.name)
         return commit
 
-    def append(self, table: Table, frame: DataFrame, metadata: dict[str, Any], widen: bool = False) -> Commit | None:
+    def append(
+        self, table: Table, frame: DataFrame, metadata: dict[str, Any], widen: bool = False, base: int | None = None
+    ) -> Commit | None:
         """Add rows in one commit; returns it, or None if there was no row: Delta makes no version of that.
 
         With `widen`, columns that a table made earlier lacks are added to it, null in its rows.
@@ -153,12 +162,14 @@ class Lake:
         Raises
         ------
         Conflict
-            If the frame reads the table and somebody else committed to what it read.
+            If the frame reads the table and somebody else committed to what it read; with `base`, the version that the
+            decision was based on, if there are rows and somebody else committed anything since.
         InputError
             If LakeSift did not make the table.
         """
         self.refuse_foreign(table.name)
-        options = {"mergeSchema": "true"} if widen else {}
+        options: dict[str, Any] = {"mergeSchema": "true"} if widen else {}
+        options |= {} if base is None else {"txnAppId": f"lakesift/{table.name}", "txnVersion": base + 1}
         return self._commit(table, cast_to(table, frame).write.mode("append"), metadata, **options)
 
     def delete(self, name: str, condition: str, metadata: dict[str, Any]) -> None:
@@ -193,6 +204,36 @@ class Lake:
         if self.schema and not self.spark.catalog.databaseExists(self.schema):
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
         return hold(ensure_folder(Path(self.root)), who) if self.local else nullcontext()
+
+
+def replace_rows(
+    lake: Lake, table: Table, ids: DataFrame, new: DataFrame, metadata: dict[str, Any], base: int, grew: bool
+) -> int:
+    """Put `new` in the place of a table's rows with some ids, in one commit; returns its version.
+
+    Parameters
+    ----------
+    ids : DataFrame
+        `id` of each row that goes or comes, few enough to be broadcast.
+    base : int
+        The version that the decision was based on, whose other rows stay.
+    grew : bool
+        Whether `ids` are new to the table: then rows are added, at least one, and none is read.
+
+    Raises
+    ------
+    Conflict
+        If somebody else committed since `base`.
+    """
+    if not grew:
+        from pyspark.sql import functions as F
+
+        kept = lake.read(table.name, base).join(F.broadcast(ids), "id", "left_anti")
+        return lake.overwrite(table, kept.unionByName(new), metadata, base).version
+    commit = lake.append(table, new, metadata, base=base)
+    if commit is None:
+        raise Conflict(table.name)
+    return commit.version
 
 
 def _metadata(metadata: dict[str, Any]) -> tuple[str, str]:

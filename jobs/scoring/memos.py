@@ -55,12 +55,17 @@ def values(run: Run, score: FittedScore, within: DataFrame | None = None) -> Dat
     return rows.join(wanted, ["id", "content_hash"], "left_semi").select("id", "value")
 
 
-def wide(run: Run, scores: Sequence[FittedScore]) -> DataFrame:
+def wide(run: Run, scores: Sequence[FittedScore], within: DataFrame | None = None) -> DataFrame:
     """Return one row per document: id, its hash columns, and one column per score, null where undefined or missing.
 
     The rows of a document are gathered once for all scores that have the same inputs.
+
+    Parameters
+    ----------
+    within : DataFrame, optional
+        `id` of the only documents wanted, few enough to be broadcast.
     """
-    frame, columns = run.hashed, []
+    frame, columns = only(run.hashed, within), []
     for column in dict.fromkeys(s.hash_column for s in scores):
         mine = [(i, s) for i, s in enumerate(scores) if s.hash_column == column]
         aggregates = []
@@ -68,13 +73,23 @@ def wide(run: Run, scores: Sequence[FittedScore]) -> DataFrame:
             own, sql = pivoted_sql(score.scorer.value, score.fingerprint, f"value_{i}")
             aggregates += own
             columns.append(F.expr(sql).alias(score.name))
-        rows = memo_rows(run, [s for _, s in mine]).groupBy("id", F.col("content_hash").alias(column))
+        rows = only(memo_rows(run, [s for _, s in mine]), within).groupBy("id", F.col("content_hash").alias(column))
         frame = frame.join(rows.agg(*(F.expr(a) for a in aggregates)), ["id", column], "left")
     return frame.select("*", *columns)
 
 
+def only(rows: DataFrame, within: DataFrame | None) -> DataFrame:
+    """Return the rows of some ids, few enough to be broadcast; all without."""
+    return rows if within is None else rows.join(F.broadcast(within.select("id")), "id", "left_semi")
+
+
 def missing(
-    run: Run, scores: Sequence[FittedScore], buckets: Buckets, within: DataFrame | None, also: Sequence[str] = ()
+    run: Run,
+    scores: Sequence[FittedScore],
+    buckets: Buckets,
+    within: DataFrame | None,
+    also: Sequence[str] = (),
+    few: bool = False,
 ) -> DataFrame:
     """Return the documents that lack a score: id, ROW_HASH, the hash columns, and `missing`, bit i for scores[i].
 
@@ -89,17 +104,20 @@ def missing(
         `id` of the only documents wanted.
     also : sequence of str
         Hash columns beside those of the scores.
+    few : bool
+        Whether `within` is to be broadcast, so that `memos` is read and not exchanged.
     """
     mine = in_buckets("id", buckets)
     columns = list(dict.fromkeys(s.hash_column for s in scores))
     kept = list(dict.fromkeys([*columns, *also]))
     frame = run.hashed.where(mine).select("id", F.col("row_hash").alias(ROW_HASH), *kept)
     if within is not None:
-        frame = frame.join(within.select("id"), "id", "left_semi")
+        frame = frame.join(F.broadcast(within.select("id")) if few else within.select("id"), "id", "left_semi")
     lacking = F.lit((1 << len(scores)) - 1).cast("bigint")
     for column in columns:
         bits = {s.fingerprint: 1 << i for i, s in enumerate(scores) if s.hash_column == column}
         rows = memo_rows(run, [s for s in scores if s.hash_column == column]).where(mine)
+        rows = only(rows, within if few else None)
         cases = " ".join(f"WHEN '{f}' THEN {bit}L" for f, bit in bits.items())
         bit_of, there = F.expr(f"CASE fingerprint {cases} END"), f"bits_{column}"
         rows = rows.select("id", F.col("content_hash").alias(column), bit_of.alias(there))

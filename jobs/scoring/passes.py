@@ -19,11 +19,11 @@ from pyspark.sql import functions as F
 
 from ...udfs.fitted import FittedScore
 from ..inputs.documents import BUCKETS, bucket_of
-from ..inputs.run import Run
+from ..inputs.run import Run, Touched
 from ..lake.schemas import MEMOS, memos
 from ..lake.tables import retry_on_conflict
 from .measures import Measured, observed
-from .memos import BROADCAST_ROWS, missing
+from .memos import BROADCAST_ROWS
 from .progress import Pace, heartbeat
 from .rows import Source
 
@@ -49,7 +49,11 @@ class Pending:
 
 
 def compute(
-    run: Run, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore], within: DataFrame | None = None
+    run: Run,
+    scores: Sequence[FittedScore],
+    fitted: Mapping[str, FittedScore],
+    within: DataFrame | None = None,
+    touched: Touched | None = None,
 ) -> dict[str, Measured]:
     """Compute what is missing of some scores; returns what was computed, by name.
 
@@ -61,10 +65,13 @@ def compute(
         Every fitted score of the run: those that `scores` read are computed already, or among `scores`.
     within : DataFrame, optional
         `id` of the only documents wanted.
+    touched : Touched, optional
+        The only documents that can lack these scores, instead of `within`.
     """
+    within = touched.ids if touched else within
     done = {s.name: Measured() for s in scores}
     for together in passes(scores):
-        for measured in _compute_pass(Source(run, together, fitted, within)):
+        for measured in _compute_pass(Source(run, together, fitted, within, touched=touched)):
             done |= {name: done[name] + own for name, own in measured.items()}
     return done
 
@@ -142,7 +149,7 @@ def _pending(source: Source) -> Pending:
     if source.within is None and run.lake.last_write(MEMOS) is None:
         return Pending({(1 << len(scores)) - 1: run.hashes.summary.documents}, 0, BUCKETS)
     bucket = F.expr(bucket_of("id"))
-    counts = missing(run, scores, None, source.within).groupBy("missing")
+    counts = source.missing().groupBy("missing")
     rows = counts.agg(F.count("*").alias("rows"), F.min(bucket).alias("low"), F.max(bucket).alias("high")).collect()
     low, end = min((r["low"] for r in rows), default=0), max((r["high"] + 1 for r in rows), default=0)
     return Pending({r["missing"]: r["rows"] for r in rows}, low, end)

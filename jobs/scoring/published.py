@@ -47,7 +47,16 @@ def current_scores(
     Nothing was missing when they were published; since then neither the documents nor their rows in `memos` changed.
     """
     last = lake.last_write(f"scores_{recipe.name}")
-    if last is None or not last.says(documents):
+    return settled_scores(lake, recipe, fingerprints) if last and last.says(documents) else set()
+
+
+def settled_scores(lake: Lake, recipe: Recipe, fingerprints: Mapping[str, str]) -> set[str]:
+    """Return the names of scores of which nothing is missing but for documents that changed since they were published.
+
+    Nothing was missing then; since then their rows in `memos` did not change.
+    """
+    last = lake.last_write(f"scores_{recipe.name}")
+    if last is None:
         return set()
     known, versions = last.metadata.get("fingerprints", {}), last.metadata.get("memos", {})
     same = {name: f for name, f in fingerprints.items() if known.get(name) == f}

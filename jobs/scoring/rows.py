@@ -14,7 +14,7 @@ from ...udfs.encoding import value_sql
 from ...udfs.fitted import FittedScore
 from ...udfs.spark import apply
 from ..inputs.documents import ROW_HASH, Buckets, in_buckets
-from ..inputs.run import Run
+from ..inputs.run import Run, Touched
 from ..lake.tuning import cores, spread
 from .memos import memo_rows, missing
 
@@ -35,6 +35,8 @@ class Source:
         among `scores`.
     computable : str
         SQL over `missing` of the scores that can be computed from all this.
+    touched : Touched, optional
+        The documents that changed, which are `within`: few ids, and maybe the only rows that hold them.
     """
 
     run: Run
@@ -43,6 +45,7 @@ class Source:
     within: DataFrame | None = None
     parents: Sequence[FittedScore] = ()
     computable: str = "missing"
+    touched: Touched | None = None
 
     @contextmanager
     def of_ids(self, count: int) -> Iterator[DataFrame]:
@@ -73,17 +76,27 @@ class Source:
     @contextmanager
     def computed(self, buckets: Buckets = None) -> Iterator[DataFrame]:
         """Yield what `udfs.spark.apply` computes of a slice, or of all: to be collected or written inside the block."""
-        lacking = missing(self.run, self.scores, buckets, self.within, [p.hash_column for p in self.parents])
+        lacking = self.missing(buckets)
         lacking = lacking.withColumn("missing", F.expr(self.computable)).where("missing <> 0")
         with spread(self.run.lake.spark, self._few) as deal_out:
             frame = apply(self._inputs(lacking, buckets, deal_out), self.scores)
             repeated = self.run.hashes.summary.duplicates
             yield frame.dropDuplicates(["id", "content_hash", "fingerprint"]) if repeated else frame
 
+    def missing(self, buckets: Buckets = None) -> DataFrame:
+        """Return the documents of a slice that lack something (scoring.memos.missing)."""
+        also, few = [p.hash_column for p in self.parents], self.touched is not None
+        return missing(self.run, self.scores, buckets, self.within, also, few)
+
     @property
     def _few(self) -> bool:
         """Whether the rows of the documents are dealt out: the one place where text may move."""
-        return not self.parents and self.run.few_files
+        return not self.parents and (self._rows is not None or self.run.few_files)
+
+    @property
+    def _rows(self) -> DataFrame | None:
+        """The rows of the documents that are read in place of all."""
+        return self.touched.rows if self.touched and not self._again else None
 
     def _inputs(self, lacking: DataFrame, buckets: Buckets, deal_out: Callable[[DataFrame], DataFrame]) -> DataFrame:
         """Return the documents that lack something (scoring.memos.missing) with the inputs of the scores.
@@ -104,6 +117,6 @@ class Source:
         if self.parents and not names:
             return rows
         keys, key_sql = (["id", ROW_HASH], documents.keys) if again else (["id"], documents.keys[:1])
-        texts = deal_out(documents.frame).where(in_buckets(documents.id, buckets))
+        texts = deal_out(documents.frame if self._rows is None else self._rows).where(in_buckets(documents.id, buckets))
         texts = texts.selectExpr(*key_sql, *documents.inputs(tuple(names)))
         return texts.join(rows, keys, "inner")

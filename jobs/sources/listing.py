@@ -73,17 +73,6 @@ def sources_digest(spark: SparkSession, source: Source, id_sql: str | None = Non
     return digest([*head, source.format, [[f.name, f.size, f.digest] for f in files(spark, source)]])
 
 
-def globbed(path: str) -> str:
-    """Return a path that Spark, which takes every path as a pattern, reads as itself.
-
-    Examples
-    --------
-    >>> globbed("a[1].csv")
-    'a\\\\[1\\\\].csv'
-    """
-    return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
-
-
 def _looks_like(name: str, form: str) -> bool:
     plain = name.lower()
     for packed in PACKED:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
 from ...udfs.quoting import quoted_name
+from ...udfs.uris import globbed
 from .column_types import column_name_error, table_type
-from .listing import READ_FROM, File, globbed
+from .listing import READ_FROM, File
 from .source import Source
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ...udfs.errors import InputError
-from .listing import READ_FROM, File, files, globbed
+from ...udfs.uris import globbed
+from .listing import READ_FROM, File, files
 from .parquet import parquet_rows
 from .parsers import ParsedRecord, records, utf8
 from .samples import SAMPLES

@@ -1,0 +1,64 @@
+"""Counts and digests of the hashed documents: in one pass over the hashes, or carried on from those before a change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from ..lake.commits import Commit
+from ..lake.digests import digest_difference, digest_sql
+from ..lake.tables import Lake
+from .documents import Documents
+from .run import Summary
+
+
+def summarise(lake: Lake, table: str, version: int, documents: Documents) -> Summary:
+    """Count the documents and digest their hashes, in one pass over the hashes."""
+    names = list(documents.hashes)
+    return _summary(_counts(lake.read(table, version), names), names, documents.frame.count())
+
+
+def carried_on(before: Summary, old: DataFrame, new: DataFrame, documents: Documents) -> Summary:
+    """Return the summary of the hashes in which the rows `old` were replaced by `new`, without reading the others."""
+    names = list(documents.hashes)
+    went, came = _counts(old, names), _counts(new, names)
+    counted = before.rows - before.null_ids
+    known: tuple[Any, ...] = (
+        before.documents,
+        counted,
+        before.conflicts,
+        before.digest,
+        *(before.inputs[name] for name in names),
+    )
+    changed: list[Any] = []
+    for whole, gone, more in zip(known, went, came, strict=True):
+        changed.append(digest_difference(whole, gone, more) if isinstance(whole, str) else whole - gone + more)
+    return _summary(changed, names, documents.frame.count())
+
+
+def said_by(commit: Commit | None) -> Summary | None:
+    """Return the summary that a commit carries, None if it carries none that can be read."""
+    try:
+        return Summary(**commit.metadata["summary"]) if commit else None
+    except (KeyError, TypeError):
+        return None
+
+
+def as_metadata(summary: Summary) -> dict[str, Any]:
+    """Return what `said_by` reads."""
+    return {"summary": asdict(summary)}
+
+
+def _counts(hashed: DataFrame, names: Sequence[str]) -> Sequence[Any]:
+    counts = ("count(*) AS documents", "coalesce(sum(rows), 0) AS counted", "count_if(differs) AS conflicts")
+    digests = (f"{digest_sql('id', name)} AS `digest_{name}`" for name in names)
+    return hashed.selectExpr(*counts, f"{digest_sql('row_hash')} AS digest", *digests).collect()[0]
+
+
+def _summary(counts: Sequence[Any], names: Sequence[str], rows: int) -> Summary:
+    present, counted, conflicts, digest, *inputs = counts
+    by_name = dict(zip(names, inputs, strict=True))
+    return Summary(rows, present, rows - counted, counted - present, conflicts, digest, inputs=by_name)

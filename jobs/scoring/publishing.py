@@ -1,0 +1,88 @@
+"""Publishing: `scores_<recipe>` holds exactly one row per document, with one column per score.
+
+The value of a score is a function of content and fingerprint. So where the fingerprints are those of the newest
+publication only the rows of documents that changed since are written; else, and where scores have conditions of their
+own (which may read other columns), all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ...udfs.fitted import FittedScore
+from ...udfs.quoting import quoted_name
+from ..inputs.conditions import satisfying
+from ..inputs.hash_summary import as_metadata
+from ..inputs.run import Run, Touched
+from ..inputs.tables import published_names, score_columns
+from ..lake.manifest import Step
+from ..lake.schemas import MEMOS, Table
+from ..lake.schemas import scores as scores_schema
+from ..lake.state import data_version_at
+from ..lake.tables import replace_rows, retry_on_conflict
+from ..recipe import order
+from .memos import wide
+from .published import origin, scores_stand
+from .recent import recent
+
+
+def publish(run: Run, fitted: Mapping[str, FittedScore]) -> int:
+    """Make `scores_<recipe>` current; returns its version."""
+    scores = [fitted[name] for name in published_names(run.recipe)]
+    table = scores_schema(run.recipe.name, score_columns(scores), run.recipe.keep_versions)
+    with run.manifest.step("publish", table.name) as step:
+        version, written = retry_on_conflict("publish", lambda: _publish(run, table, scores, fitted, step))
+        step.rows = run.hashes.summary.documents
+        step.ends(version, written)
+    return version
+
+
+def _publish(
+    run: Run, table: Table, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore], step: Step
+) -> tuple[int, bool]:
+    """Return the version of the table, and whether it was written here."""
+    lake, present = run.lake, run.lake.state(table.name)
+    metadata, base = (
+        origin(lake, run.recipe, run.hashes.summary.digest, run.manifest.fingerprints),
+        present.version or 0,
+    )
+    if scores_stand(lake, run.recipe, metadata):
+        return base, False
+    touched = _only_changed(run, table, scores, metadata["fingerprints"])
+    metadata |= as_metadata(run.hashes.summary)
+    metadata["memos"] = lake.data_versions(MEMOS, metadata["fingerprints"].values())
+    metadata["hashes_state"] = data_version_at(lake, run.hashes.table, run.hashes.version)
+    metadata["hashes_version"] = run.hashes.version
+    if touched is None:
+        step.computed = run.hashes.summary.documents
+        return lake.overwrite(table, _rows(run, scores, fitted), metadata, base).version, True
+    step.computed = touched.count
+    rows = _rows(run, scores, fitted, touched.ids)
+    return replace_rows(lake, table, touched.ids, rows, metadata, base, touched.grew), True
+
+
+def _only_changed(
+    run: Run, table: Table, scores: Sequence[FittedScore], fingerprints: Mapping[str, str]
+) -> Touched | None:
+    """Return the documents whose rows are all that differs from the newest publication, None if more may differ."""
+    last = run.lake.last_write(table.name)
+    if last is None or not last.says({"fingerprints": fingerprints}) or any(s.where for s in scores):
+        return None
+    return recent(run)
+
+
+def _rows(
+    run: Run, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore], within: DataFrame | None = None
+) -> DataFrame:
+    """Return the rows of the table: of some ids, few enough to be broadcast, or of all documents."""
+    frame = wide(run, scores, within)
+    for score in (fitted[n] for n in order(run.recipe) if fitted[n].where and fitted[n] in scores):
+        # `memos` may hold a value of a row outside: another recipe may have asked for it.
+        asked = satisfying(run, frame, score.where, ()).select("id", F.lit(True).alias("asked"))
+        value = F.when(F.col("asked"), F.col(quoted_name(score.name)))
+        frame = frame.join(asked, "id", "left").withColumn(score.name, value).drop("asked")
+    content = F.col(scores[0].hash_column).alias("content_hash")
+    return frame.select("id", content, *(quoted_name(s.name) for s in scores))

@@ -1,0 +1,49 @@
+"""Documents that changed since `scores_<recipe>` was published: all that its settled scores can lack."""
+
+from __future__ import annotations
+
+from ..inputs.run import Run, Touched
+from ..lake.changes import Unknown
+from ..lake.spark_errors import FILES_GONE, raising
+from ..lake.state import data_version_at
+from .memos import BROADCAST_ROWS
+
+
+def recent(run: Run) -> Touched | None:
+    """Return the documents that changed since the newest scores were published, None if it is not known which.
+
+    It is what this run found when it hashed them; if a run was stopped after it hashed, it is what differs between the
+    two versions of the hashes.
+    """
+    last = run.lake.last_write(f"scores_{run.recipe.name}")
+    state = last.metadata.get("hashes_state") if last else None
+    if last is None or state is None:
+        return None
+    if run.hashes.touched and run.hashes.touched.since == state:
+        return run.hashes.touched
+    if data_version_at(run.lake, run.hashes.table, run.hashes.version) == state:
+        nothing = run.lake.spark.createDataFrame([], "id string")
+        return Touched(state, nothing, 0)
+    return _difference(run, int(last.metadata["hashes_version"]), state)
+
+
+def _difference(run: Run, version: int, state: str) -> Touched | None:
+    """Return the ids whose hashes differ from those at an earlier version; None if they are many or it is gone."""
+    if data_version_at(run.lake, run.hashes.table, version) != state:
+        return None
+    try:
+        with raising(Unknown("files are gone"), FILES_GONE):
+            before = run.lake.read(run.hashes.table, version)
+            if set(before.columns) != set(run.hashed.columns):
+                return None
+            sides = [(run.hashed, before), (before, run.hashed)]
+            same = ["id", "row_hash", "rows"]
+            parts = [a.join(b.select(*same), same, "left_anti").select("id") for a, b in sides]
+            grew = parts[1].isEmpty()
+            ids = parts[0].union(parts[1]).distinct().limit(BROADCAST_ROWS + 1).toPandas()
+    except Unknown:
+        return None
+    if len(ids) > BROADCAST_ROWS:
+        return None
+    frame = run.lake.spark.createDataFrame(ids.astype(object), "id string")
+    return Touched(state, frame, len(ids), grew and len(ids) > 0)
