@@ -28,6 +28,7 @@ from .lake.tables import retry_on_conflict
 from .ranking.vectors import collect_arrow, fits_on_driver, fold_on_driver
 from .scoring.memos import values
 from .scoring.models import Model, recall, remember
+from .scoring.newer import newer_ids
 
 log = logging.getLogger("lakesift")
 
@@ -81,8 +82,7 @@ def note_newer_rows(run: Run, name: str, model: Model, fitted: Mapping[str, Fitt
     try:
         if before is None:
             raise LookupError
-        old = run.lake.read(table, before).selectExpr(f"{documents.id} AS id").where("id IS NOT NULL")
-        newer = run.hashed.select("id").join(old, "id", "left_anti")
+        newer = newer_ids(run, before)
         new = newer.count()
     except Exception:  # not pinned, or the version was vacuumed
         run.manifest.note(f"{name}: the model was fitted on an older state of {table}{hint}")

@@ -6,7 +6,8 @@ from typing import Any
 
 from ...udfs.scorer import DocumentEstimator, Estimator, Scorer, fingerprint
 from ..inputs.documents import Documents
-from ..inputs.hash_state import hashes_stand
+from ..inputs.hash_state import by_change, hashes_stand
+from ..lake.changes import Unknown, change
 from ..lake.schemas import MEMOS
 from ..lake.state import EMPTY
 from ..lake.tables import Lake
@@ -39,7 +40,7 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count
     rows = [("ingest", table, would) for table, would in tables.items()]
     fresh = tables.get(recipe.documents.table, UNCHANGED) == UNCHANGED
     hashed = bool(documents and fresh and hashes_stand(lake, documents))
-    rows.append(("hashes", f"hashes_{recipe.name}", UNCHANGED if hashed else "computed: one pass over the documents"))
+    rows.append(("hashes", f"hashes_{recipe.name}", UNCHANGED if hashed else _hashes(lake, recipe, documents, fresh)))
     last = last_run(lake, recipe.name) or {}
     known = _fingerprints(lake, recipe, last)
     scores = {name: _score(lake, recipe, name, known, hashed) for name in order(recipe)}
@@ -69,6 +70,20 @@ def _ingest(lake: Lake, table: str, source: Source, id_sql: str | None) -> str:
     last = lake.last_write(table)
     same = last is not None and last.says({"source": sources_digest(lake.spark, source, id_sql)})
     return UNCHANGED if same else f"ingested from {origin_of(lake, source)}"
+
+
+def _hashes(lake: Lake, recipe: Recipe, documents: Documents | None, fresh: bool) -> str:
+    """Return what would be read of the documents, in rows and bytes, and whether that can go by change."""
+    if documents is None or not fresh:
+        return f"{UNKNOWN}: files are ingested first"
+    try:
+        since = by_change(documents, lake.state(f"hashes_{recipe.name}"))
+        found = change(lake, recipe.documents.table, *since, int(documents.state.version or 0))
+    except Unknown as reason:
+        size = lake.size(recipe.documents.table)
+        return f"all documents read{'' if size is None else f', {size / 1e6:,.1f} MB'}: {reason}"
+    rows = f"{found.rows:,} rows" if found.rows is not None else "changed rows"
+    return f"carried on: {rows}{'' if found.size is None else f', {found.size / 1e6:,.1f} MB'} read, by {found.how}"
 
 
 def _last_rows(lake: Lake, recipe: Recipe) -> str:

@@ -47,14 +47,15 @@ class Change:
         The table's columns; None for no row. By the feed a row that came and went is in both; so is, by files, a row
         that only moved to another file.
     how : {"change data feed", "files of the log"}
-    size : int or None
-        Bytes of the files that `gained` lies in, where the log says it.
+    size, rows : int or None
+        Bytes and rows of the files that `gained` lies in, where the log says it.
     """
 
     gained: DataFrame | None
     lost: DataFrame | None
     how: str
     size: int | None = None
+    rows: int | None = None
 
 
 def change(lake: Lake, name: str, since: int, state: str, until: int) -> Change:
@@ -92,7 +93,7 @@ def _check_identity(lake: Lake, name: str, since: int, state: str) -> None:
 
 def _by_feed(lake: Lake, location: str, first: int, last: int) -> Change:
     if first > last:
-        return Change(None, None, FEED, 0)
+        return Change(None, None, FEED, 0, 0)
     options = {"readChangeFeed": "true", "startingVersion": str(first), "endingVersion": str(last)}
     try:
         rows = lake.spark.read.format("delta").options(**options).load(location)
@@ -108,8 +109,10 @@ def _by_feed(lake: Lake, location: str, first: int, last: int) -> Change:
 
 def _by_files(lake: Lake, name: str, detail: Mapping[str, Any], first: int, last: int) -> Change:
     gained, lost = net_files(_actions(lake, detail["location"], range(first, last + 1)))
-    sizes = [file["size"] for file in gained]
-    return Change(_rows(lake, name, detail, gained), _rows(lake, name, detail, lost), FILES, sum(sizes))
+    counts = [json.loads(file.get("stats") or "{}").get("numRecords") for file in gained]
+    rows = None if None in counts else sum(counts)
+    size = sum(file["size"] for file in gained)
+    return Change(_rows(lake, name, detail, gained), _rows(lake, name, detail, lost), FILES, size, rows)
 
 
 def _actions(lake: Lake, location: str, versions: Sequence[int]) -> list[list[dict[str, Any]]]:

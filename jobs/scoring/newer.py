@@ -1,0 +1,45 @@
+"""The documents that an earlier version of their table did not have: what a model that learnt from it has not seen."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ..inputs.hash_update import MOST_ROWS
+from ..inputs.run import Run
+from ..lake.changes import Unknown, change
+from ..lake.spark_errors import FILES_GONE, raising
+from ..lake.state import data_version_at
+
+
+def newer_ids(run: Run, before: int) -> DataFrame:
+    """Return `id` of the documents whose ids an earlier version of the table did not have.
+
+    By what its log says was gained since, where every id stands once; else by reading the ids of that version.
+    """
+    try:
+        return _by_change(run, before)
+    except Unknown:
+        documents = run.documents
+        then = run.lake.read(run.recipe.documents.table, before).selectExpr(f"{documents.id} AS id")
+        return run.hashed.select("id").join(then.where("id IS NOT NULL"), "id", "left_anti")
+
+
+def _by_change(run: Run, before: int) -> DataFrame:
+    documents, table = run.documents, run.recipe.documents.table
+    state = data_version_at(run.lake, table, before)
+    if state is None or documents.state.version is None or run.hashes.summary.duplicates:
+        raise Unknown("no version, or ids are repeated")
+    changed = change(run.lake, table, before, state, documents.state.version)
+    if changed.gained is None:
+        return run.lake.spark.createDataFrame([], "id string")
+    parts = [changed.gained.selectExpr(f"{documents.id} AS id", "1L AS n")]
+    parts += [changed.lost.selectExpr(f"{documents.id} AS id", "-1L AS n")] if changed.lost is not None else []
+    rows = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+    with raising(Unknown("files are gone"), FILES_GONE):
+        # An id that came more often than it went is there, and was not: no id is there twice.
+        net = rows.where("id IS NOT NULL").groupBy("id").agg(F.sum("n").alias("n")).where("n > 0")
+        ids = net.select("id").limit(MOST_ROWS + 1).toPandas()
+    if len(ids) > MOST_ROWS:
+        raise Unknown("more than fit on the driver")
+    return run.lake.spark.createDataFrame(ids.astype(object), "id string")
