@@ -19,13 +19,12 @@ from ..rewards import rewards
 from ..selectors import selectors
 from ..selectors.budget import Budget, Count, Share
 from ..selectors.selector import Selector
-from ..sources.source import Source
+from ..sources.source import FORMATS, Dialect, Source
 from . import strict
 from .blocks import Documents, Refine, Start, Target, Tune
 from .checks import check
 from .recipe import LENGTHS, Recipe
 
-FORMATS = ("jsonl", "parquet", "csv", "text")
 #: Columns that a selection has whatever the recipe: no score may be called so.
 RESERVED = ("id", "rank", "gain", "weight", "copies", "tokens_used", "content_hash")
 #: Tables that LakeSift writes itself, in any case of letters: no source may be ingested into one of them.
@@ -43,10 +42,13 @@ B = TypeVar("B", Tune, Start, Refine)
 def _source(raw: Any, where: str) -> Source | None:
     if raw is None:
         return None
-    block = strict.block(raw, where, ("files", "format", "sample"))
+    dialect = tuple(f.name for f in fields(Dialect))
+    block = strict.block(raw, where, ("files", "format", "sample", *dialect))
     if "sample" in block:
         from ..sources.samples import SAMPLES
 
+        if others := [key for key in block if key != "sample"]:
+            raise RecipeError(f"{where} names a sample and {', '.join(others)}; a sample is of its own, leave out one")
         strict.known(block["sample"], SAMPLES, f"{where}: there is no sample {block['sample']!r}")
         return Source(sample=block["sample"])
     files = block.get("files")
@@ -55,7 +57,22 @@ def _source(raw: Any, where: str) -> Source | None:
         raise RecipeError(f"{where} names no files; write files: [path, ...] or sample: name")
     form = block.get("format") or "jsonl"
     strict.known(form, FORMATS, f"{where}: format is {form!r}")
-    return Source(files, form)
+    given = {key: block[key] for key in dialect if block.get(key) is not None}
+    if given and form != "csv":
+        raise RecipeError(f"{where}: {', '.join(given)} is of csv, and format is {form!r}; leave it out")
+    return Source(files, form, dialect=_dialect(given, where))
+
+
+def _dialect(given: Mapping[str, Any], where: str) -> Dialect:
+    dialect = Dialect(**strict.arguments(given, where, Dialect))
+    for key in ("delimiter", "quote"):
+        if len(value := getattr(dialect, key)) > 1 or value in ("\n", "\r"):
+            raise RecipeError(f'{where}: {key} is {value!r}; one character is needed, such as ";" or "\\t"')
+    if dialect.delimiter and dialect.delimiter == dialect.quote:
+        raise RecipeError(f"{where}: delimiter and quote are both {dialect.quote!r}; they must differ")
+    if isinstance(dialect.header, tuple) and (not dialect.header or len(set(dialect.header)) < len(dialect.header)):
+        raise RecipeError(f"{where}: header is {list(dialect.header)}; true, false, or names that differ are needed")
+    return dialect
 
 
 def _table(raw: Any, where: str, cls: type[T]) -> T:
