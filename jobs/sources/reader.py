@@ -142,7 +142,7 @@ def _unreadable(error: Exception, what: str) -> InputError | None:
     text = str(error)
     if ours := re.search(r"InputError: (.+)", text):  # out of a Python worker
         return InputError(ours[1].strip())
-    named = re.search(r"file:/*(/[^\n]*?\S)(?=\.? SQLSTATE|\.?\n|\.?$)", text)
+    named = re.search(r"file:/*(/[^\n]*?\S)(?=\.?\s+SQLSTATE|\.?\n|\.?$)", text)
     if re.search("FAILED_READ_FILE|Input stream|incorrect header check|not a gzip", text):
         place = named[1] if named else what
         return InputError(f"{place} cannot be read to the end (a broken archive?); fetch the file again")

@@ -235,11 +235,11 @@ def test_folders_give_columns_of_text_however_they_are_named(spark: SparkSession
         else:
             path.write_text(f'{{"id": "{shard}", "text": "x"}}\n' if form == "jsonl" else f"id,text\n{shard},x\n")
         expected[shard] = (None if "HIVE" in shard else shard, lang.replace("%2F", "/"))
-    entries = [["in"], ["in/shard=*"], ["in/*/*/*"], [f"in/shard={shard}" for shard in expected]]
-    for spelling in entries:
-        rows, _, notes = rows_of(spark, Source(tuple(str(tmp_path / e) for e in spelling), form))
-        assert {k: (r["shard"], r["lang"]) for k, r in rows.items()} == expected, spelling
-        assert "columns shard, lang, as text" in notes[-1]
+    # Which files a spelling means is in the tests above; the columns come from a file's path alone.
+    entries = ("in/shard=0*", *(f"in/shard={shard}" for shard in list(expected)[2:]))
+    rows, _, notes = rows_of(spark, Source(tuple(str(tmp_path / e) for e in entries), form))
+    assert {k: (r["shard"], r["lang"]) for k, r in rows.items()} == expected
+    assert "columns shard, lang, as text" in notes[-1]
 
 
 def test_odd_files_give_their_rows_or_say_why(spark: SparkSession, tmp_path: Path) -> None:
