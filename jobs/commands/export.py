@@ -21,6 +21,7 @@ from ...udfs.errors import InputError
 from ...udfs.quoting import quoted_name
 from ...udfs.uris import is_uri
 from ..lake.commits import Commit
+from ..lake.history import commits
 from ..lake.json_lines import json_lines, not_a_number
 from ..lake.spark_errors import raising
 from ..lake.tables import Lake
@@ -72,16 +73,16 @@ def export(lake: Lake, recipe: str, to: str, out: str, version: int | None = Non
     InputError
         If there is no such selection or version, `out` exists already, or its ending says another format.
     """
-    commits = commits_of(lake, recipe)
-    at = commits[0].version if version is None else version
-    refuse_unknown(commits, [at], recipe)
+    known = commits_of(lake, recipe)
+    at = known[0].version if version is None else version
+    refuse_unknown(known, [at], recipe)
     place, single = _place(to, out)
     with files_of(f"version {at} of selection_{recipe}"):
         frame = lake.read(f"selection_{recipe}", at)
         rows = frame.count()
         if not rows:
             raise InputError(f"version {at} of selection_{recipe} has no rows; look at lakesift history {recipe}")
-        always = _always(lake, next(c for c in commits if c.version == at), frame) if to == "jsonl" else None
+        always = _always(lake, next(c for c in known if c.version == at), frame) if to == "jsonl" else None
         notes = _not_in_json(frame) if to == "jsonl" else ()
         if single:
             _write_file(frame, to, Path(place), always)
@@ -122,7 +123,7 @@ def _always(lake: Lake, commit: Commit, frame: DataFrame) -> frozenset[str]:
     seen: list[str] | None = None
     if table is not None and version is not None:
         try:
-            ingested = (c for c in lake.history(table) if c.version <= version and c.changes_data)
+            ingested = (c for c in commits(lake, table) if c.version <= version and c.changes_data)
             seen = next((c.metadata.get("always") for c in ingested), None)
         except InputError:  # the documents are gone: nothing is known of absent keys
             seen = None

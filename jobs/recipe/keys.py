@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 
 from ...udfs.errors import RecipeError, nearest
+from ...udfs.quoting import root_of
 from ...udfs.uris import is_uri
 from . import strict
 from .parse import AMOUNTS, parse
 from .recipe import Recipe, mentions
-from .yaml_reader import plain
+from .yaml_reader import plain, read_yaml
 
 
 def load(
@@ -55,7 +56,7 @@ def keys_of(
         key, equals, value = setting.partition("=")
         if not equals:
             raise RecipeError(f"--set {setting!r} has no '='; write --set key.sub=value")
-        _set(raw, key, strict.read_yaml(value, f"--set {key}"))
+        _set(raw, key, read_yaml(value, f"--set {key}"))
     return raw
 
 
@@ -106,7 +107,7 @@ def tuned_keys(raw: Mapping[str, Any], recipe: Recipe, bounds: Mapping[str, Sequ
     keys["select"] = {**keys["select"], "bounds": {name: list(pair) for name, pair in bounds.items()}}
     if len(bounds) == 1:
         keys["select"].pop("combine", None)
-    dropped = {name.split(".")[0] for name in recipe.columns_used()} - {name.split(".")[0] for name in bounds}
+    dropped = recipe.columns_used() - {root_of(name) for name in bounds}
     scores = keys["scores"]
     for name in sorted(dropped & set(scores)):  # a length that is added to every recipe is not in its keys
         others = [v for k, v in keys.items() if k != "scores"] + [s for n, s in scores.items() if n != name]
