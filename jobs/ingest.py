@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from ..udfs.errors import InputError
 from .lake.commits import Commit
+from .lake.json_lines import rejected_rows
 from .lake.manifest import Manifest
 from .lake.schemas import Col, Table, rejected_lines
 from .lake.tables import Lake, retry_on_conflict
@@ -26,7 +27,7 @@ from .lake.tuning import cores
 from .recipe import Recipe, Source
 from .sources import sources_digest
 from .sources.column_types import table_type
-from .sources.reader import SourceRows, read
+from .sources.reader import PARSED, SourceRows, read
 
 #: A smaller table is one file; a larger one at least 2 x cores files, each of at most `FILE_BYTES` of source.
 SMALL_ROWS, SMALL_BYTES, FILE_BYTES = 2_000, 16 << 20, 256 << 20
@@ -75,7 +76,7 @@ def ingest_table(lake: Lake, table: str, source: Source, id_sql: str | None, man
         for name in (table, rejected_lines(table).name):
             lake.refuse_foreign(name)
         digest = sources_digest(lake.spark, source, id_sql)
-        task = Task(lake, table, id_sql, digest, cache(partial(read, lake.spark, source)))
+        task = Task(lake, table, id_sql, digest, cache(partial(read, lake.spark, source, id_sql)))
         version, written, lines, rows = retry_on_conflict(f"ingest of {table}", lambda: _ingest(task))
         step.ends(version, written)
         step.computed = rows if written else None
@@ -107,7 +108,8 @@ def _write_rows(task: Task, base: int | None) -> Commit:
     small = lines.count < SMALL_ROWS and lines.size < SMALL_BYTES
     files = max(2 * cores(task.lake.spark), math.ceil(lines.size / FILE_BYTES))
     frame = rows.coalesce(1) if small else rows.repartition(files)
-    return _overwrite(task, Table(task.table, "rows of the source files", columns), frame, base, lines=lines.count)
+    said = {"lines": lines.count} if lines.always is None else {"lines": lines.count, "always": list(lines.always)}
+    return _overwrite(task, Table(task.table, "rows of the source files", columns), frame, base, **said)
 
 
 def _write_rejected(task: Task, count: int) -> bool:
@@ -117,7 +119,8 @@ def _write_rejected(task: Task, count: int) -> bool:
     commit = state.last_write
     if (commit is None and count == 0) or (commit is not None and commit.says({"source": task.digest})):
         return False
-    _overwrite(task, table, _split(task)[1].coalesce(1), state.version)
+    # One file by a shuffle of the few rejected lines: coalesce(1) would parse the whole source in one task.
+    _overwrite(task, table, _split(task)[1].repartition(1), state.version)
     return True
 
 
@@ -145,5 +148,6 @@ def _split(task: Task) -> tuple[DataFrame, DataFrame]:
             f"the id {id_sql!r} of table {task.table} is no expression over the columns of {lines.what} ({names}); "
             "correct documents: id"
         ) from error
-    as_json = F.to_json(f"{line}.row", {"ignoreNullFields": "false"})
-    return with_id, rejected.union(without_id.select(F.lit("id is null"), as_json, f"{line}.file"))
+    as_json = partial(rejected_rows, reason="id is null", always=lines.always)
+    without = without_id.select(f"{line}.row", f"{line}.file").mapInArrow(as_json, PARSED)
+    return with_id, rejected.union(without)

@@ -114,6 +114,8 @@ def refusal(value: Any, annotation: Any, field: Field[Any] | None = None) -> str
     """
     if _fits(value, annotation):
         return None
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "a number of at most 64 bits is needed"
     names = [str(name) for option in _options(annotation) if get_origin(option) is Literal for name in get_args(option)]
     if all(get_origin(option) is Literal for option in _options(annotation)):
         return nearest(str(value), names)
@@ -178,6 +180,8 @@ def _words(annotation: Any) -> str:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return False  # no table holds it, and a float of it may be infinite
     base, origin = annotation, get_origin(annotation)
     if origin is Annotated:
         base, *rules = get_args(annotation)

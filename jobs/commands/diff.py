@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
+from ...udfs.quoting import root_of
 from ..inputs.documents import ROW_HASH, joined_columns
 from ..inputs.opening import open_documents
 from ..lake.commits import Commit
@@ -126,7 +127,7 @@ def _opened(lake: Lake, recipe: Recipe, commits: list[Commit], version: int) -> 
 def _ranked_by(recipe: Recipe, versions: tuple[SelectionVersion, SelectionVersion]) -> str | None:
     """Return the score that the selector ranks by, if both versions have it."""
     for need in recipe.selector.needs:
-        name = need.name.split(".")[0]
+        name = root_of(need.name)
         if name in recipe.scores and all(v.scores is not None and name in v.scores.columns for v in versions):
             return need.name
     return None

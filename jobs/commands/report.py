@@ -20,7 +20,7 @@ from pyspark.sql import types as T
 from ...udfs.errors import InputError
 from ...udfs.kernels.ngram_model import held_out_bits_per_byte
 from ...udfs.kernels.quantiles import quantiles
-from ...udfs.quoting import quoted, quoted_name
+from ...udfs.quoting import quoted, quoted_name, root_of
 from ...udfs.scores.information_entropy import InformationEntropy
 from ...udfs.scores.length import LengthTokens
 from ..hashes import last_hashes
@@ -97,7 +97,7 @@ def _members(lake: Lake, recipe: Recipe, rows: int) -> DataFrame:
 
 def _shares(run: Run, members: DataFrame, name: str) -> dict[str, dict[str, float]]:
     """Return set -> value -> share of rows, of a source column, or of a score (of k-means the cluster)."""
-    if name.split(".")[0] in run.recipe.scores:
+    if root_of(name) in run.recipe.scores:
         scores = run.lake.read(f"scores_{run.recipe.name}")
         rows = scores.select("id", _shown(cluster_of(scores, name)))
     else:

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
+from ...udfs.quoting import quoted, quoted_name
 from ...udfs.spark import register_all
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of, text_table
@@ -78,10 +79,10 @@ def register(lake: Lake, sql: str = "") -> list[str]:
     """
     spark, tables = lake.spark, [n for n in lake.tables() if not sql or re.search(rf"\b{re.escape(n)}\b", sql, re.I)]
     if lake.schema:
-        spark.sql(f"USE {lake.schema}")
+        spark.sql(f"USE {quoted(lake.schema)}")
     else:
         for name in tables:
-            lake.read(name).createOrReplaceTempView(f"`{name}`")
+            lake.read(name).createOrReplaceTempView(quoted_name(name))
     return [*tables, *_views(lake, sql), *register_all(spark)]
 
 

@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 
 from ...udfs.encoding import is_published
 from ...udfs.errors import LISTED, RecipeError, nearest
-from ...udfs.quoting import quoted, quoted_name
+from ...udfs.quoting import named_as, parts_of, quoted, quoted_name, root_of
 from ..lake.spark_errors import analysis_message
 from ..recipe.uses import Use, uses
 from ..selectors.needs import Group
@@ -119,7 +119,7 @@ def _sql(use: Use) -> str:
 
 def _check_use(documents: Documents, use: Use, found: T.DataType | Exception, frame: DataFrame) -> None:
     need, scores = use.need, documents.recipe.scores
-    root, _, field = need.name.partition(".")
+    root, field = root_of(need.name), ".".join(parts_of(need.name)[1:])
     # scores are told apart by case
     other_case = not use.source and root not in scores and root.lower() in map(str.lower, scores)
     if isinstance(found, Exception) or other_case:
@@ -137,10 +137,11 @@ def _missing(documents: Documents, use: Use, root: str, field: str, frame: DataF
     if field and inside and not use.source:
         fitting = [f.name for f in inside if use.need.accepts(f.dataType)]
         return f"and {root!r} has no field {field!r}; {nearest(field, fitting)}"
-    fitting = [name for name, data_type in types.items() if use.need.accepts(data_type) and "." not in name]
+    spelled = str if use.source else named_as
+    fitting = [spelled(name) for name, data_type in types.items() if use.need.accepts(data_type)]
     if not use.source:
         fields = ((name, f) for name, data_type in types.items() for f in getattr(data_type, "fields", ()))
-        fitting += [f"{name}.{f.name}" for name, f in fields if use.need.accepts(f.dataType)]
+        fitting += [f"{named_as(name)}.{named_as(f.name)}" for name, f in fields if use.need.accepts(f.dataType)]
     what = "which is no column" if use.source else "which is no score and no column"
     return f"{what} of {documents.recipe.documents.table}; {nearest(use.need.name, set(fitting) - {'id'})}"
 

@@ -24,7 +24,7 @@ from .documents import Documents, text_of
 from .run import Target
 
 #: Characters that Delta refuses in names.
-_REFUSED = re.compile(r"[ ,;{}()\n\t=]")
+_REFUSED = re.compile(r"[ ,;{}()\n\t=]|^$")
 _CHARACTER = "character that Delta refuses (one of space ,;{}()= tab)"
 
 
@@ -34,6 +34,18 @@ def _kept(recipe: Recipe, frame: DataFrame) -> dict[str, str]:
         return dict(recipe.keep)
     own_id = recipe.documents.id.strip("` ").lower()
     return {c: quoted_name(c) for c in frame.columns if not (c.lower() == "id" == own_id)}
+
+
+def _check_id(sql: str, data_type: Any) -> None:
+    """Refuse an id that is no text of its own: bytes, and values that hold others."""
+    kind = data_type.simpleString()
+    if kind == "binary":
+        raise RecipeError(
+            f"documents.id: {sql!r} is binary, and an id is text; write id: hex({sql}), or id: decode({sql}, 'UTF-8') "
+            "where the bytes are text"
+        )
+    if kind.startswith(("struct", "array", "map", "variant", "interval", "void")):
+        raise RecipeError(f"documents.id: {sql!r} is {kind[:80]}, and an id is a text, number, date or boolean")
 
 
 def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
@@ -46,13 +58,17 @@ def _check_kept(recipe: Recipe, frame: DataFrame, keep: dict[str, str]) -> None:
         types = {name: checked[f"keep: {name}"] for name in keep}
     for name, sql in keep.items():
         other = "source_" + re.sub("[^a-z0-9]+", "_", name.lower())
-        hint = f"leave it out with keep: [...] or rename it, keep: {{{other}: '{sql}'}}"
+        hint = f"leave it out with keep: [...] or rename it, keep: {{{other}: {_in_yaml(sql)}}}"
         if name.lower() in taken:
             raise RecipeError(f"the source column {name!r} collides with {taken[name.lower()]}; {hint}")
         taken[name.lower()] = "another kept column"
         if _REFUSED.search(name):
             raise RecipeError(f"the source column {name!r} has a {_CHARACTER}; {hint}")
         _check_type(name, sql, types[name])
+
+
+def _in_yaml(sql: str) -> str:
+    return "'" + sql.replace("'", "''") + "'"
 
 
 def _check_type(name: str, sql: str, data_type: Any) -> None:
@@ -66,7 +82,7 @@ def _check_type(name: str, sql: str, data_type: Any) -> None:
             cast = "TIMESTAMP" if whole == "timestamp_ntz" else "STRING"
             raise RecipeError(
                 f"the source column {name!r} is {whole}, which tables of reader version 1 cannot hold; leave it out "
-                f"with keep: [...] or cast it, keep: {{{name}: 'CAST({sql} AS {cast})'}}"
+                f"with keep: [...] or cast it, keep: {{{name}: {_in_yaml(f'CAST({sql} AS {cast})')}}}"
             )
 
 
@@ -162,7 +178,8 @@ def _checked(recipe: Recipe, frame: DataFrame, state: TableState) -> Documents:
         if lower.count(column.lower()) > 1:
             raise InputError(f"table {table} has two columns {column!r} that differ in case only; rename one")
     texts = {f"documents.{key}": getattr(recipe.documents, key) for key in ("id", *DOCUMENT_INPUTS)}
-    expression_types(frame, {where: sql for where, sql in texts.items() if sql})
+    types = expression_types(frame, {where: sql for where, sql in texts.items() if sql})
+    _check_id(recipe.documents.id, types["documents.id"])
     fitted = {k: s.fit_where for k, s in recipe.scores.items() if isinstance(s, DocumentEstimator) and s.fit_where}
     check_conditions(frame, {f"scores.{name}: fit_where": sql for name, sql in fitted.items()})
     if recipe.tune:

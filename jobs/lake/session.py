@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +104,24 @@ def session(conf: str = "local") -> SparkSession:
     return spark
 
 
+@contextmanager
+def _spelling_names() -> Iterator[None]:
+    """Start Java inside with a locale that can spell every file name: in that of C it finds no name but ASCII ones."""
+    names = ("LC_ALL", "LC_CTYPE", "LANG")
+    given = next((os.environ[name] for name in names if os.environ.get(name)), "C")
+    if sys.platform != "linux" or given.split(".")[0] not in ("C", "POSIX") or "." in given:
+        yield
+        return
+    before = os.environ.get("LC_ALL")
+    os.environ["LC_ALL"] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        os.environ.pop("LC_ALL")
+        if before is not None:
+            os.environ["LC_ALL"] = before
+
+
 def _start(builder: SparkSession.Builder, conf: str) -> SparkSession:
     java_version()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -109,11 +129,13 @@ def _start(builder: SparkSession.Builder, conf: str) -> SparkSession:
     place = read_conf(conf)
     settings: dict[str, Any] = {"spark.app.name": "lakesift", **delta_jars(place), **STATIC, **ALWAYS, **place}
     # log4j speaks before spark.log.level is read; this silences the start.
-    quiet = resources.files("lakesift.conf") / "spark" / "log4j2.properties"
+    # As a URI: Java's options are split at blanks, which a path may hold.
+    quiet = Path(str(resources.files("lakesift.conf") / "spark" / "log4j2.properties")).absolute().as_uri()
     options = f"-Dlog4j2.configurationFile={quiet}"
     settings["spark.driver.extraJavaOptions"] = f"{options} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
     try:
-        return builder.config(map=settings).getOrCreate()
+        with _spelling_names():
+            return builder.config(map=settings).getOrCreate()
     except Exception as error:
         raise PlatformError(
             f"Spark did not start ({str(error).splitlines()[0]}); the lines above say why: often the memory or the "

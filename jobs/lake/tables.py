@@ -17,12 +17,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...udfs.errors import PlatformError
+from ...udfs.quoting import quoted, quoted_name
 from ...udfs.uris import is_uri
 from .commits import Commit, Conflict, TableState, conflicts, retry_on_conflict
 from .creation import create, newest_of_ours
 from .history import commits
 from .lock import ensure_folder, hold
 from .schemas import Table, cast_to
+from .spark_errors import analysis_message
 from .state import data_versions, state
 from .tuning import settings
 
@@ -47,7 +50,14 @@ class Lake:
 
     def __init__(self, spark: SparkSession, root: str = "lake") -> None:
         self.spark = spark
-        schema = re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)+", root) is not None and not Path(root).exists()
+        schema = re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)+", root) is not None
+        if schema and Path(root).exists():
+            schema = False
+            if self._has_schema(root):
+                raise PlatformError(
+                    f"the lake {root} is both a folder here and a schema of the catalog; write ./{root} for the "
+                    "folder, or start from another folder for the schema"
+                )
         self.schema = root if schema else None
         self.local = not (schema or is_uri(root))
         self.root = str(Path(root).expanduser().absolute()) if self.local else root
@@ -62,7 +72,24 @@ class Lake:
         """Return the SQL reference: a name without a dot is in the lake, any other is taken as it is."""
         if "." in name:
             return name
-        return f"{self.schema}.`{name}`" if self.schema else f"delta.`{self.path(name)}`"
+        if self.schema:
+            return f"{quoted(self.schema)}.{quoted_name(name)}"
+        return f"delta.{quoted_name(str(self.path(name)))}"
+
+    def _has_schema(self, schema: str) -> bool:
+        """Tell whether the catalog has a schema; raises PlatformError if there is no such catalog."""
+        try:
+            return bool(self.spark.catalog.databaseExists(quoted(schema)))
+        except Exception as error:
+            if analysis_message(error) is None and "NAMESPACE" not in str(error):
+                raise
+            if Path(schema).exists():
+                return False
+            catalog = schema.split(".")[0]
+            raise PlatformError(
+                f"the lake {schema} is read as catalog.schema, and Spark has no catalog {catalog!r} with such a "
+                f"schema; for a folder write ./{schema}, for a schema of Spark's own catalog spark_catalog.<schema>"
+            ) from error
 
     # -- state -------------------------------------------------------------------------------------------------
 
@@ -101,9 +128,9 @@ class Lake:
     def tables(self) -> list[str]:
         """Return the names of the lake's tables."""
         if self.schema:
-            if not self.spark.catalog.databaseExists(self.schema):
+            if not self._has_schema(self.schema):
                 return []
-            rows = self.spark.sql(f"SHOW TABLES IN {self.schema}").where("NOT isTemporary").collect()
+            rows = self.spark.sql(f"SHOW TABLES IN {quoted(self.schema)}").where("NOT isTemporary").collect()
             return sorted(r["tableName"] for r in rows)
         if self.local:
             return sorted(p.parent.name for p in Path(self.root).glob("*/_delta_log"))
@@ -201,8 +228,8 @@ class Lake:
         PlatformError
             If the folder cannot be made or written.
         """
-        if self.schema and not self.spark.catalog.databaseExists(self.schema):
-            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
+        if self.schema and not self._has_schema(self.schema):
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
         return hold(ensure_folder(Path(self.root)), who) if self.local else nullcontext()
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import yaml
 
 from ...udfs.errors import RecipeError, nearest
+from ...udfs.quoting import root_of
 from ...udfs.uris import is_uri
 from . import strict
-from .parse import parse
+from .parse import AMOUNTS, parse
 from .recipe import Recipe, mentions
+from .yaml_reader import plain, read_yaml
 
 
 def load(
@@ -54,16 +56,26 @@ def keys_of(
         key, equals, value = setting.partition("=")
         if not equals:
             raise RecipeError(f"--set {setting!r} has no '='; write --set key.sub=value")
-        place = raw
-        for part in key.split(".")[:-1]:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise RecipeError(f"--set {key}: {part!r} is not a block of the recipe")
-        try:
-            place[key.split(".")[-1]] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise RecipeError(f"--set {key}: {value!r} is not a YAML value; put it in quotes") from None
+        _set(raw, key, read_yaml(value, f"--set {key}"))
     return raw
+
+
+def _set(raw: dict[str, Any], key: str, value: Any) -> None:
+    """Set a key, and take out those that cannot stand beside it: another amount, another kind of source."""
+    *blocks, last = key.split(".")
+    place = raw
+    for part in blocks:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise RecipeError(f"--set {key}: {part!r} is not a block of the recipe")
+    place[last] = value
+    if blocks == ["budget"] and last in AMOUNTS:
+        of_tokens = () if last == "tokens" else ("length", "truncate_last")
+        for other in (*(amount for amount in AMOUNTS if amount != last), *of_tokens):
+            place.pop(other, None)
+    if blocks[-1:] == ["from"] and last in ("files", "sample"):
+        for other in [k for k in place if k != last and (last == "sample" or k == "sample")]:
+            del place[other]
 
 
 def shipped() -> dict[str, Any]:
@@ -76,7 +88,10 @@ def _text(recipe: str, read_uri: Callable[[str], str] | None) -> str:
     known = shipped()
     place = known.get(recipe, Path(recipe))
     if place.is_file():
-        return str(place.read_text(encoding="utf-8"))
+        try:
+            return str(place.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{recipe} is not UTF-8 from byte {error.start} on; save it as UTF-8") from None
     if is_uri(recipe) and read_uri is not None:
         return read_uri(recipe)
     raise RecipeError(f"there is no recipe {recipe!r}: give a path, a URI or a shipped name; {nearest(recipe, known)}")
@@ -92,7 +107,7 @@ def tuned_keys(raw: Mapping[str, Any], recipe: Recipe, bounds: Mapping[str, Sequ
     keys["select"] = {**keys["select"], "bounds": {name: list(pair) for name, pair in bounds.items()}}
     if len(bounds) == 1:
         keys["select"].pop("combine", None)
-    dropped = {name.split(".")[0] for name in recipe.columns_used()} - {name.split(".")[0] for name in bounds}
+    dropped = recipe.columns_used() - {root_of(name) for name in bounds}
     scores = keys["scores"]
     for name in sorted(dropped & set(scores)):  # a length that is added to every recipe is not in its keys
         others = [v for k, v in keys.items() if k != "scores"] + [s for n, s in scores.items() if n != name]
@@ -104,4 +119,4 @@ def tuned_keys(raw: Mapping[str, Any], recipe: Recipe, bounds: Mapping[str, Sequ
 def to_yaml(keys: Mapping[str, Any], comment: str = "") -> str:
     """Return keys as YAML under a comment."""
     head = "".join(f"# {line}\n" for line in comment.splitlines())
-    return head + yaml.safe_dump(dict(keys), sort_keys=False, allow_unicode=True, width=110)
+    return head + yaml.safe_dump(plain(dict(keys)), sort_keys=False, allow_unicode=True, width=110)

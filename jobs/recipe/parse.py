@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Annotated, Any, TypeVar
 
-from ...udfs.constraints import AtLeast, Between
+from ...udfs.constraints import Between
 from ...udfs.discovery import scorers
 from ...udfs.errors import RecipeError
 from ...udfs.quoting import quoted_name
@@ -19,13 +19,13 @@ from ..rewards import rewards
 from ..selectors import selectors
 from ..selectors.budget import Budget, Count, Share
 from ..selectors.selector import Selector
-from ..sources.source import Source
+from ..sources.source import FORMATS, Dialect, Source
 from . import strict
 from .blocks import Documents, Refine, Start, Target, Tune
 from .checks import check
 from .recipe import LENGTHS, Recipe
+from .yaml_reader import as_text
 
-FORMATS = ("jsonl", "parquet", "csv", "text")
 #: Columns that a selection has whatever the recipe: no score may be called so.
 RESERVED = ("id", "rank", "gain", "weight", "copies", "tokens_used", "content_hash")
 #: Tables that LakeSift writes itself, in any case of letters: no source may be ingested into one of them.
@@ -43,10 +43,13 @@ B = TypeVar("B", Tune, Start, Refine)
 def _source(raw: Any, where: str) -> Source | None:
     if raw is None:
         return None
-    block = strict.block(raw, where, ("files", "format", "sample"))
+    dialect = tuple(f.name for f in fields(Dialect))
+    block = strict.block(raw, where, ("files", "format", "sample", *dialect))
     if "sample" in block:
         from ..sources.samples import SAMPLES
 
+        if others := [key for key in block if key != "sample"]:
+            raise RecipeError(f"{where} names a sample and {', '.join(others)}; a sample is of its own, leave out one")
         strict.known(block["sample"], SAMPLES, f"{where}: there is no sample {block['sample']!r}")
         return Source(sample=block["sample"])
     files = block.get("files")
@@ -55,13 +58,29 @@ def _source(raw: Any, where: str) -> Source | None:
         raise RecipeError(f"{where} names no files; write files: [path, ...] or sample: name")
     form = block.get("format") or "jsonl"
     strict.known(form, FORMATS, f"{where}: format is {form!r}")
-    return Source(files, form)
+    given = {key: block[key] for key in dialect if block.get(key) is not None}
+    if given and form != "csv":
+        raise RecipeError(f"{where}: {', '.join(given)} is of csv, and format is {form!r}; leave it out")
+    return Source(files, form, dialect=_dialect(given, where))
+
+
+def _dialect(given: Mapping[str, Any], where: str) -> Dialect:
+    dialect = Dialect(**strict.arguments(given, where, Dialect))
+    for key in ("delimiter", "quote"):
+        if len(value := getattr(dialect, key)) > 1 or value in ("\n", "\r"):
+            raise RecipeError(f'{where}: {key} is {value!r}; one character is needed, such as ";" or "\\t"')
+    if dialect.delimiter and dialect.delimiter == dialect.quote:
+        raise RecipeError(f"{where}: delimiter and quote are both {dialect.quote!r}; they must differ")
+    if isinstance(dialect.header, tuple) and (not dialect.header or len(set(dialect.header)) < len(dialect.header)):
+        raise RecipeError(f"{where}: header is {list(dialect.header)}; true, false, or names that differ are needed")
+    return dialect
 
 
 def _table(raw: Any, where: str, cls: type[T]) -> T:
     names = tuple("from" if f.name == "source" else f.name for f in fields(cls))
     block = strict.block(raw, where, names, ("table",))
     source = _source(block.pop("from", None), f"{where}.from")
+    block = {key: as_text(value) for key, value in block.items()}
     for key, value in block.items():
         if not isinstance(value, str):
             raise RecipeError(f"{where}: {key} is {value!r}; a SQL expression or name in quotes is needed")
@@ -88,7 +107,10 @@ def _budget(raw: Any) -> Budget:
 def _keep(raw: Any) -> dict[str, str] | None:
     if raw is None:
         return None
+    raw = {k: as_text(v) for k, v in raw.items()} if isinstance(raw, dict) else as_text(raw)
     if isinstance(raw, list) and all(isinstance(k, str) for k in raw):
+        if len(set(raw)) < len(raw):
+            raise RecipeError(f"keep names {next(k for k in raw if raw.count(k) > 1)!r} twice; leave one out")
         return {k: quoted_name(k) for k in raw}
     if isinstance(raw, dict) and all(isinstance(v, str) for v in raw.values()):
         return {str(k): v for k, v in raw.items()}
@@ -154,7 +176,7 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
         keep=_keep(raw.get("keep")),
         seed=strict.typed(raw.get("seed", 42), Seed, "seed"),
         shares=strict.typed(report.get("shares") or [], tuple[str, ...], "report: shares"),
-        keep_versions=strict.typed(raw.get("keep_versions", 365), Annotated[int, AtLeast(1)], "keep_versions"),
+        keep_versions=strict.typed(raw.get("keep_versions", 365), Annotated[int, Between(1, 36_500)], "keep_versions"),
         score_where=score_where,
         tune=_block(raw.get("tune"), "tune", Tune),
         start=_block(raw.get("start"), "start", Start),
@@ -186,7 +208,7 @@ def _named(raw: Any, where: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise RecipeError(f"{where} is {raw!r}; a block of name: {{...}} is needed")
     for name in raw:
-        if not re.fullmatch(r"[A-Za-z_]\w*", str(name)) or str(name).lower() in RESERVED:
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_]\w*", name) or name.lower() in RESERVED:
             raise RecipeError(
                 f"{where}: {name!r} cannot be a name; letters, digits and _ are needed, none of {', '.join(RESERVED)}"
             )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from ...udfs.digests import digest
 from ...udfs.errors import RecipeError
+from ...udfs.quoting import root_of
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, parameters
 from ..selectors.budget import Budget
 from ..selectors.selector import Selector
@@ -74,7 +75,7 @@ class Recipe:
 
     def columns_used(self) -> set[str]:
         """Return the scores and source columns that selector and controls need for every row, without fields."""
-        return {need.name.split(".")[0] for s in self.selectors().values() for need in s.needs}
+        return {root_of(need.name) for s in self.selectors().values() for need in s.needs}
 
     def refine_block(self) -> Refine:
         """Return the block `refine:`; raises RecipeError if there is none."""
@@ -86,11 +87,11 @@ class Recipe:
 
     def columns_rewarded(self) -> set[str]:
         """Return the scores and source columns that the reward reads, without fields."""
-        return {name.split(".")[0] for name in self.refine.reward.needs} if self.refine else set()
+        return {root_of(name) for name in self.refine.reward.needs} if self.refine else set()
 
     def columns_on_demand(self) -> set[str]:
         """Return the scores and source columns that selector and controls ask for on demand, without fields."""
-        return {need.name.split(".")[0] for s in self.selectors().values() for need in s.on_demand}
+        return {root_of(need.name) for s in self.selectors().values() for need in s.on_demand}
 
     def on_demand_only(self) -> set[str]:
         """Scores computed on demand only: requested by the selector or a control and used nowhere else."""
@@ -133,7 +134,8 @@ class Recipe:
 
 def mentions(expression: str, column: str) -> bool:
     """Return whether an SQL expression may name a column: its name occurs as a word, in any case."""
-    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", expression, re.IGNORECASE) is not None
+    spelled = {column, column.replace("`", "``")}
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", expression, re.IGNORECASE) for name in spelled)
 
 
 def order(recipe: Recipe) -> list[str]:

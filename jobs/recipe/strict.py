@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import Field, fields
 from typing import Any, TypeVar
 
-import yaml
-
 from ...udfs.constraints import hints_of, is_needed, refusal
 from ...udfs.errors import RecipeError, nearest
+from .yaml_reader import Real, as_text, plain, read_yaml
 
+#: Words that are true and false where nothing else is meant.
+SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
 T = TypeVar("T")
 
 
 def yaml_of(text: str, name: str) -> dict[str, Any]:
     """Parse YAML into a mapping or say in one sentence where it fails."""
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
+    raw = read_yaml(text, name)
     if not isinstance(raw, dict):
         raise RecipeError(f"{name} holds {type(raw).__name__}, not a block of keys; start with 'name: ...'")
     return raw
@@ -30,7 +29,8 @@ def block(raw: Any, where: str, allowed: tuple[str, ...], needed: tuple[str, ...
     if not isinstance(raw, Mapping):
         raise RecipeError(f"{where} is {raw!r}; a block with keys {', '.join(allowed)} is needed")
     for key in raw:
-        known(key, allowed, f"{where} has the unknown key {key!r}")
+        split = "; put SQL that has commas in quotes inside { }" if re.search(r"[()'\"=<>]", str(key)) else ""
+        known(key, allowed, f"{where} has the unknown key {key!r}{split}")
     for key in needed:
         if raw.get(key) in (None, ""):
             raise RecipeError(f"{where} has no {key!r}; add it")
@@ -44,12 +44,21 @@ def known(name: Any, names: Collection[str], fact: str) -> None:
 
 
 def typed(value: Any, annotation: Any, where: str, field: Field[Any] | None = None) -> Any:
-    """Return the value if its annotation allows it (a list where a tuple is wanted becomes one), else raise."""
-    for given in (value, _as_tuples(value)):
-        reason = refusal(given, annotation, field)
-        if not reason:
+    """Return the value as its annotation allows it, else raise RecipeError.
+
+    A list becomes a tuple where that is wanted; a number, true or false the text that was written where text is; yes,
+    no, on and off are true and false where these are, and 1e6 is a whole number where that is.
+    """
+    first = plain(value)
+    readings = [first, _as_tuples(first), as_text(value), _as_tuples(as_text(value))]
+    if isinstance(value, str) and value.lower() in SWITCHES:
+        readings.append(SWITCHES[value.lower()])
+    if isinstance(value, Real) and value.is_integer():
+        readings.append(int(value))
+    for given in readings:
+        if not refusal(given, annotation, field):
             return given
-    raise RecipeError(f"{where} is {value!r}; {reason}")
+    raise RecipeError(f"{where} is {first!r}; {refusal(readings[1], annotation, field)}")
 
 
 def _as_tuples(value: Any) -> Any:

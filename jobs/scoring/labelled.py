@@ -15,6 +15,7 @@ from ...udfs.arrays import Floats, Ints
 from ...udfs.digests import digest
 from ...udfs.fitted import FittedScore
 from ...udfs.kernels.interval_search import COMBINED, LENGTH, quantile_ranks
+from ...udfs.quoting import root_of
 from ..inputs.conditions import satisfying
 from ..inputs.documents import text_of
 from ..inputs.run import Run, columns_of
@@ -69,7 +70,7 @@ def labelled_rows(
     axes = {f"s{i}": name for i, name in enumerate(dict.fromkeys([*searched.scores, length]))}
     named = [*axes.values(), *([by] if by else [])]
     scores = run.lake.read(f"scores_{run.recipe.name}", version)
-    eligible = satisfying(run, scores, run.recipe.where, [n.split(".")[0] for n in named])
+    eligible = satisfying(run, scores, run.recipe.where, [root_of(n) for n in named])
     stratum = cluster_of(eligible, by).cast("string") if by else F.lit("")
     columns = [numeric_column(eligible, name).alias(column) for column, name in axes.items()]
     scored = eligible.select("id", F.coalesce(stratum, F.lit("")).alias("stratum"), *columns).dropna(subset=[*axes])

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from ...udfs.encoding import MEMO, MEMO_NAMES, value_sql
 from ...udfs.errors import LakeSiftError
 from ...udfs.fitted import FittedScore
+from ...udfs.quoting import parts_of
 from ...udfs.scorer import Scorer, fingerprint
 from ..inputs.documents import hash_name
 from ..inputs.run import Run
@@ -66,9 +67,9 @@ class OnDemand:
         if not isinstance(what, str):
             own = FittedScore(what.kind, what, fingerprint(what), hash_name(what.inputs))
             return self._values(own, "", wanted, ids)
-        name, _, field = what.partition(".")
+        name, *fields = parts_of(what)
         if name in self._on_demand:
-            return self._values(self.fitted[name], field, wanted, ids)
+            return self._values(self.fitted[name], ".".join(fields), wanted, ids)
         rows = self.rows.select("id", column_of(what).alias("value"))
         return (rows if ids is None else rows.join(F.broadcast(wanted), "id", "left_semi")).toPandas()
 

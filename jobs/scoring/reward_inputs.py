@@ -16,7 +16,7 @@ from ...udfs.arrays import Floats
 from ...udfs.digests import digest
 from ...udfs.encoding import is_published
 from ...udfs.fitted import FittedScore
-from ...udfs.quoting import quoted_name
+from ...udfs.quoting import quoted_name, root_of
 from ...udfs.spark import column
 from ..inputs.documents import text_of
 from ..inputs.run import Run, columns_of
@@ -45,7 +45,7 @@ class RewardInputs:
 
     def values(self, name: str, ids: Sequence[str]) -> pd.DataFrame:
         """Return (id, value) of a score, score.field or source column."""
-        within, score = self._frame(ids), name.split(".")[0]
+        within, score = self._frame(ids), root_of(name)
         if score not in self.fitted:
             rows = columns_of(self.run, F.col(quoted_name(name)).alias("value"), within=within)
         elif is_published(self.fitted[score].scorer.value):

@@ -1,34 +1,33 @@
 """Lists the files of a source, and digests them so that a change shows.
 
 Local files are identified by path, size and SHA-256; files behind a URI (s3://, dbfs:/, ...) by path, length and
-modification time, for which nothing is read. A folder means the files below it that look like the format and
-whose names (and folders) do not start with "." or "_". Left out: watching for files that change while they are read.
+modification time, for which nothing is read. Which local files an entry means, local_files.py says. Left out: watching
+for files that change while they are read.
 """
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...udfs.digests import digest
 from ...udfs.errors import InputError
 from ...udfs.uris import is_uri
+from .folder_columns import folder_columns
+from .local_files import local_paths, looks_like
 from .samples import SAMPLES
-from .source import Source
+from .source import Dialect, Source
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 #: Raised when ingest makes other rows of the same bytes.
-REVISION = 1
-SUFFIXES = {"jsonl": (".jsonl", ".ndjson", ".json"), "parquet": (".parquet",), "csv": (".csv",), "text": ("",)}
+REVISION = 2
 #: SQL for the path of the file that a row came from, as people write it.
 READ_FROM = "regexp_replace(url_decode(replace(_metadata.file_path, '+', '%2B')), '^file:/+', '/')"
-PACKED = (".gz", ".bz2", ".zst")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def files(spark: SparkSession, source: Source) -> list[File]:
     for entry in source.files:
         remote = is_uri(entry) and not entry.startswith("file:/")
         for file in _remote(spark, entry, source.format) if remote else _local(entry, source.format):
-            by_path.setdefault(file.path, file)
+            by_path.setdefault(plain_path(file.path), file)
     return sorted(by_path.values(), key=lambda f: f.path)
 
 
@@ -70,40 +69,37 @@ def sources_digest(spark: SparkSession, source: Source, id_sql: str | None = Non
     head = [REVISION, id_sql or ""]
     if source.sample:
         return digest([*head, "sample", source.sample, SAMPLES[source.sample].digest()])
-    return digest([*head, source.format, [[f.name, f.size, f.digest] for f in files(spark, source)]])
+    if source.dialect != Dialect():
+        head.append(asdict(source.dialect))
+    listed = [[f.name, f.size, f.digest, folder_columns(plain_path(f.path))] for f in files(spark, source)]
+    return digest([*head, source.format, listed])
 
 
-def _looks_like(name: str, form: str) -> bool:
-    plain = name.lower()
-    for packed in PACKED:
-        plain = plain.removesuffix(packed)
-    return plain.endswith(SUFFIXES[form])
+def plain_path(path: str) -> str:
+    """Return a path as `READ_FROM` gives it: without the scheme of local files.
+
+    Examples
+    --------
+    >>> plain_path("file:///a/b"), plain_path("file:/a/b"), plain_path("/a/b"), plain_path("s3://a/b")
+    ('/a/b', '/a/b', '/a/b', 's3://a/b')
+    """
+    return re.sub("^file:/+", "/", path)
 
 
 def _local(entry: str, form: str) -> list[File]:
-    plain = re.sub(r"^file:/+", "/", entry)
-    prefix = "file:" if plain != entry else ""
-    place = Path(plain).expanduser()
-    starts = [place] if place.exists() else [Path(p) for p in sorted(glob.glob(str(place), recursive=True))]
-    paths = [path for start in starts for path in (_below(start, form) if start.is_dir() else [start])]
-    if not paths:
-        fact = f"the folder {entry!r} holds no {form} file" if starts else f"no file matches {entry!r}"
-        allowed = "a file, a folder, a pattern such as data/*.jsonl, or a URI such as s3://bucket/folder"
-        raise InputError(f"{fact} (seen from {Path.cwd()}); write in 'from: files:' {allowed}")
-    return [File(f"{prefix}{p.absolute()}", str(p), p.stat().st_size, _sha256(p)) for p in paths]
+    prefix = "file:" if entry.startswith("file:/") else ""
+    return [File(f"{prefix}{p.absolute()}", str(p), p.stat().st_size, _sha256(p)) for p in local_paths(entry, form)]
 
 
 def _sha256(path: Path) -> str:
     sha256 = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            sha256.update(block)
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                sha256.update(block)
+    except OSError as error:
+        raise InputError(f"the file {path} cannot be read ({error.strerror}); check its rights") from None
     return sha256.hexdigest()
-
-
-def _below(folder: Path, form: str) -> list[Path]:
-    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and _looks_like(p.name, form))
-    return [p for p in found if not re.search(r"(^|/)[._]", p.relative_to(folder).as_posix())]
 
 
 def _remote(spark: SparkSession, entry: str, form: str) -> list[File]:
@@ -115,7 +111,7 @@ def _remote(spark: SparkSession, entry: str, form: str) -> list[File]:
         if "PATH_NOT_FOUND" not in str(error):
             raise
         rows = []
-    rows = [r for r in rows if _looks_like(r["path"], form)] or rows
+    rows = [r for r in rows if looks_like(r["path"], form)] or rows
     if not rows:
         raise InputError(f"no file matches {entry!r}; check the URI and this machine's access to it")
     return [File(r["path"], r["path"], r["length"], str(r["modified"])) for r in rows]

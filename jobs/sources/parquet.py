@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
 from ...udfs.quoting import quoted_name
-from ...udfs.uris import globbed
+from ...udfs.uris import globbed, is_uri
 from .column_types import column_name_error, table_type
-from .listing import READ_FROM, File
+from .folder_columns import folder_names, folder_sql
+from .listing import READ_FROM, File, plain_path
 from .source import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 #: What Spark says of files that are not Parquet, or not of one schema.
-UNREADABLE = re.compile("PARQUET|FAILED_READ_FILE|CANNOT_MERGE|COLUMN_ALREADY_EXISTS|AMBIGUOUS|UNABLE_TO_INFER")
+UNREADABLE = re.compile("PARQUET|FAILED_READ_FILE|CANNOT_MERGE|COLUMN_ALREADY_EXISTS|AMBIGUOUS|UNABLE_TO_INFER|FOOTER")
+#: First and last bytes of a Parquet file; PARE where its footer is encrypted.
+MAGIC = (b"PAR1", b"PARE")
 
 
 def parquet_rows(spark: SparkSession, source: Source, listed: list[File]) -> tuple[DataFrame, int, tuple[str, ...]]:
     """Return (row, reason, raw, file), the number of rows, and notes on what was cast.
 
-    Folders named column=value below the one folder that a source names become columns. A row whose text is not UTF-8
-    is rejected; its `raw` is base64 of the row as text.
+    Folders named column=value become columns of text, see folder_columns.py. A row whose text is not UTF-8 is rejected;
+    its `raw` is base64 of the row as text.
 
     Raises
     ------
@@ -33,10 +37,10 @@ def parquet_rows(spark: SparkSession, source: Source, listed: list[File]) -> tup
     from pyspark.sql import functions as F
 
     what = ", ".join(source.files)
-    reader = spark.read.option("mergeSchema", "true")
-    one_folder = len(source.files) == 1 and not re.search(r"[*?\[]", what)
-    if one_folder and any("=" in f.name for f in listed):
-        reader = reader.option("basePath", what)
+    for file in listed:
+        _check_file(file)
+    # Spark's own columns of folders would be guessed to be numbers, and depend on how the files are named.
+    reader = spark.read.option("mergeSchema", "true").option("recursiveFileLookup", "true")
     try:
         frame = reader.parquet(*(globbed(f.path) for f in listed))
         count = frame.count()
@@ -44,13 +48,16 @@ def parquet_rows(spark: SparkSession, source: Source, listed: list[File]) -> tup
         if not UNREADABLE.search(str(error)):
             raise
         raise InputError(f"{what} cannot be read as Parquet: {_reason(str(error))}") from error
-    if name_error := column_name_error(frame.columns):
+    own = {name.lower() for name in frame.columns}
+    folders = [n for n in folder_names(plain_path(f.path) for f in listed) if n.lower() not in own]
+    if name_error := column_name_error([*frame.columns, *folders]):
         raise InputError(f"{what}: {name_error}")
     types = {f.name: table_type(f.dataType, f"{what}: column {f.name!r}") for f in frame.schema}
     zoneless = [f.name for f in frame.schema if "timestamp_ntz" in f.dataType.simpleString()]
     notes = [f"{what}: {', '.join(zoneless)} has no time zone and is taken as UTC"] if zoneless else []
     columns = {n: F.col(quoted_name(n)) for n in frame.columns}
     cells = [c.cast(types[n]).alias(n) if n in zoneless else c for n, c in columns.items()]
+    cells += [F.expr(folder_sql(name, READ_FROM)).alias(name) for name in folders]
     rows = frame.select(F.struct(*cells).alias("row"), F.expr(READ_FROM).alias("file"))
     texts = [f"row.{quoted_name(f.name)}" for f in frame.schema if "string" in f.dataType.simpleString()]
     joined = F.struct(F.lit(""), *(F.col(t) for t in texts)).cast("string")
@@ -61,8 +68,31 @@ def parquet_rows(spark: SparkSession, source: Source, listed: list[File]) -> tup
     return parsed, count, tuple(notes)
 
 
+def _check_file(file: File) -> None:
+    """Refuse a file of this machine that Spark cannot open by its name, or that does not begin and end as Parquet."""
+    path = plain_path(file.path)
+    if is_uri(path):
+        return
+    if ":" in Path(path).name:
+        raise InputError(
+            f"{file.name} has a colon in its name, and Spark opens no Parquet file of such a name; rename it"
+        )
+    try:
+        with open(path, "rb") as opened:
+            head = opened.read(4)
+            opened.seek(max(0, file.size - 4))
+            tail = opened.read(4)
+    except OSError:
+        return  # Spark will say
+    if head not in MAGIC or tail not in MAGIC:
+        fact = "it is empty" if not file.size else "it does not begin and end with PAR1"
+        raise InputError(f"{file.name} cannot be read as Parquet: {fact}; fetch it again, unpack it, or leave it out")
+
+
 def _reason(text: str) -> str:
     if "TIMESTAMP(NANOS" in text:
         return "it holds timestamps in nanoseconds; write it again with microseconds (pandas: coerce_timestamps='us')"
     first = text.strip().splitlines()[0]
-    return f"{first[:200]}; check the files, and that one column has one type in all of them"
+    named = re.search(r"file(?:Status\{path=|:? )?=?\s*((?:file|s3a?|abfss?|gs|hdfs|dbfs):/[^\s;}]+)", text)
+    place = f"the file {plain_path(named[1])}: " if named else ""
+    return f"{place}{first[:200]}; check the files, and that one column has one type in all of them"

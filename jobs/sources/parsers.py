@@ -1,24 +1,23 @@
-"""Parses bytes of source files in plain Python: JSON lines, CSV, text; what is no row comes with its reason.
+"""Parses bytes of JSON files in plain Python: one object a line, or arrays and objects over many lines.
 
 Strict where readers are lenient, because a lenient reader loses text silently: bytes that are not UTF-8, halves of
-surrogate pairs, text after the object, a key given twice, a CSV record of another width are all rejected.
-Blank lines are no rows and are not counted. CSV cells are strings (a number read from "007" would lose its zeros); an
-empty cell is null. Left out: encodings other than UTF-8, CSV without a header.
+surrogate pairs, text after the object, a key given twice, NaN, Infinity and numbers beyond a double are rejected.
+Blank lines are no rows and are not counted. Left out: encodings other than UTF-8.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
-import sys
-import zlib
+import math
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 #: Objects and lists inside each other, at most.
 MAX_DEPTH = 64
+#: Only text with one of these can hold a number that no double holds.
+_FAR = re.compile(r"[eE][+-]?\d{3}|\d{309}")
+_SPACE = re.compile(r"[\s\ufeff]*")
 
 
 class ParsedRecord(NamedTuple):
@@ -37,6 +36,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _double(text: str) -> float:
+    value = float(text)
+    if math.isinf(value) or (value == 0 and re.search("[1-9]", re.split("[eE]", text)[0])):
+        raise ValueError(f"a double cannot hold {text[:40]}")
+    return value
+
+
 def utf8(raw: bytes) -> str | None:
     """Return the text of bytes, None if they are not UTF-8."""
     try:
@@ -52,8 +62,8 @@ def json_line(raw: bytes) -> ParsedRecord | None:
     --------
     >>> json_line(b'{"id": 1}').row
     {'id': 1}
-    >>> json_line(b'{"id": 1} {"id": 2}').reason
-    'not JSON: Extra data'
+    >>> json_line(b'{"id": 1} {"id": 2}').reason, json_line(b'{"id": 1e999}').reason
+    ('not JSON: Extra data', 'not JSON: a double cannot hold 1e999')
     """
     text = utf8(raw)
     if text is None:
@@ -62,7 +72,8 @@ def json_line(raw: bytes) -> ParsedRecord | None:
     if not text.strip():
         return None
     try:
-        row = json.loads(text, object_pairs_hook=_object)
+        to_float = _double if _FAR.search(text) else None
+        row = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=to_float)
         if text.count("{") + text.count("[") > MAX_DEPTH and _deeper(row, MAX_DEPTH):
             raise RecursionError
         if "\\u" in text:
@@ -82,75 +93,67 @@ def _deeper(value: Any, left: int) -> bool:
     return inside is not None and (left == 0 or any(_deeper(item, left - 1) for item in inside))
 
 
-def csv_records(content: bytes) -> Iterator[ParsedRecord]:
-    """Yield a record for each line of a CSV file with a header (RFC 4180: quotes doubled, newlines inside quotes).
+def spans_lines(first: bytes) -> bool:
+    """Tell from its first line that is not blank whether a JSON file is an array, or has objects over many lines.
 
     Examples
     --------
-    >>> [r.row or r.reason for r in csv_records(b'id,text\\n1,"a\\nb"\\n2\\n')]
-    [{'id': '1', 'text': 'a\\nb'}, '1 fields; the header has 2']
+    >>> [spans_lines(line) for line in (b'[{"id": 0},', b" [", b"{", b'{"id": 0}', b"")]
+    [True, True, True, False, False]
     """
-    csv.field_size_limit(sys.maxsize)
-    text = content.decode("utf-8", "surrogateescape").lstrip("\ufeff")
-    used: list[str] = []
-
-    def lines() -> Iterator[str]:
-        for line in io.StringIO(text, newline=""):
-            used.append(line)
-            yield line
-
-    reader = csv.reader(lines(), strict=True)
-    header: list[str] | None = None
-    while True:
-        used.clear()
-        try:
-            cells, reason = next(reader), ""
-        except StopIteration:
-            return
-        except csv.Error as error:
-            cells, reason = [], f"not CSV: {error}"
-        raw = "".join(used).encode("utf-8", "surrogateescape")
-        if not cells and not reason:
-            continue
-        if not reason and utf8(raw) is None:
-            reason = "not UTF-8"
-        if header is None:
-            # After a broken header nothing is a row: the second line must not become the header.
-            header = [] if reason else cells
-            if not reason:
-                continue
-        reason = reason or _misfit(header, cells)
-        row = None if reason else {name: cell or None for name, cell in zip(header, cells, strict=True)}
-        yield ParsedRecord(row, reason, raw)
+    text = first.removeprefix(b"\xef\xbb\xbf").strip()
+    return text.startswith(b"[") or text == b"{"
 
 
-def _misfit(header: list[str], cells: list[str]) -> str:
-    if len(cells) != len(header):
-        return f"{len(cells)} fields; the header has {len(header)}"
-    return "the header names a column twice" if len(set(header)) < len(header) else ""
+def json_values(content: bytes) -> Iterator[ParsedRecord]:
+    """Yield a record for each object of a JSON file, whatever its lines: one after another, or items of arrays.
 
-
-def records(form: str, content: bytes, path: str) -> Iterator[ParsedRecord]:
-    """Yield the records of one line (form "jsonl") or of one whole file ("csv", "text"; .gz is unpacked).
+    What follows a place that is not JSON is one rejected record.
 
     Examples
     --------
-    >>> next(records("text", b"abc", "notes/a.txt")).row
-    {'path': 'notes/a.txt', 'text': 'abc'}
+    >>> [r.row or r.reason for r in json_values(b'[{"id": 0},\\n {"id":\\n 1}, 2]')]
+    [{'id': 0}, {'id': 1}, 'JSON, but not an object']
+    >>> [r.row or r.reason for r in json_values(b'{\\n"id": 0\\n}\\n[{"id": 1}, {"id"')]
+    [{'id': 0}, {'id': 1}, "not JSON: Expecting ':' delimiter in line 4"]
     """
-    if form == "jsonl":
-        if line := json_line(content):
-            yield line
-        return
-    if path.endswith(".gz"):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            yield ParsedRecord(None, f"not gzip: {error}", content)
-            return
-    if form == "csv":
-        yield from csv_records(content)
-    elif (text := utf8(content)) is not None:
-        yield ParsedRecord({"path": path, "text": text.lstrip("\ufeff")}, "", content)
-    else:
+    text = utf8(content)
+    if text is None:
         yield ParsedRecord(None, "not UTF-8", content)
+        return
+    decoder, at, inside, after_item = json.JSONDecoder(), _blank(text, 0), False, False
+    while at < len(text):
+        sign = text[at]
+        if not inside and sign == "[":
+            inside, after_item, at = True, False, _blank(text, at + 1)
+        elif inside and sign == "]":
+            inside, at = False, _blank(text, at + 1)
+        elif inside and after_item and sign == ",":
+            after_item, at = False, _blank(text, at + 1)
+        else:
+            try:
+                if inside and after_item:
+                    raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+                end = decoder.raw_decode(text, at)[1]
+            except (ValueError, RecursionError) as error:
+                yield _rest(text, at, error)
+                return
+            if record := json_line(text[at:end].encode("utf-8")):
+                yield record
+            after_item, at = True, _blank(text, end)
+    if inside:
+        yield ParsedRecord(None, "not JSON: the array has no end; is the file whole?", b"")
+
+
+def _blank(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _rest(text: str, at: int, error: Exception) -> ParsedRecord:
+    if isinstance(error, RecursionError):
+        reason = f"nested deeper than {MAX_DEPTH}"
+    else:
+        line = text.count("\n", 0, getattr(error, "pos", at)) + 1
+        reason = f"not JSON: {getattr(error, 'msg', error)} in line {line}"
+    return ParsedRecord(None, reason, text[at:].encode("utf-8"))

@@ -1,13 +1,14 @@
 """Reads source files into a frame with one row per record: the parsed row or the reason it was rejected, and the file.
 
 JSON lines, CSV and text are parsed in Python, twice: once for the columns, once for the rows; counts of types are kept
-between, at most `COUNTS_BYTES` a task. Left out: CSV and text files above `WHOLE_BYTES`, which one task reads whole.
+between, at most `COUNTS_BYTES` a task. How Spark brings the bytes is in raw_bytes.py.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,23 +17,25 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ...udfs.errors import InputError
-from ...udfs.uris import globbed
-from .listing import READ_FROM, File, files
+from .folder_columns import folder_names
+from .listing import File, files, plain_path
 from .parquet import parquet_rows
-from .parsers import ParsedRecord, records, utf8
+from .parsers import utf8
+from .raw_bytes import raw_bytes
+from .records import records, watched
 from .samples import SAMPLES
-from .schema_inference import Kind, TypeCounts, coerce, columns, count_types, ddl, merge
+from .schema_inference import Kind, TypeCounts, always_written, coerce, columns, count_types, ddl, merge
 from .source import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: CSV and text files are read whole by one task.
-WHOLE_BYTES = 256 << 20
 #: Bytes of one task's counts as JSON, at most: they reach the driver once for each task.
 COUNTS_BYTES = 1_000_000
 #: Rows and bytes of one Arrow batch out of a parser.
 BATCH_ROWS, BATCH_BYTES = 5_000, 32 << 20
+#: Most places that the commit of a table names.
+ALWAYS = 1_000
 PARSED = "reason string, raw string, file string"
 
 
@@ -42,6 +45,7 @@ class SourceRows:
 
     `parsed` has row (a struct), reason (null for a row), raw (text, or base64 of what is not UTF-8) and file.
     `count` is the number of lines that are not blank, `size` that of the files' bytes; `what` names the source.
+    `always` are the places where null is no absent key, None where it is not known.
     """
 
     parsed: DataFrame
@@ -49,10 +53,17 @@ class SourceRows:
     size: int
     what: str
     notes: tuple[str, ...] = ()
+    always: tuple[str, ...] | None = None
 
 
-def read(spark: SparkSession, source: Source) -> SourceRows:
+def read(spark: SparkSession, source: Source, id_sql: str | None = None) -> SourceRows:
     """Return the records of a source, lazily but for the pass that infers the columns of JSON and CSV.
+
+    Parameters
+    ----------
+    id_sql : str or None
+        SQL of the id. A column that it names is text as soon as its values are of two types: an id is text in the end,
+        so none is rejected for its type.
 
     Raises
     ------
@@ -64,16 +75,27 @@ def read(spark: SparkSession, source: Source) -> SourceRows:
     source_files = files(spark, source)
     what, size = ", ".join(source.files), sum(f.size for f in source_files)
     notes: tuple[str, ...] = ()
+    always = None
     if source.format == "parquet":
         parsed, count, notes = parquet_rows(spark, source, source_files)
     else:
-        raw = _raw(spark, source.format, source_files)
-        counts, count = _infer(raw, source.format, what)
-        row = ("struct", columns(counts, what) if count else ())
-        parsed = raw.mapInArrow(partial(_parse, source.format, row), f"row {ddl(row)}, {PARSED}")
+        raw, counts = _infer(spark, source, source_files, what)
+        count = counts.get("lines", 0)
+        row = ("struct", columns(counts.get("rows", {}), what, id_sql or "") if count else ())
+        always = tuple(always_written(counts.get("rows", {}))[:ALWAYS])
+        parsed = raw.mapInArrow(partial(_parse, source, row), f"row {ddl(row)}, {PARSED}")
+        notes = () if source.dialect.delimiter else _notes(counts, what)
     if count == 0:
         raise InputError(f"{what} hold no row; give files with rows in 'from: files:'")
-    return SourceRows(parsed, count, size, what, notes)
+    if names := folder_names(plain_path(f.path) for f in source_files):
+        notes += (f"{what}: folders named column=value give the columns {', '.join(names)}, as text",)
+    return SourceRows(parsed, count, size, what, notes, always)
+
+
+def _notes(counts: TypeCounts, what: str) -> tuple[str, ...]:
+    found = sorted(counts.get("delimiters", {}).items())
+    words = ", ".join(f"{delimiter!r} in {n:,} of the files" for delimiter, n in found if delimiter != ",")
+    return (f"{what}: the delimiter is guessed to be {words}; 'from: delimiter:' sets it",) if words else ()
 
 
 def _sample(spark: SparkSession, name: str) -> SourceRows:
@@ -86,33 +108,23 @@ def _sample(spark: SparkSession, name: str) -> SourceRows:
     return SourceRows(parsed, len(rows), 0, what)
 
 
-def _raw(spark: SparkSession, form: str, source_files: list[File]) -> DataFrame:
-    """Return (raw binary, file): one row a line of JSON, one row a file otherwise."""
-    paths = [globbed(f.path) for f in source_files]
-    if form == "jsonl":
-        # A text column keeps bytes as they are, UTF-8 or not. \n alone ends a line: \r may occur inside JSON.
-        text = spark.read.option("lineSep", "\n").text(paths)
-        return text.selectExpr("CAST(value AS BINARY) AS raw", f"{READ_FROM} AS file")
-    for file in source_files:
-        if file.size > WHOLE_BYTES:
-            raise InputError(
-                f"{file.name} holds {file.size:,} bytes; a {form} file is read whole, at most {WHOLE_BYTES:,}: "
-                "split it, or convert it to jsonl or parquet"
-            )
-    whole = spark.read.format("binaryFile").load(paths)
-    return whole.selectExpr("content AS raw", f"{READ_FROM} AS file")
+def _infer(spark: SparkSession, source: Source, listed: list[File], what: str) -> tuple[DataFrame, TypeCounts]:
+    """Return the files' bytes and the counts of all rows' types, in one pass; InputError if no line is a row.
 
-
-def _infer(raw: DataFrame, form: str, what: str) -> tuple[TypeCounts, int]:
-    """Return the counts of all rows' types and the number of lines, in one pass; raises InputError if none is a row."""
-    counts: TypeCounts = {}
-    try:
-        for task in raw.mapInArrow(partial(_count, form), "counts string").collect():
-            counts = merge(counts, json.loads(task["counts"]))
-    except Exception as error:
-        if "FAILED_READ_FILE" in str(error) or "Input stream" in str(error):
-            raise InputError(f"{what} cannot be read to the end (a broken archive?); fetch the files again") from error
-        raise
+    A file of JSON that turns out not to hold one object a line is read whole, in a second pass.
+    """
+    whole: frozenset[str] = frozenset()
+    while True:
+        raw, counts = raw_bytes(spark, source.format, listed, whole), TypeCounts()
+        try:
+            for task in raw.mapInArrow(partial(_count, source), "counts string").collect():
+                counts = merge(counts, json.loads(task["counts"]))
+        except Exception as error:
+            raise _unreadable(error, what) or error from error
+        found = frozenset(counts.get("whole", ())) - whole
+        if not found:
+            break
+        whole |= found
     if "wide" in counts:
         raise InputError(
             f"{what} hold more distinct fields than {COUNTS_BYTES:,} bytes can name; write mappings as text"
@@ -122,19 +134,29 @@ def _infer(raw: DataFrame, form: str, what: str) -> tuple[TypeCounts, int]:
     if lines and lines == rejected:
         shown = "; ".join(f"{reason} ({n:,})" for reason, n in reasons[:3])
         raise InputError(f"none of the {lines:,} lines of {what} is a row: {shown}; check the files and 'format:'")
-    return counts.get("rows", {}), lines
+    return raw, counts
 
 
-def _records(form: str, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[ParsedRecord, str]]:
-    for batch in batches:
-        for raw, file in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-            for record in records(form, raw, file):
-                yield record, file
+def _unreadable(error: Exception, what: str) -> InputError | None:
+    """Return the sentence for an error of reading files, None for an error of any other kind."""
+    text = str(error)
+    if ours := re.search(r"InputError: (.+)", text):  # out of a Python worker
+        return InputError(ours[1].strip())
+    named = re.search(r"file:/*(/[^\n]*?\S)(?=\.?\s+SQLSTATE|\.?\n|\.?$)", text)
+    if re.search("FAILED_READ_FILE|Input stream|incorrect header check|not a gzip", text):
+        place = named[1] if named else what
+        return InputError(f"{place} cannot be read to the end (a broken archive?); fetch the file again")
+    if re.search("PATH_NOT_FOUND|FileNotFound|FILE_NOT_EXIST", text):
+        return InputError(
+            f"{named[1] if named else what} is there, and Spark does not find it: either the workers do not share this "
+            "machine's folders, or Java's locale cannot spell the name (start it with LC_ALL=C.UTF-8)"
+        )
+    return None
 
 
-def _count(form: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    counts: TypeCounts = {"rows": {}, "lines": 0, "rejected": {}}
-    for record, _ in _records(form, batches):
+def _count(source: Source, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    counts: TypeCounts = {"rows": {}, "lines": 0, "rejected": {}, "delimiters": {}, "whole": []}
+    for record, _ in records(source, watched(batches, counts), counts["delimiters"]):
         counts["lines"] += 1
         if record.row is None:
             counts["rejected"][record.reason] = counts["rejected"].get(record.reason, 0) + 1
@@ -144,11 +166,11 @@ def _count(form: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBa
     yield pa.RecordBatch.from_arrays([pa.array([text if len(text) <= COUNTS_BYTES else '{"wide": 1}'])], ["counts"])
 
 
-def _parse(form: str, kind: Kind, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _parse(source: Source, kind: Kind, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     schema = pa.schema([("row", _arrow(kind)), *((name, pa.string()) for name in ("reason", "raw", "file"))])
     lines: list[dict[str, Any]] = []
     size = 0
-    for record, file in _records(form, batches):
+    for record, file in records(source, batches):
         try:
             row, reason = coerce(record.row, kind), record.reason or None
         except ValueError as error:

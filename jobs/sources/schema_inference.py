@@ -8,6 +8,7 @@ double cannot hold is a value of another type. Left out: dates (they stay string
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from ...udfs.errors import InputError
@@ -18,10 +19,11 @@ from .column_types import column_name_error
 MIXED = 0.1
 #: An object with more distinct keys than this is a mapping, not a row.
 MAX_FIELDS = 1000
+KINDS = ("boolean", "number", "string", "array", "struct")
 #: A Spark type: a name, ("array", type) or ("struct", ((name, type), ...)).
 Kind = Any
-#: Counts by type at one place of a row: "number": 3, "double": 1 (of the numbers), "fields" and "item" for nested
-#: places, and "at", the first position of the field among its siblings.
+#: Counts by type at one place of a row: "number": 3, "double": 1 (of the numbers), "null": 2, "fields" and "item" for
+#: nested places, and "at", the first position of the field among its siblings.
 TypeCounts = dict[str, Any]
 
 
@@ -29,6 +31,7 @@ def count_types(counts: TypeCounts, value: Any, at: int = 0) -> None:
     """Add a value, and everything nested in it, to the counts of its place."""
     counts["at"] = min(counts.get("at", at), at)
     if value is None:
+        counts["null"] = counts.get("null", 0) + 1
         return
     kind = _kind_of(value)
     counts[kind] = counts.get(kind, 0) + 1
@@ -68,18 +71,18 @@ def merge(a: TypeCounts, b: TypeCounts) -> TypeCounts:
     return a
 
 
-def resolve_type(counts: TypeCounts) -> Kind:
-    """Return the type of a place in the row from its counts.
+def resolve_type(counts: TypeCounts, mixed: float = MIXED) -> Kind:
+    """Return the type of a place in the row from its counts; `mixed` is the share of other types that is rejected.
 
     Examples
     --------
     >>> resolve_type({"at": 0, "number": 20, "string": 1}), resolve_type({"at": 0, "number": 2, "string": 1})
     ('bigint', 'string')
     """
-    by_kind = {k: int(counts.get(k, 0)) for k in ("boolean", "number", "string", "array", "struct")}
+    by_kind = {k: int(counts.get(k, 0)) for k in KINDS}
     kind = max(by_kind, key=lambda k: by_kind[k])
     total = sum(by_kind.values())
-    if total - by_kind[kind] > MIXED * total or total == 0:
+    if total - by_kind[kind] > mixed * total or total == 0:
         return "string"
     if kind == "number":
         return "double" if "double" in counts else "bigint"
@@ -98,8 +101,11 @@ def _names(fields: dict[str, TypeCounts]) -> list[str]:
     return sorted(fields, key=lambda name: (fields[name]["at"], name))
 
 
-def columns(counts: TypeCounts, what: str) -> tuple[tuple[str, Kind], ...]:
-    """Return name and type of each column, in the order of the files; raises InputError on names no table can have."""
+def columns(counts: TypeCounts, what: str, id_sql: str = "") -> tuple[tuple[str, Kind], ...]:
+    """Return name and type of each column, in the order of the files; raises InputError on names no table can have.
+
+    A column that the SQL of the id names is a string as soon as its values are of two types, or numbers not all whole.
+    """
     names = _names(counts.get("fields", {}))
     if not names:
         raise InputError(f'{what} hold no column: every row is {{}}; write rows such as {{"id": 1, "text": "..."}}')
@@ -107,7 +113,41 @@ def columns(counts: TypeCounts, what: str) -> tuple[tuple[str, Kind], ...]:
         raise InputError(f"{what} hold {count:,} columns; at most {MAX_FIELDS} are allowed: nest some in one field")
     if error := column_name_error(names):
         raise InputError(f"{what}: {error}")
-    return tuple((name, resolve_type(counts["fields"][name])) for name in names)
+    return tuple((name, _column_type(counts["fields"][name], _names_column(id_sql, name))) for name in names)
+
+
+def _names_column(sql: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql, re.IGNORECASE) is not None
+
+
+def _column_type(counts: TypeCounts, is_id: bool) -> Kind:
+    kind = resolve_type(counts, 0 if is_id else MIXED)
+    return kind if not is_id or kind in ("bigint", "boolean") else "string"
+
+
+def always_written(counts: TypeCounts, prefix: str = "") -> list[str]:
+    """Return the places where a null is a null and no absent key: columns and fields, such as "messages[].content".
+
+    A field inside objects counts if every object has its key and some say null; a column also if some rows lack it.
+
+    Examples
+    --------
+    >>> counts = {}
+    >>> for row in ({"id": 1, "a": {"x": None, "y": 1}, "b": 1}, {"id": 2, "a": {"x": 1}}):
+    ...     count_types(counts, row)
+    >>> always_written(counts)
+    ['id', 'a', 'a.x']
+    """
+    found: list[str] = []
+    for name, place in sorted(counts.get("fields", {}).items(), key=lambda item: (item[1]["at"], item[0])):
+        nulls, path = place.get("null", 0), f"{prefix}{name}"
+        whole = nulls + sum(place.get(kind, 0) for kind in KINDS) == counts.get("struct", 0)
+        if (whole and nulls) or (not prefix and (whole or nulls)):
+            found.append(path)
+        while "item" in place:
+            path, place = f"{path}[]", place["item"]
+        found += always_written(place, f"{path}.")
+    return found
 
 
 def ddl(kind: Kind) -> str:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakesift.jobs.recipe import Budget, Documents, Recipe, Source, Target
-from lakesift.jobs.sources.parsers import csv_records, json_line
+from lakesift.jobs.sources.csv_parser import csv_records
+from lakesift.jobs.sources.parsers import json_line
 from lakesift.jobs.sources.schema_inference import coerce, columns, count_types, merge, resolve_type
 from lakesift.udfs.errors import InputError, RecipeError
 

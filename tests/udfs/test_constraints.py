@@ -19,7 +19,7 @@ from lakesift.udfs.errors import RecipeError
 K = Annotated[int, AtLeast(1)] | Literal["auto"]
 FITS: list[tuple[Any, list[Any], list[Any]]] = [
     # annotation, values that fit, values that do not
-    (int, [0, -1, 2**70], [1.0, True, "1", None, np.int64(1)]),
+    (int, [0, -1, 2**63 - 1], [1.0, True, "1", None, np.int64(1)]),
     (float, [1.5, 1, -1e308], [math.nan, math.inf, -math.inf, True, "1", None]),
     (bool, [True, False], [0, 1, "yes", None]),
     (str, ["", "x"], [1, None, ["x"], b"x"]),

@@ -1,0 +1,86 @@
+"""Brings the bytes of source files to the parsers: lines where Spark can split a file, whole files otherwise.
+
+Spark's own readers open most files. Files of this machine that they cannot open (a colon in the name, xz, Zstandard),
+and files of JSON that must be read whole, are opened by the Python tasks. Left out: CSV and text files above
+`WHOLE_BYTES`, which one task reads whole.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from ...udfs.errors import InputError
+from ...udfs.uris import globbed, is_uri
+from .listing import READ_FROM, File, plain_path
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: Files that are read whole by one task have at most this many bytes.
+WHOLE_BYTES = 256 << 20
+#: Packings that Spark's reader of lines does not unpack everywhere.
+NOT_IN_SPARK = (".zst", ".xz")
+SCHEMA = "raw binary, file string, start bigint"
+
+
+def raw_bytes(spark: SparkSession, form: str, listed: list[File], whole: frozenset[str]) -> DataFrame:
+    """Return (raw, file, start): a line of JSON with the start of its split, or a whole file with start null.
+
+    Where `raw` is null, the task opens the file itself, see `stream_of`.
+
+    Parameters
+    ----------
+    whole : frozenset of str
+        Files of JSON that do not hold one object a line.
+
+    Raises
+    ------
+    InputError
+        If a file that is read whole is above `WHOLE_BYTES`.
+    """
+    own = [f for f in listed if not is_uri(plain_path(f.path)) and (_not_in_spark(f, form) or _of(f, whole))]
+    by_line = [f for f in listed if form == "jsonl" and f not in own and not (_not_in_spark(f, form) or _of(f, whole))]
+    at_once = [f for f in listed if f not in own and f not in by_line]
+    for file in at_once if form == "jsonl" else listed:
+        if file.size > WHOLE_BYTES:
+            raise InputError(
+                f"{file.name} holds {file.size:,} bytes; it is read whole, at most {WHOLE_BYTES:,}: split it, or "
+                "convert it to plain jsonl or parquet"
+            )
+    frames = []
+    if by_line:
+        # A text column keeps bytes as they are, UTF-8 or not. \n alone ends a line: \r may occur inside JSON.
+        text = spark.read.option("lineSep", "\n").text([globbed(f.path) for f in by_line])
+        start = "_metadata.file_block_start AS start"
+        frames.append(text.selectExpr("CAST(value AS BINARY) AS raw", f"{READ_FROM} AS file", start))
+    if at_once:
+        files = spark.read.format("binaryFile").load([globbed(f.path) for f in at_once])
+        frames.append(files.selectExpr("content AS raw", f"{READ_FROM} AS file", "CAST(NULL AS BIGINT) AS start"))
+    if own:
+        frames.append(spark.createDataFrame([(None, plain_path(f.path), None) for f in own], SCHEMA))
+    union = frames[0]
+    for frame in frames[1:]:
+        union = union.union(frame)
+    return union
+
+
+def stream_of(raw: bytes | None, file: str) -> IO[bytes]:
+    """Return the bytes of a whole file as a stream; raises InputError if the task does not find it."""
+    if raw is not None:
+        return io.BytesIO(raw)
+    try:
+        return Path(file).open("rb")
+    except OSError as error:
+        raise InputError(f"the file {file} cannot be opened by the workers ({error.strerror})") from None
+
+
+def _not_in_spark(file: File, form: str) -> bool:
+    """Tell whether Spark's reader cannot open a file, or cannot unpack it."""
+    # Hadoop makes a path of the name of its checksum, ".a:b.crc", and takes the colon for that of a URI.
+    return ":" in Path(file.path).name or (form == "jsonl" and file.path.lower().endswith(NOT_IN_SPARK))
+
+
+def _of(file: File, whole: frozenset[str]) -> bool:
+    return plain_path(file.path) in whole

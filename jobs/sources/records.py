@@ -1,0 +1,86 @@
+"""The records of source files, out of what raw_bytes.py brings: lines of JSON, or whole files of any text format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain, islice
+
+import pyarrow as pa
+
+from .csv_parser import csv_records, delimiter_of
+from .folder_columns import folder_columns
+from .packing import lines_of, packing_of, unpacked
+from .parsers import ParsedRecord, json_line, json_values, spans_lines, utf8
+from .raw_bytes import stream_of
+from .schema_inference import TypeCounts
+from .source import Source
+
+
+def records(
+    source: Source, batches: Iterable[pa.RecordBatch], delimiters: dict[str, int] | None = None
+) -> Iterator[tuple[ParsedRecord, str]]:
+    """Yield every record with its file; guessed delimiters are counted, the columns of the file's folders added."""
+    for batch in batches:
+        for raw, file, start in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            given = folder_columns(file)
+            for record in _records_of(source, raw, file, start, {} if delimiters is None else delimiters):
+                if given and record.row is not None:
+                    taken = {name.lower() for name in record.row}
+                    record.row.update({name: text for name, text in given if name.lower() not in taken})
+                yield record, file
+
+
+def _records_of(
+    source: Source, raw: bytes | None, file: str, start: int | None, delimiters: dict[str, int]
+) -> Iterator[ParsedRecord]:
+    """Yield the records of one line of JSON (`start` is that of its split), or of a whole file (`start` is None)."""
+    if start is not None:
+        if record := json_line(raw or b""):
+            yield record
+        return
+    with stream_of(raw, file) as stream:
+        blocks = unpacked(stream, file)
+        if source.format == "jsonl":
+            yield from _json_file(blocks)
+            return
+        content = b"".join(blocks)
+    if source.format == "csv":
+        delimiter = delimiter_of(content, source.dialect)
+        delimiters[delimiter] = delimiters.get(delimiter, 0) + 1
+        yield from csv_records(content, replace(source.dialect, delimiter=delimiter))
+    elif (text := utf8(content)) is not None:
+        yield ParsedRecord({"path": file, "text": text.lstrip("\ufeff")}, "", content)
+    else:
+        yield ParsedRecord(None, "not UTF-8", content)
+
+
+def _json_file(blocks: Iterator[bytes]) -> Iterator[ParsedRecord]:
+    """Yield the records of a whole file: one object or array a line, or values over many lines."""
+    lines = (line for line in lines_of(blocks) if line.strip())
+    ahead = list(islice(lines, 2))
+    if ahead and spans_lines(ahead[0]) and not (len(ahead) > 1 and _is_json(ahead[0])):
+        yield from json_values(b"\n".join(chain(ahead, lines)))
+        return
+    for line in chain(ahead, lines):
+        if spans_lines(line) and _is_json(line):
+            yield from json_values(line)
+        elif record := json_line(line):
+            yield record
+
+
+def _is_json(line: bytes) -> bool:
+    record = json_line(line)
+    return record is not None and not record.reason.startswith("not JSON")
+
+
+def watched(batches: Iterable[pa.RecordBatch], counts: TypeCounts) -> Iterator[pa.RecordBatch]:
+    """Yield batches, and count the files of JSON whose first line says that they must be read whole."""
+    begun: set[str] = set()
+    for batch in batches:
+        for raw, file, start in zip(*batch.columns, strict=True):
+            if start.as_py() == 0 and file.as_py() not in begun and (line := raw.as_py()).strip():
+                begun.add(file.as_py())
+                if spans_lines(line) or packing_of(line[:10]):
+                    counts["whole"].append(file.as_py())
+        yield batch
