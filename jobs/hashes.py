@@ -24,8 +24,9 @@ from .lake.changes import Unknown, change
 from .lake.commits import TableState
 from .lake.digests import rows_digest
 from .lake.manifest import Manifest, Step
+from .lake.replacement import replace_rows
 from .lake.schemas import Table, rejected
-from .lake.tables import Lake, replace_rows, retry_on_conflict
+from .lake.tables import Lake, retry_on_conflict
 
 #: Ids whose 64-bit hashes are looked through on the driver: 160 MB. Of more, Spark counts them.
 COLLECTED_IDS = 20_000_000

@@ -1,4 +1,4 @@
-"""Names of columns in SQL."""
+"""Names of columns, and texts, in SQL."""
 
 from __future__ import annotations
 
@@ -61,3 +61,14 @@ def named_as(name: str) -> str:
     ('my words', '`meta.score`')
     """
     return name if parts_of(name) == [name] else quoted_name(name)
+
+
+def quoted_text(text: str) -> str:
+    """Return a text as a literal of SQL.
+
+    Examples
+    --------
+    >>> print(quoted_text("it's"), quoted_text("a" + chr(92)))
+    'it\\'s' 'a\\\\'
+    """
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -28,6 +28,8 @@ log = logging.getLogger("lakesift")
 
 #: Compacted are tables with this many files beyond one (a memo: one per fingerprint), smaller than this on average.
 MANY_FILES, SMALL_BYTES = 6, 32_000_000
+#: The same of a table that is ingested, which gains a file with every append.
+MANY_INGESTED = 100
 #: Memos that were written within these days stay: a run that was cut short goes on with its finished units.
 RECENT_DAYS = 7
 
@@ -91,8 +93,8 @@ def _maintain(lake: Lake, name: str, commits: list[Commit], needed: set[str], dr
         counts = _fingerprints(lake, name)
         dropped, partitions = sum(_unneeded(counts, commits, needed).values()), len(counts)
     # Files of an ingested table are many on purpose: each is a task of the next scan.
-    ingested = any("source" in c.metadata for c in commits)
-    crowded = not ingested and before - partitions >= MANY_FILES and size < SMALL_BYTES * before
+    many = MANY_INGESTED if any("source" in c.metadata for c in commits) else MANY_FILES
+    crowded = before - partitions >= many and size < SMALL_BYTES * before
     if spent := _spent(lake, name):
         dropped = lake.read(name).where(spent).count()
     if dry_run:

@@ -16,7 +16,8 @@ from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
 from ..inputs.opening import check_machine, check_sample, open_documents, open_start, open_target
 from ..inputs.tables import tables_of
-from ..lake.schemas import WRITER, rejected_lines
+from ..lake.ingest_tables import ingested_files, rejected_lines
+from ..lake.schemas import WRITER
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..recipe import Recipe
@@ -176,7 +177,8 @@ def _writes(lake: Lake, recipe: Recipe, documents: Documents | None) -> Rows:
 
 def _ddl(lake: Lake, recipe: Recipe, documents: Documents | None) -> str:
     """Return CREATE TABLE statements of all tables that the recipe needs: for where jobs may not CREATE."""
-    tables = [*(rejected_lines(t) for t in recipe.ingested()), *tables_of(recipe, documents)]
+    beside = (make(t) for t in recipe.ingested() for make in (rejected_lines, ingested_files))
+    tables = [*beside, *tables_of(recipe, documents)]
     statements = [f"{t.ddl(lake.ref(t.name))};" for t in tables]
     for name in recipe.ingested():
         if lake.version(name) is None:

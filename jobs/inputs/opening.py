@@ -14,6 +14,7 @@ from ...udfs.errors import InputError, RecipeError
 from ...udfs.quoting import quoted_name
 from ...udfs.scorer import DOCUMENT_INPUTS, DocumentEstimator
 from ..lake.commits import TableState
+from ..lake.ingest_tables import FILE_COLUMN
 from ..lake.schemas import RESERVED_TYPES
 from ..lake.tables import Lake
 from ..recipe import Recipe
@@ -110,13 +111,13 @@ def open_input(lake: Lake, table: str, use: str, version: int | None = None) -> 
     One without versions (a view, Parquet) is returned as it is, with no version.
     """
     if version is not None:
-        return lake.read(table, version), TableState(lake.ref(table), version, None, None)
+        return lake.read(table, version).drop(FILE_COLUMN), TableState(lake.ref(table), version, None, None)
     try:
         state = lake.state(table)
     except InputError:
         return lake.read(table), TableState(lake.ref(table), None, None, None)
     if state.version is not None:
-        return lake.read(table, state.version), state
+        return lake.read(table, state.version).drop(FILE_COLUMN), state
     raise InputError(f"{use}: there is no table {table} ({state.ref}); create it, or give it a 'from:' to ingest it")
 
 

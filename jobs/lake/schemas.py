@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
-from ...udfs.quoting import quoted_name
+from ...udfs.quoting import quoted_name, quoted_text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -55,22 +55,18 @@ class Table:
     def ddl(self, ref: str) -> str:
         """Return CREATE TABLE IF NOT EXISTS for a table reference."""
         columns = ",\n".join(
-            f"  {quoted_name(c.name)} {c.type}{' NOT NULL' if c.required else ''} COMMENT {_quote(c.comment)}"
+            f"  {quoted_name(c.name)} {c.type}{' NOT NULL' if c.required else ''} COMMENT {quoted_text(c.comment)}"
             for c in self.columns
         )
         checks = {f"delta.constraints.{name}": rule for name, rule in self.checks}
         log = {RETENTION[1]: f"interval {LOG_DAYS} days"}
         properties = {**PORTABLE, WRITER: "lakesift", **log, **dict(self.properties), **checks}
-        body = ",\n".join(f"  {_quote(k)} = {_quote(v)}" for k, v in properties.items())
+        body = ",\n".join(f"  {quoted_text(k)} = {quoted_text(v)}" for k, v in properties.items())
         parts = f"\nPARTITIONED BY ({', '.join(self.partition)})" if self.partition else ""
         return (
             f"CREATE TABLE IF NOT EXISTS {ref} (\n{columns}\n) USING delta{parts}\n"
-            f"COMMENT {_quote(self.comment)}\nTBLPROPERTIES (\n{body}\n)"
+            f"COMMENT {quoted_text(self.comment)}\nTBLPROPERTIES (\n{body}\n)"
         )
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 #: The properties that keep data files and log, so that an old version stays readable.
@@ -168,17 +164,6 @@ def rejected(recipe: str) -> Table:
     """Rows of the documents table that could not be scored, with the reason."""
     columns = (Col("id", "STRING", "id, where there is one"), Col("reason", "STRING", "why the row was left out", True))
     return Table(f"rejected_{recipe}", f"rows that recipe {recipe} left out", columns)
-
-
-def rejected_lines(table: str) -> Table:
-    """Lines of the source files that are not rows, with the reason."""
-    raw = "the line as it stands in the file; base64 where it is not UTF-8, JSON of the row where the id is null"
-    columns = (
-        Col("reason", "STRING", "why the line is not a row", True),
-        Col("raw", "STRING", raw),
-        Col("file", "STRING", "the file it stands in"),
-    )
-    return Table(f"{table}_rejected", f"lines that ingest left out of {table}", columns)
 
 
 def runs() -> Table:

@@ -32,7 +32,7 @@ from .tuning import settings
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["Lake", "replace_rows", "retry_on_conflict"]
+__all__ = ["Lake", "retry_on_conflict"]
 
 #: The metadata of a statement is a setting of the session: one statement at a time.
 _DELETING = threading.Lock()
@@ -148,7 +148,9 @@ class Lake:
         """Raise InputError if a table exists that LakeSift did not make: it must not be written."""
         newest_of_ours(self, name)
 
-    def overwrite(self, table: Table, frame: DataFrame, metadata: dict[str, Any], base: int) -> Commit:
+    def overwrite(
+        self, table: Table, frame: DataFrame, metadata: dict[str, Any], base: int, within: str = ""
+    ) -> Commit:
         """Replace all rows in one commit; returns it.
 
         Parameters
@@ -159,6 +161,9 @@ class Lake:
             Left in the commit as JSON; later runs decide by it.
         base : int
             The version that the decision to write was based on.
+        within : str
+            SQL of the rows that are replaced: of the table, and the new ones must fulfil it; all by default. Files
+            without such a row stay.
 
         Raises
         ------
@@ -172,7 +177,8 @@ class Lake:
         cast = cast_to(table, frame)
         mode = "overwrite" if base or self.last_write(table.name) else "append"
         options: dict[str, Any] = {"txnAppId": f"lakesift/{table.name}", "txnVersion": base + 1}
-        if [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in cast.schema]:
+        options |= {"replaceWhere": within} if within else {}
+        if not within and [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in cast.schema]:
             options["overwriteSchema"] = "true"
         commit = self._commit(table, cast.write.mode(mode), metadata, **options)
         if commit is None:
@@ -231,36 +237,6 @@ class Lake:
         if self.schema and not self._has_schema(self.schema):
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
         return hold(ensure_folder(Path(self.root)), who) if self.local else nullcontext()
-
-
-def replace_rows(
-    lake: Lake, table: Table, ids: DataFrame, new: DataFrame, metadata: dict[str, Any], base: int, grew: bool
-) -> int:
-    """Put `new` in the place of a table's rows with some ids, in one commit; returns its version.
-
-    Parameters
-    ----------
-    ids : DataFrame
-        `id` of each row that goes or comes, few enough to be broadcast.
-    base : int
-        The version that the decision was based on, whose other rows stay.
-    grew : bool
-        Whether `ids` are new to the table: then rows are added, at least one, and none is read.
-
-    Raises
-    ------
-    Conflict
-        If somebody else committed since `base`.
-    """
-    if not grew:
-        from pyspark.sql import functions as F
-
-        kept = lake.read(table.name, base).join(F.broadcast(ids), "id", "left_anti")
-        return lake.overwrite(table, kept.unionByName(new), metadata, base).version
-    commit = lake.append(table, new, metadata, base=base)
-    if commit is None:
-        raise Conflict(table.name)
-    return commit.version
 
 
 def _metadata(metadata: dict[str, Any]) -> tuple[str, str]:

@@ -19,10 +19,11 @@ from ..inputs.hash_summary import as_metadata
 from ..inputs.run import Run, Touched
 from ..inputs.tables import published_names, score_columns
 from ..lake.manifest import Step
+from ..lake.replacement import replace_rows
 from ..lake.schemas import MEMOS, Table
 from ..lake.schemas import scores as scores_schema
 from ..lake.state import data_version_at
-from ..lake.tables import replace_rows, retry_on_conflict
+from ..lake.tables import retry_on_conflict
 from ..recipe import order
 from .memos import wide
 from .published import origin, scores_stand

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +74,16 @@ def sources_digest(spark: SparkSession, source: Source, id_sql: str | None = Non
         head.append(asdict(source.dialect))
     listed = [[f.name, f.size, f.digest, folder_columns(plain_path(f.path))] for f in files(spark, source)]
     return digest([*head, source.format, listed])
+
+
+def rewritten(listed: Iterable[File]) -> list[str]:
+    """Return the files of this machine that have other bytes than when they were listed, or are gone."""
+
+    def same(file: File) -> bool:
+        path = Path(plain_path(file.path))
+        return is_uri(plain_path(file.path)) or (path.is_file() and _sha256(path) == file.digest)
+
+    return [file.name for file in listed if not same(file)]
 
 
 def plain_path(path: str) -> str:

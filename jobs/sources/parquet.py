@@ -23,8 +23,12 @@ UNREADABLE = re.compile("PARQUET|FAILED_READ_FILE|CANNOT_MERGE|COLUMN_ALREADY_EX
 MAGIC = (b"PAR1", b"PARE")
 
 
-def parquet_rows(spark: SparkSession, source: Source, listed: list[File]) -> tuple[DataFrame, int, tuple[str, ...]]:
-    """Return (row, reason, raw, file), the number of rows, and notes on what was cast.
+def parquet_rows(
+    spark: SparkSession, source: Source, listed: list[File], fresh: list[File]
+) -> tuple[DataFrame, dict[str, dict[str, int]], tuple[str, ...]]:
+    """Return (row, reason, raw, file) of the fresh files, by file the number of "lines", and notes on what was cast.
+
+    Columns are those of all files.
 
     Folders named column=value become columns of text, see folder_columns.py. A row whose text is not UTF-8 is rejected;
     its `raw` is base64 of the row as text.
@@ -37,13 +41,15 @@ def parquet_rows(spark: SparkSession, source: Source, listed: list[File]) -> tup
     from pyspark.sql import functions as F
 
     what = ", ".join(source.files)
-    for file in listed:
+    for file in fresh:
         _check_file(file)
     # Spark's own columns of folders would be guessed to be numbers, and depend on how the files are named.
     reader = spark.read.option("mergeSchema", "true").option("recursiveFileLookup", "true")
     try:
         frame = reader.parquet(*(globbed(f.path) for f in listed))
-        count = frame.count()
+        if len(fresh) < len(listed):  # Spark lists the files and opens those that are left
+            frame = frame.where(F.expr(READ_FROM).isin([plain_path(f.path) for f in fresh]))
+        counts = frame.groupBy(F.expr(READ_FROM).alias("file")).count().collect()
     except Exception as error:
         if not UNREADABLE.search(str(error)):
             raise
@@ -65,7 +71,7 @@ def parquet_rows(spark: SparkSession, source: Source, listed: list[File]) -> tup
     broken = F.regexp_replace(joined, r"\A", "") != joined
     raw = F.when(broken, F.base64(F.col("row").cast("string").cast("binary")))
     parsed = rows.select("row", F.when(broken, F.lit("not UTF-8")).alias("reason"), raw.alias("raw"), "file")
-    return parsed, count, tuple(notes)
+    return parsed, {r["file"]: {"lines": r["count"]} for r in counts}, tuple(notes)
 
 
 def _check_file(file: File) -> None:

@@ -60,6 +60,8 @@ def raw_bytes(spark: SparkSession, form: str, listed: list[File], whole: frozens
         frames.append(files.selectExpr("content AS raw", f"{READ_FROM} AS file", "CAST(NULL AS BIGINT) AS start"))
     if own:
         frames.append(spark.createDataFrame([(None, plain_path(f.path), None) for f in own], SCHEMA))
+    if not frames:
+        return spark.createDataFrame([], SCHEMA)
     union = frames[0]
     for frame in frames[1:]:
         union = union.union(frame)

@@ -9,20 +9,22 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ...udfs.errors import InputError
+from .file_counts import FileCounts, counted, fresh_files, total
 from .folder_columns import folder_names
-from .listing import File, files, plain_path
+from .listing import File, files, plain_path, rewritten
 from .parquet import parquet_rows
 from .parsers import utf8
 from .raw_bytes import raw_bytes
-from .records import records, watched
+from .records import counts_of, records, watched
 from .samples import SAMPLES
 from .schema_inference import Kind, TypeCounts, always_written, coerce, columns, count_types, ddl, merge
 from .source import Source
@@ -36,6 +38,7 @@ COUNTS_BYTES = 1_000_000
 BATCH_ROWS, BATCH_BYTES = 5_000, 32 << 20
 #: Most places that the commit of a table names.
 ALWAYS = 1_000
+NOTHING_KNOWN: Mapping[str, FileCounts] = MappingProxyType({})
 PARSED = "reason string, raw string, file string"
 
 
@@ -43,9 +46,10 @@ PARSED = "reason string, raw string, file string"
 class SourceRows:
     """The records of one source.
 
-    `parsed` has row (a struct), reason (null for a row), raw (text, or base64 of what is not UTF-8) and file.
-    `count` is the number of lines that are not blank, `size` that of the files' bytes; `what` names the source.
-    `always` are the places where null is no absent key, None where it is not known.
+    `parsed` has row (a struct), reason (null for a row), raw (text, or base64 of what is not UTF-8) and file, of the
+    files in `fresh`. `count` is the number of all lines that are not blank, `fresh_lines` that of the fresh files and
+    `size` their bytes; `what` names the source. `always` are the places where null is no absent key, None where it is
+    not known; `files` is what is known of each file now, () where files cannot be told apart.
     """
 
     parsed: DataFrame
@@ -54,9 +58,18 @@ class SourceRows:
     what: str
     notes: tuple[str, ...] = ()
     always: tuple[str, ...] | None = None
+    files: tuple[FileCounts, ...] = ()
+    fresh: tuple[File, ...] = ()
+    fresh_lines: int = 0
+
+    def changed_meanwhile(self) -> list[str]:
+        """Return the fresh files of this machine whose bytes are not those that were listed any more."""
+        return rewritten(self.fresh)
 
 
-def read(spark: SparkSession, source: Source, id_sql: str | None = None) -> SourceRows:
+def read(
+    spark: SparkSession, source: Source, id_sql: str | None = None, known: Mapping[str, FileCounts] = NOTHING_KNOWN
+) -> SourceRows:
     """Return the records of a source, lazily but for the pass that infers the columns of JSON and CSV.
 
     Parameters
@@ -64,6 +77,8 @@ def read(spark: SparkSession, source: Source, id_sql: str | None = None) -> Sour
     id_sql : str or None
         SQL of the id. A column that it names is text as soon as its values are of two types: an id is text in the end,
         so none is rejected for its type.
+    known : mapping
+        Files that were read before, by path: those that did not change are not opened.
 
     Raises
     ------
@@ -72,14 +87,17 @@ def read(spark: SparkSession, source: Source, id_sql: str | None = None) -> Sour
     """
     if source.sample:
         return _sample(spark, source.sample)
-    source_files = files(spark, source)
-    what, size = ", ".join(source.files), sum(f.size for f in source_files)
-    notes: tuple[str, ...] = ()
+    source_files, what = files(spark, source), ", ".join(source.files)
+    fresh = fresh_files(source_files, known)
+    kept = {plain_path(f.path) for f in source_files} - {plain_path(f.path) for f in fresh}
+    before = [json.loads(known[name].counts) for name in kept]
     always = None
     if source.format == "parquet":
-        parsed, count, notes = parquet_rows(spark, source, source_files)
+        parsed, by_file, notes = parquet_rows(spark, source, source_files, fresh)
+        count = total([*before, *by_file.values()]).get("lines", 0)
     else:
-        raw, counts = _infer(spark, source, source_files, what)
+        raw, by_file = _infer(spark, source, fresh, what)
+        counts = _checked(total([*before, *by_file.values()]), what)
         count = counts.get("lines", 0)
         row = ("struct", columns(counts.get("rows", {}), what, id_sql or "") if count else ())
         always = tuple(always_written(counts.get("rows", {}))[:ALWAYS])
@@ -89,7 +107,11 @@ def read(spark: SparkSession, source: Source, id_sql: str | None = None) -> Sour
         raise InputError(f"{what} hold no row; give files with rows in 'from: files:'")
     if names := folder_names(plain_path(f.path) for f in source_files):
         notes += (f"{what}: folders named column=value give the columns {', '.join(names)}, as text",)
-    return SourceRows(parsed, count, size, what, notes, always)
+    lines = total(by_file.values()).get("lines", 0)
+    told = counted(source_files, fresh, by_file, known)
+    if known and not told:
+        return read(spark, source, id_sql)
+    return SourceRows(parsed, count, sum(f.size for f in fresh), what, notes, always, told, tuple(fresh), lines)
 
 
 def _notes(counts: TypeCounts, what: str) -> tuple[str, ...]:
@@ -108,23 +130,29 @@ def _sample(spark: SparkSession, name: str) -> SourceRows:
     return SourceRows(parsed, len(rows), 0, what)
 
 
-def _infer(spark: SparkSession, source: Source, listed: list[File], what: str) -> tuple[DataFrame, TypeCounts]:
-    """Return the files' bytes and the counts of all rows' types, in one pass; InputError if no line is a row.
+def _infer(
+    spark: SparkSession, source: Source, listed: list[File], what: str
+) -> tuple[DataFrame, dict[str, TypeCounts]]:
+    """Return the files' bytes and, by file, the counts of all rows' types, in one pass.
 
     A file of JSON that turns out not to hold one object a line is read whole, in a second pass.
     """
     whole: frozenset[str] = frozenset()
     while True:
-        raw, counts = raw_bytes(spark, source.format, listed, whole), TypeCounts()
+        raw, by_file = raw_bytes(spark, source.format, listed, whole), dict[str, TypeCounts]()
         try:
-            for task in raw.mapInArrow(partial(_count, source), "counts string").collect():
-                counts = merge(counts, json.loads(task["counts"]))
+            for task in raw.mapInArrow(partial(_count, source), "file string, counts string").collect():
+                by_file[task["file"]] = merge(by_file.get(task["file"], {}), json.loads(task["counts"]))
         except Exception as error:
             raise _unreadable(error, what) or error from error
-        found = frozenset(counts.get("whole", ())) - whole
+        found = frozenset(file for file, counts in by_file.items() if counts.pop("whole", None)) - whole
         if not found:
-            break
+            return raw, by_file
         whole |= found
+
+
+def _checked(counts: TypeCounts, what: str) -> TypeCounts:
+    """Return the counts of a source; raises InputError if they are too many to be told, or no line is a row."""
     if "wide" in counts:
         raise InputError(
             f"{what} hold more distinct fields than {COUNTS_BYTES:,} bytes can name; write mappings as text"
@@ -134,7 +162,7 @@ def _infer(spark: SparkSession, source: Source, listed: list[File], what: str) -
     if lines and lines == rejected:
         shown = "; ".join(f"{reason} ({n:,})" for reason, n in reasons[:3])
         raise InputError(f"none of the {lines:,} lines of {what} is a row: {shown}; check the files and 'format:'")
-    return raw, counts
+    return counts
 
 
 def _unreadable(error: Exception, what: str) -> InputError | None:
@@ -155,15 +183,17 @@ def _unreadable(error: Exception, what: str) -> InputError | None:
 
 
 def _count(source: Source, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    counts: TypeCounts = {"rows": {}, "lines": 0, "rejected": {}, "delimiters": {}, "whole": []}
-    for record, _ in records(source, watched(batches, counts), counts["delimiters"]):
+    by_file: dict[str, TypeCounts] = {}
+    for record, file in records(source, watched(batches, by_file), by_file):
+        counts = counts_of(by_file, file)
         counts["lines"] += 1
         if record.row is None:
             counts["rejected"][record.reason] = counts["rejected"].get(record.reason, 0) + 1
         else:
             count_types(counts["rows"], record.row)
-    text = json.dumps(counts)
-    yield pa.RecordBatch.from_arrays([pa.array([text if len(text) <= COUNTS_BYTES else '{"wide": 1}'])], ["counts"])
+    texts = (json.dumps(counts) for counts in by_file.values())
+    told = pa.array([text if len(text) <= COUNTS_BYTES else '{"wide": 1}' for text in texts], pa.string())
+    yield pa.RecordBatch.from_arrays([pa.array(list(by_file), pa.string()), told], ["file", "counts"])
 
 
 def _parse(source: Source, kind: Kind, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -17,14 +17,20 @@ from .schema_inference import TypeCounts
 from .source import Source
 
 
+def counts_of(by_file: dict[str, TypeCounts], file: str) -> TypeCounts:
+    """Return the counts of a file, of which there may be none yet."""
+    return by_file.setdefault(file, {"rows": {}, "lines": 0, "rejected": {}, "delimiters": {}, "whole": 0})
+
+
 def records(
-    source: Source, batches: Iterable[pa.RecordBatch], delimiters: dict[str, int] | None = None
+    source: Source, batches: Iterable[pa.RecordBatch], by_file: dict[str, TypeCounts] | None = None
 ) -> Iterator[tuple[ParsedRecord, str]]:
     """Yield every record with its file; guessed delimiters are counted, the columns of the file's folders added."""
     for batch in batches:
         for raw, file, start in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             given = folder_columns(file)
-            for record in _records_of(source, raw, file, start, {} if delimiters is None else delimiters):
+            delimiters = {} if by_file is None else counts_of(by_file, file)["delimiters"]
+            for record in _records_of(source, raw, file, start, delimiters):
                 if given and record.row is not None:
                     taken = {name.lower() for name in record.row}
                     record.row.update({name: text for name, text in given if name.lower() not in taken})
@@ -74,7 +80,7 @@ def _is_json(line: bytes) -> bool:
     return record is not None and not record.reason.startswith("not JSON")
 
 
-def watched(batches: Iterable[pa.RecordBatch], counts: TypeCounts) -> Iterator[pa.RecordBatch]:
+def watched(batches: Iterable[pa.RecordBatch], by_file: dict[str, TypeCounts]) -> Iterator[pa.RecordBatch]:
     """Yield batches, and count the files of JSON whose first line says that they must be read whole."""
     begun: set[str] = set()
     for batch in batches:
@@ -82,5 +88,5 @@ def watched(batches: Iterable[pa.RecordBatch], counts: TypeCounts) -> Iterator[p
             if start.as_py() == 0 and file.as_py() not in begun and (line := raw.as_py()).strip():
                 begun.add(file.as_py())
                 if spans_lines(line) or packing_of(line[:10]):
-                    counts["whole"].append(file.as_py())
+                    counts_of(by_file, file.as_py())["whole"] = 1
         yield batch

@@ -1,0 +1,107 @@
+"""What ingest writes: the rows of a table, its rejected lines, the list of its files; all of them, or what changed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from ...udfs.quoting import quoted_text
+from ..lake.commits import Commit, TableState
+from ..lake.ingest_tables import FILE_COLUMN, ingested_files, rejected_lines
+from ..lake.schemas import Col, Table
+from ..lake.tuning import cores
+from ..sources.column_types import table_type
+from ..sources.reader import SourceRows
+from .task import Task, Written, split
+
+#: A smaller table is one file; a larger one at least 2 x cores files, each of at most `FILE_BYTES` of source.
+SMALL_ROWS, SMALL_BYTES, FILE_BYTES = 2_000, 16 << 20, 256 << 20
+#: Files whose rows are replaced one by one, at most: of more, all rows are written.
+MOST_REPLACED = 1_000
+
+
+def write_rows(task: Task, state: TableState) -> Written:
+    """Write the rows of files that changed, if the columns stay as they are, else the rows of all."""
+    base = state.version
+    if task.known and task.changed.files and len(task.stale) + len(task.changed.fresh) <= MOST_REPLACED:
+        rows, _ = split(task, task.changed)
+        if _columns(task.lake.read(task.table, base)) == _columns(rows):
+            commit = _replace(task, _table(task, rows), rows, int(base or 0), FILE_COLUMN, _said(task.changed))
+            return _written(task, commit, task.changed, "new and changed files")
+        reason = "other columns"
+    else:
+        reason = "first time" if base is None else "many files changed, or it is not known which"
+    rows, _ = split(task, task.all)
+    small = task.all.count < SMALL_ROWS and task.all.size < SMALL_BYTES
+    files = max(2 * cores(task.lake.spark), math.ceil(task.all.size / FILE_BYTES))
+    frame = rows.coalesce(1) if small else rows.repartition(files)
+    commit = _overwrite(task, _table(task, rows), frame, base, _said(task.all))
+    return _written(task, commit, task.all, f"all: {reason}")
+
+
+def write_rejected(task: Task, rows: Written, count: int) -> bool:
+    """Write the lines that are no rows, unless they are written or there never were any; tells whether it wrote."""
+    table = rejected_lines(task.table)
+    state = task.lake.state(table.name)
+    commit = state.last_write
+    if (commit is None and count == 0) or (commit is not None and commit.says({"source": task.digest})):
+        return False
+    if commit is not None and rows.read is task.changed and task.known:
+        _replace(task, table, split(task, task.changed)[1], int(state.version or 0), "file", {})
+        return True
+    # One file by a shuffle of the few rejected lines: coalesce(1) would parse the whole source in one task.
+    _overwrite(task, table, split(task, task.all)[1].repartition(1), state.version, {})
+    return True
+
+
+def write_files(task: Task, read: SourceRows) -> None:
+    """Write what is known of each file, or that files cannot be told apart."""
+    table = ingested_files(task.table)
+    state = task.lake.state(table.name)
+    if state.last_write is None and not read.files:
+        return
+    rows = [(f.file, f.size, f.digest, f.counts) for f in read.files]
+    frame = task.lake.spark.createDataFrame(rows, "file string, size bigint, digest string, counts string")
+    _overwrite(task, table, frame.coalesce(1), state.version, {} if rows else {"unknown": True})
+
+
+def _replace(task: Task, table: Table, rows: DataFrame, base: int, column: str, said: dict[str, Any]) -> Commit:
+    """Put rows in the place of those of stale files, in one commit; rows of other files stay where they are."""
+    files = math.ceil(task.changed.size / FILE_BYTES)
+    frame, metadata = rows.repartition(max(1, files)), {"source": task.digest, **said}
+    if not task.stale and (commit := task.lake.append(table, frame, metadata, base=base)):
+        return commit
+    names = {*task.stale, *(f.file for f in task.changed.files if f.file not in task.known)}
+    within = f"{column} IN ({', '.join(map(quoted_text, sorted(names)))})"
+    return task.lake.overwrite(table, frame, metadata, base, within)
+
+
+def _overwrite(task: Task, table: Table, frame: DataFrame, base: int | None, said: dict[str, Any]) -> Commit:
+    """Replace all rows of a table, which is made where it has no version yet."""
+    if base is None:
+        task.lake.create(table)
+        base = task.lake.version(table.name) or 0
+    return task.lake.overwrite(table, frame, {"source": task.digest, **said}, base)
+
+
+def _said(lines: SourceRows) -> dict[str, Any]:
+    """Return what the commit of the rows says of them."""
+    return {"lines": lines.count} if lines.always is None else {"lines": lines.count, "always": list(lines.always)}
+
+
+def _written(task: Task, commit: Commit, lines: SourceRows, how: str) -> Written:
+    rows = task.lake.read(task.table, commit.version).count()
+    return Written(commit.version, True, lines.count, rows, lines, how)
+
+
+def _table(task: Task, rows: DataFrame) -> Table:
+    columns = [Col(f.name, table_type(f.dataType, f"column {f.name!r}"), "source column") for f in rows.schema]
+    if columns[-1].name == FILE_COLUMN:
+        columns[-1] = Col(FILE_COLUMN, "STRING", "the file of the row; recipes do not see this column")
+    return Table(task.table, "rows of the source files", tuple(columns))
+
+
+def _columns(frame: DataFrame) -> list[tuple[str, str]]:
+    return [(f.name, table_type(f.dataType, f"column {f.name!r}")) for f in frame.schema]
