@@ -85,7 +85,7 @@ def guessed(text: str, dialect: Dialect) -> str:
 
     Examples
     --------
-    >>> guessed("id;text\n1;a, b\n2;c\n", Dialect()), guessed("text\na;b\n", Dialect())
+    >>> guessed("id;text\\n1;a, b\\n2;c\\n", Dialect()), guessed("text\\na;b\\n", Dialect())
     (';', ',')
     """
     head = io.StringIO(text[:GUESS_CHARS], newline="").readlines()
