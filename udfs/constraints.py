@@ -114,8 +114,6 @@ def refusal(value: Any, annotation: Any, field: Field[Any] | None = None) -> str
     """
     if _fits(value, annotation):
         return None
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return "a number of at most 64 bits is needed"
     names = [str(name) for option in _options(annotation) if get_origin(option) is Literal for name in get_args(option)]
     if all(get_origin(option) is Literal for option in _options(annotation)):
         return nearest(str(value), names)
@@ -125,7 +123,8 @@ def refusal(value: Any, annotation: Any, field: Field[Any] | None = None) -> str
     need = f"{words[0]}, or {', or '.join(words[1:])}," if len(words) > 1 else words[0]
     default = field.default if field is not None and isinstance(field.default, int | float | str) else None
     usual = f"; the default is {default}" if default not in (None, "", value) else ""
-    return f"{hint}{need} is needed{usual}"
+    bits = "; no number has more than 64 bits" if isinstance(value, int) and not _has_64_bits(value) else ""
+    return f"{hint}{need} is needed{usual}{bits}"
 
 
 def allowed(annotation: Any) -> str:
@@ -179,8 +178,12 @@ def _words(annotation: Any) -> str:
     return " ".join([PLAIN.get(base, getattr(base, "__name__", str(base))), *map(str, rules)])
 
 
+def _has_64_bits(value: int) -> bool:
+    return -(2**63) <= value < 2**63
+
+
 def _fits(value: Any, annotation: Any) -> bool:
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+    if isinstance(value, int) and not _has_64_bits(value):
         return False  # no table holds it, and a float of it may be infinite
     base, origin = annotation, get_origin(annotation)
     if origin is Annotated:

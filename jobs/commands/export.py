@@ -17,7 +17,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from ...udfs.errors import InputError
+from ...udfs.errors import InputError, LakeSiftError
 from ...udfs.quoting import quoted_name
 from ...udfs.uris import is_uri
 from ..lake.commits import Commit
@@ -125,7 +125,7 @@ def _always(lake: Lake, commit: Commit, frame: DataFrame) -> frozenset[str]:
         try:
             ingested = (c for c in commits(lake, table) if c.version <= version and c.changes_data)
             seen = next((c.metadata.get("always") for c in ingested), None)
-        except InputError:  # the documents are gone: nothing is known of absent keys
+        except LakeSiftError:  # the documents are gone: nothing is known of absent keys
             seen = None
     if seen is None:
         return frozenset(columns)

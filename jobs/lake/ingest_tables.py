@@ -10,7 +10,7 @@ FILE_COLUMN = "lakesift_file"
 
 def rejected_lines(table: str) -> Table:
     """Lines of the source files that are not rows, with the reason."""
-    raw = "the line as it stands in the file; base64 where it is not UTF-8, JSON of the row where the id is null"
+    raw = "the line as it stands in the file; base64 where it is not UTF-8, JSON of the row where there is no line"
     columns = (
         Col("reason", "STRING", "why the line is not a row", True),
         Col("raw", "STRING", raw),

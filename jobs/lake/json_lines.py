@@ -48,7 +48,9 @@ def rejected_rows(
     for batch in batches:
         rows, files = batch.columns
         texts = pa.array(_objects(rows, _written(rows, always), ""), pa.string())
-        yield pa.RecordBatch.from_arrays([pa.array([reason] * len(rows)), texts, files], ["reason", "raw", "file"])
+        yield pa.RecordBatch.from_arrays(
+            [pa.array([reason] * len(rows), pa.string()), texts, files], ["reason", "raw", "file"]
+        )
 
 
 def _written(rows: Any, always: Collection[str] | None) -> Collection[str]:

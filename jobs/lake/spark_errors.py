@@ -13,6 +13,8 @@ NOT_DELTA = re.compile(
 )
 
 
+#: What Spark says of a catalog.schema of which it has no catalog, or whose catalog has schemas of fewer parts.
+NO_CATALOG = re.compile(r"SINGLE_PART_NAMESPACE|CATALOG_NOT_FOUND|SINGLE_PART|CatalogNotFound|SCHEMA_NOT_FOUND")
 #: What Spark and Delta say where a file of a snapshot, or of the log, does not exist.
 FILES_GONE = re.compile(r"FILE_NOT_(EXIST|FOUND)|FileNotFoundException|DELTA_(VERSION|LOG_FILE|STATE)\w*NOT_FOUND")
 

@@ -25,7 +25,7 @@ from .creation import create, newest_of_ours
 from .history import commits
 from .lock import ensure_folder, hold
 from .schemas import Table, cast_to
-from .spark_errors import analysis_message
+from .spark_errors import NO_CATALOG, raising
 from .state import data_versions, state
 from .tuning import settings
 
@@ -77,19 +77,13 @@ class Lake:
         return f"delta.{quoted_name(str(self.path(name)))}"
 
     def _has_schema(self, schema: str) -> bool:
-        """Tell whether the catalog has a schema; raises PlatformError if there is no such catalog."""
+        """Tell whether the catalog has a schema; False, too, if Spark has no such catalog."""
         try:
             return bool(self.spark.catalog.databaseExists(quoted(schema)))
         except Exception as error:
-            if analysis_message(error) is None and "NAMESPACE" not in str(error):
+            if not NO_CATALOG.search(str(error)):
                 raise
-            if Path(schema).exists():
-                return False
-            catalog = schema.split(".")[0]
-            raise PlatformError(
-                f"the lake {schema} is read as catalog.schema, and Spark has no catalog {catalog!r} with such a "
-                f"schema; for a folder write ./{schema}, for a schema of Spark's own catalog spark_catalog.<schema>"
-            ) from error
+            return False
 
     # -- state -------------------------------------------------------------------------------------------------
 
@@ -235,7 +229,13 @@ class Lake:
             If the folder cannot be made or written.
         """
         if self.schema and not self._has_schema(self.schema):
-            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
+            root, catalog = self.root, self.root.split(".")[0]
+            meant = PlatformError(
+                f"the lake {root} is read as catalog.schema, and Spark has no catalog {catalog!r} with such a "
+                f"schema; for a folder write ./{root}, for a schema of Spark's own catalog spark_catalog.<schema>"
+            )
+            with raising(meant, NO_CATALOG):
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
         return hold(ensure_folder(Path(self.root)), who) if self.local else nullcontext()
 
 

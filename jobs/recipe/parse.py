@@ -80,7 +80,7 @@ def _table(raw: Any, where: str, cls: type[T]) -> T:
     names = tuple("from" if f.name == "source" else f.name for f in fields(cls))
     block = strict.block(raw, where, names, ("table",))
     source = _source(block.pop("from", None), f"{where}.from")
-    block = {key: as_text(value) for key, value in block.items()}
+    block["table"] = as_text(block["table"])
     for key, value in block.items():
         if not isinstance(value, str):
             raise RecipeError(f"{where}: {key} is {value!r}; a SQL expression or name in quotes is needed")
@@ -102,6 +102,12 @@ def _budget(raw: Any) -> Budget:
     if (amounts[0] == "tokens") != bool(given.get("length")):
         raise RecipeError("budget: tokens and length go together: tokens: 1000000, length: <score that counts tokens>")
     return Budget(**given)
+
+
+def _sql(raw: Any, where: str) -> str:
+    if raw is not None and not isinstance(raw, str):
+        raise RecipeError(f"{where} is {raw!r}; text is needed: a SQL condition")
+    return raw or ""
 
 
 def _keep(raw: Any) -> dict[str, str] | None:
@@ -139,7 +145,7 @@ def _scores(raw: Any) -> tuple[dict[str, Scorer | Estimator], dict[str, str]]:
     for name, block in _named(raw, "scores").items():
         if isinstance(block, dict) and "where" in block:
             block = dict(block)
-            conditions[name] = strict.typed(block.pop("where"), str, f"scores.{name}: where")
+            conditions[name] = _sql(block.pop("where"), f"scores.{name}: where")
         scores[name] = strict.build(block, f"scores.{name}", known, "score")
     if not any(score.kind in LENGTHS for score in scores.values()):
         if "length_bytes" in scores:
@@ -169,7 +175,7 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
         documents=documents,
         targets={name: _table(block, f"targets.{name}", Target) for name, block in targets.items()},
         scores=scores,
-        where=strict.typed(raw.get("where") or "", str, "where"),
+        where=_sql(raw.get("where"), "where"),
         selector=strict.build(raw["select"], "select", classes, "selector"),
         budget=_budget(raw["budget"]),
         controls={},

@@ -76,7 +76,8 @@ def read(
     ----------
     id_sql : str or None
         SQL of the id. A column that it names is text as soon as its values are of two types: an id is text in the end,
-        so none is rejected for its type.
+        so none is rejected for its type. Where it is a column of JSON or CSV, lines without it are rejected here, and
+        shown as they are in the file.
     known : mapping
         Files that were read before, by path: those that did not change are not opened.
 
@@ -101,7 +102,9 @@ def read(
         count = counts.get("lines", 0)
         row = ("struct", columns(counts.get("rows", {}), what, id_sql or "") if count else ())
         always = tuple(always_written(counts.get("rows", {}))[:ALWAYS])
-        parsed = raw.mapInArrow(partial(_parse, source, row), f"row {ddl(row)}, {PARSED}")
+        parsed = raw.mapInArrow(
+            partial(_parse, source, row, _column_of(id_sql or "", row)), f"row {ddl(row)}, {PARSED}"
+        )
         notes = () if source.dialect.delimiter else _notes(counts, what)
     if count == 0:
         raise InputError(f"{what} hold no row; give files with rows in 'from: files:'")
@@ -196,13 +199,21 @@ def _count(source: Source, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Rec
     yield pa.RecordBatch.from_arrays([pa.array(list(by_file), pa.string()), told], ["file", "counts"])
 
 
-def _parse(source: Source, kind: Kind, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _column_of(id_sql: str, row: Kind) -> str:
+    """Return the column that the SQL of an id is, "" if it is more than a name."""
+    name = id_sql.strip().strip("`").lower()
+    return next((column for column, _ in row[1] if column.lower() == name), "")
+
+
+def _parse(source: Source, kind: Kind, id_name: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     schema = pa.schema([("row", _arrow(kind)), *((name, pa.string()) for name in ("reason", "raw", "file"))])
     lines: list[dict[str, Any]] = []
     size = 0
     for record, file in records(source, batches):
         try:
             row, reason = coerce(record.row, kind), record.reason or None
+            if id_name and row is not None and row[id_name] is None:
+                row, reason = None, "id is null"
         except ValueError as error:
             row, reason = None, str(error)
         raw = None if reason is None else (utf8(record.raw) or base64.b64encode(record.raw).decode())

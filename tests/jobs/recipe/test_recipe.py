@@ -96,7 +96,7 @@ WRONG = [
     ("budget", {"rows": 10, "length": "tokens"}, ["tokens and length go together"]),
     ("budget", {"tokens": 10, "length": "token"}, ["'token'", "did you mean 'tokens'?"]),
     ("budget", {"tokens": 10, "length": "alignment"}, ["'alignment', which is double", "allowed: tokens"]),
-    ("budget", {"tokens": 10, "length": "tokens", "truncate_last": "no"}, ["'no'", "true or false is needed"]),
+    ("budget", {"tokens": 10, "length": "tokens", "truncate_last": "never"}, ["'never'", "true or false is needed"]),
     ("budget.row", 5, ["'row'", "did you mean 'rows'?"]),
     ("budget.rows", None, ["rows is None", "a whole number from 1"]),
     ("controls", "random", ["'random'", "[random, length_matched]"]),
@@ -109,7 +109,7 @@ WRONG = [
     ("keep_versions", 0, ["keep_versions is 0", "a whole number from 1"]),
     ("report", {"share": ["kind"]}, ["'share'", "did you mean 'shares'?"]),
     ("report", {"shares": "kind"}, ["report: shares is 'kind'", "a list (each text)"]),
-    ("documents.from", {"files": [7]}, ["documents.from: files is [7]", "a list (each text)"]),
+    ("documents.from", {"files": [[7]]}, ["documents.from: files is [[7]]", "a list (each text)"]),
     ("documents.from", {"sample": ["python_stdlib"]}, ["no sample ['python_stdlib']"]),
 ]
 
@@ -174,7 +174,7 @@ def test_identity_changes_with_what_decides_the_result_and_with_nothing_else() -
         ("budget.rows=many", ["'many'", "a whole number from 1"]),
         ("name.x=1", ["'name'", "not a block"]),
         ("budgt.rows=3", ["'budgt'", "did you mean 'budget'?"]),
-        ("budget.rows=[1", ["'[1'", "YAML value"]),
+        ("budget.rows=[1", ["'[1'", "--set budget.rows is not YAML"]),
     ],
 )
 def test_wrong_settings(setting: str, held: list[str]) -> None:

@@ -112,7 +112,7 @@ def test_sql_that_yaml_reads_otherwise_is_told_how_to_be_written(tmp_path: Path,
     ("text", "sentence"),
     [
         ("seed: " + "9" * 5000, "a number of 5,000 digits"),
-        ("seed: 9223372036854775808", "seed is 9223372036854775808; a number of at most 64 bits is needed"),
+        ("seed: 9223372036854775808", "seed is 9223372036854775808; .*; no number has more than 64 bits"),
         ("keep_versions: 1000000000000", "keep_versions is 1000000000000; a whole number from 1 to 36,500 is needed"),
         ("keep_versions: -3", "keep_versions is -3"),
         ("seed: 1e999", "1e999 is beyond all numbers"),

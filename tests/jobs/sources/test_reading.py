@@ -231,7 +231,7 @@ def test_folders_give_columns_of_text_however_they_are_named(spark: SparkSession
         path = tmp_path / f"in/shard={shard}/lang={lang}/deep/part-0.{form}"
         path.parent.mkdir(parents=True)
         if form == "parquet":
-            pq.write_table(pa.table({"id": [shard], "text": ["x"], "size": ["own"]}), path)
+            pq.write_table(pa.table({"id": [shard], "text": ["x"], "big": pa.array([2**64 - 1], pa.uint64())}), path)
         else:
             path.write_text(f'{{"id": "{shard}", "text": "x"}}\n' if form == "jsonl" else f"id,text\n{shard},x\n")
         expected[shard] = (None if "HIVE" in shard else shard, lang.replace("%2F", "/"))
@@ -240,6 +240,7 @@ def test_folders_give_columns_of_text_however_they_are_named(spark: SparkSession
     rows, _, notes = rows_of(spark, Source(tuple(str(tmp_path / e) for e in entries), form))
     assert {k: (r["shard"], r["lang"]) for k, r in rows.items()} == expected
     assert "columns shard, lang, as text" in notes[-1]
+    assert form != "parquet" or {r["big"] for r in rows.values()} == {2**64 - 1}
 
 
 def test_odd_files_give_their_rows_or_say_why(spark: SparkSession, tmp_path: Path) -> None:
