@@ -59,24 +59,6 @@ def hashes_stand(lake: Lake, documents: Documents) -> bool:
     return documents.state.data_version is not None and last is not None and last.says(made_from(documents))
 
 
-def last_hashes(lake: Lake, documents: Documents) -> Hashes:
-    """Return the hashes that the newest run left, for readers that open documents again.
-
-    Raises
-    ------
-    InputError
-        If there are none, or a run was stopped while it made them.
-    """
-    name = f"hashes_{documents.recipe.name}"
-    version = lake.version(name)
-    if version is None:
-        raise InputError(f"there is no {name} in {lake.root}; do this first: lakesift run {documents.recipe.name}")
-    summary = summarise(lake, name, version, documents)
-    if _repeats(lake, name, version, summary.documents):
-        raise InputError(f"{name} is half made: a run was stopped; do this first: lakesift run {documents.recipe.name}")
-    return Hashes(name, version, summary)
-
-
 def _write_hashes(lake: Lake, table: Table, documents: Documents, grouped: bool = False) -> tuple[int, bool]:
     """Return the version of the hashes, and whether it was written here.
 
@@ -126,7 +108,19 @@ def summarise(lake: Lake, table: str, version: int, documents: Documents) -> Sum
     present, counted, conflicts, digest, *inputs = every
     rows, by_name = documents.frame.count(), dict(zip(names, inputs, strict=True))
     null_ids, duplicates = rows - counted, counted - present
+    if null_ids:  # by difference; a scan must find them
+        _refuse_unread(documents, rows, rows - null_ids + documents.frame.where(f"{documents.id} IS NULL").count())
     return Summary(rows, present, null_ids, duplicates, conflicts, digest, inputs=by_name)
+
+
+def _refuse_unread(documents: Documents, rows: int, read: int) -> None:
+    """Raise InputError if fewer rows, or more, could be read than a table has."""
+    if read != rows:
+        table = documents.recipe.documents.table
+        raise InputError(
+            f"{table} has {rows:,} rows, and {read:,} could be read: data files are missing or damaged, or it changed "
+            "meanwhile; restore it, or run again"
+        )
 
 
 def _refuse_conflicts(lake: Lake, table: Table, version: int, documents: Documents, summary: Summary) -> None:
@@ -152,7 +146,8 @@ def _write_rejected(lake: Lake, hashed: Table, version: int, documents: Document
     metadata = {"digest": summary.digest, "rows": left_out}
     if present.last_write and present.last_write.says(metadata):
         return
-    nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr("NULL AS id", "'id is null' AS reason")
+    reason = f"IF({documents.given_id} IS NULL, 'id is null', 'id is not UTF-8') AS reason"
+    nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr("NULL AS id", reason)
     same, differ = "' and the same content'", "'; the one with the smallest hash was taken'"
     reason = f"concat(rows - 1, ' more rows with this id', IF(differs, {differ}, {same})) AS reason"
     repeated = lake.read(hashed.name, version).where("rows > 1").selectExpr("id", reason)

@@ -17,7 +17,7 @@ from .inputs.tables import tables_of
 from .lake.manifest import Manifest
 from .lake.spark_errors import FILES_GONE, FilesGone, raising
 from .lake.tables import Lake
-from .lake.tuning import compiled, cores
+from .lake.tuning import compiled, cores, every_file
 from .recipe import Recipe
 from .refine import begun, go_on, refine_rounds
 from .runs import record, unchanged_since
@@ -48,7 +48,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
             f"the recipe {recipe.name} has a refine: block, whose rows are chosen in rounds: lakesift refine "
             f"{recipe.name}; for one choice take the block out"
         )
-    with lake.lock(f"run of {recipe.name}"):
+    with lake.lock(f"run of {recipe.name}"), every_file(lake.spark):
         if until == "select" and not refit and (unchanged := unchanged_since(lake, recipe)):
             return unchanged
         manifest = _begin(lake, recipe, scores=until != "ingest")
@@ -69,7 +69,7 @@ def tune(lake: Lake, recipe: Recipe) -> Tuned:
     if recipe.tune is None:
         raise RecipeError(f"the recipe {recipe.name} has no tune: block; add tune: {{label: <SQL>}} to it")
     check_learners(recipe.tune)
-    with lake.lock(f"tune of {recipe.name}"):
+    with lake.lock(f"tune of {recipe.name}"), every_file(lake.spark):
         opened = open_run(lake, recipe, _begin(lake, recipe, scores=True))
         with compiled(lake.spark, opened.hashes.summary.documents):
             scores = score(opened)
@@ -91,7 +91,7 @@ def refine(lake: Lake, recipe: Recipe, wait: float | None = None) -> Manifest:
     recipe.refine_block()
     check_machine(recipe)
     while True:
-        with lake.lock(f"refine of {recipe.name}"):
+        with lake.lock(f"refine of {recipe.name}"), every_file(lake.spark):
             manifest = _refine(lake, recipe)
             if wait is None or (newest := begun(lake, recipe)) is None or newest.finished:
                 return manifest

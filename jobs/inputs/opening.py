@@ -162,7 +162,10 @@ def _checked(recipe: Recipe, frame: DataFrame, state: TableState) -> Documents:
         if lower.count(column.lower()) > 1:
             raise InputError(f"table {table} has two columns {column!r} that differ in case only; rename one")
     texts = {f"documents.{key}": getattr(recipe.documents, key) for key in ("id", *DOCUMENT_INPUTS)}
-    expression_types(frame, {where: sql for where, sql in texts.items() if sql})
+    types = expression_types(frame, {where: sql for where, sql in texts.items() if sql})
+    if types["documents.id"].typeName() == "binary":
+        sql = recipe.documents.id
+        raise RecipeError(f"documents.id: {sql!r} is binary, and ids are text; write it as digits, id: hex({sql})")
     fitted = {k: s.fit_where for k, s in recipe.scores.items() if isinstance(s, DocumentEstimator) and s.fit_where}
     check_conditions(frame, {f"scores.{name}: fit_where": sql for name, sql in fitted.items()})
     if recipe.tune:
