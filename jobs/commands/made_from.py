@@ -6,6 +6,7 @@ between runs, and a run may have been stopped between selection and controls.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -87,7 +88,7 @@ def opened_again(lake: Lake, recipe: Recipe, of: Made) -> Run:
     tables = {"documents": recipe.documents.table} | {f"target {n}": t.table for n, t in recipe.targets.items()}
     for use, table in tables.items():
         given = inputs.get(use, {})
-        if given.get("table") != lake.ref(table):
+        if not is_table(given.get("table", ""), lake.ref(table), table):
             raise InputError(
                 f"the recipe {recipe.name} reads {table} as {use}, and version {of.version} of its selection was made "
                 f"from {given.get('table', 'none')}; give the recipe of then, or run it again"
@@ -103,6 +104,17 @@ def opened_again(lake: Lake, recipe: Recipe, of: Made) -> Run:
     summary = Summary(**{**counts, "documents": of.said["counts"]["documents"], "inputs": {}})
     targets = open_targets(lake, documents, {n: inputs[f"target {n}"]["version"] for n in recipe.targets})
     return Run(lake, recipe, documents, Hashes(f"hashes_{recipe.name}", of.said["hashes"], summary), manifest, targets)
+
+
+def is_table(given: str, ref: str, name: str) -> bool:
+    """Tell whether a reference in a commit is to a table that has another one now, because its lake was moved.
+
+    Examples
+    --------
+    >>> is_table("delta.`/old/docs`", "delta.`/new/docs`", "docs"), is_table("a.b.docs", "a.c.docs", "a.c.docs")
+    (True, False)
+    """
+    return given == ref or ("." not in name and re.split(r"[/.`]+", given.strip("`"))[-1] == name)
 
 
 def controls_of(lake: Lake, recipe: Recipe, of: Made) -> DataFrame | None:
