@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add("select", "the same as run: selecting needs current scores")
     report = add("report", "what the selection is beside its controls")
     report.add_argument("--out", metavar="FILE", help="write the report as JSON to a file, too")
+    report.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
     tune = add("tune", "search the bounds of an interval selector for a label, beside rivals, and write the recipe")
     tune.add_argument(
         "--out", metavar="FILE", default="", help="the tuned recipe (default: <name>_tuned.yaml beside it)"
@@ -100,7 +101,7 @@ def _run(args: argparse.Namespace) -> Any:
 
 def _report(args: argparse.Namespace) -> Any:
     lake, recipe = _opened(args)
-    report = lake.report(recipe)
+    report = lake.report(recipe, args.version)
     if args.out:
         Path(args.out).write_text(_shown(report, as_json=True) + "\n", encoding="utf-8")
         log.info("written to %s", args.out)
