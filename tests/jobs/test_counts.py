@@ -81,7 +81,8 @@ def test_every_row_is_counted_once(world: World, first: Manifest) -> None:
     assert short in first.notes
 
 
-def test_the_report_is_of_what_was_selected_from(world: World, first: Manifest) -> None:
+@pytest.mark.usefixtures("first")
+def test_the_report_is_of_what_was_selected_from(world: World) -> None:
     then = report(world.lake, recipe())
     assert set(then.sets) == {"pool", "selection", "random"}
     assert then.shares["topic"]["pool"] == {"(null)": 35 / 42, "x": 7 / 42}
@@ -117,17 +118,14 @@ def test_diff_counts_by_reason_and_shows_the_cut(world: World) -> None:
     versions = [c.version for c in world.lake.history("selection_counted") if "run_id" in c.metadata]
     found = diff(world.lake, recipe(select={"kind": "top_k", "by": "tokens"}), sorted(versions))
     assert (found.went, found.came, found.stayed) == (15, 2, 18)
-    assert found.went_by_reason == {
-        "others rank better": 13,
-        "not in the documents any more": 1,
-        "its text was edited": 1,
-    }
+    better, gone, edited = "others rank better", "not in the documents any more", "its text was edited"
+    assert found.went_by_reason == {better: 13, gone: 1, edited: 1}
     assert found.came_by_reason == {"others made room": 2}
-    assert found.cut == (3.0, 18.0)
+    assert found.cut == (3.0, 17.0)
     assert sum(found.went_by_reason.values()) == found.went
     text = str(found)
     assert "went: 13 others rank better, 1 " in text
-    assert "cut: the least gain was 3, is 18" in text
+    assert "cut: the least gain was 3, is 17" in text
     assert len(found.went_rows) == 5, "three of a reason at most"
     assert next(r for r in found.went_rows.to_dict() if r["id"] == "d38")["why"] == "its text was edited"
 
@@ -141,13 +139,12 @@ def test_nulls_of_a_stratum_are_a_stratum(world: World) -> None:
     assert made.counts["unranked"] == 1, "the one without a length"
     used = world.sql("SELECT sum(tokens_used) AS n FROM {selection_strata}")[0]["n"]
     assert 300 - 39 <= used <= 300
-    (note,) = [n for n in made.notes if n.startswith("budget")]
-    assert note.startswith(f"budget is 300 tokens, {used} are used: the next row, ") or used == 300
+    said = f"budget is 300 tokens, {used} are used: the next row, "
+    assert any(n.startswith(said) for n in made.notes) == (used < 300)
     wide = run(world.lake, recipe("strata", where="", controls=[], budget={"tokens": 10**6, "length": "tokens"}))
     total = sum(r["tokens"] for r in world.sql("SELECT tokens FROM {selection_strata}"))
-    assert (
-        f"budget is 1,000,000 tokens, the rows that could be selected have {total:,} (0 ineligible, " in wide.notes[-1]
-    )
+    said = f"budget is 1,000,000 tokens, the rows that could be selected have {total:,} (0 ineligible, 6 unranked)"
+    assert said in wide.notes
 
 
 def test_a_row_that_is_too_long_and_an_empty_pool(world: World) -> None:
@@ -156,13 +153,11 @@ def test_a_row_that_is_too_long_and_an_empty_pool(world: World) -> None:
         run(world.lake, recipe("strata", **longest, budget={"tokens": 30, "length": "tokens"}))
     cut = recipe("strata", **longest, budget={"tokens": 30, "length": "tokens", "truncate_last": True})
     assert run(world.lake, cut).rows == 1
-    for kind in (
-        {"kind": "stratified", "column": "q"},
-        {"kind": "random", "by": "q"},
-        {"kind": "top_k", "by": "tokens"},
-    ):
-        with pytest.raises(InputError, match=r"no row of 42 can be selected \(42 ineligible, 0 unranked\)"):
-            run(world.lake, recipe("strata", where="q > 1000 AND q < 10000", controls=[], select=kind))
+    nothing = recipe(
+        "strata", where="q > 1000 AND q < 10000", controls=[], select={"kind": "stratified", "column": "q"}
+    )
+    with pytest.raises(InputError, match=r"no row of 42 can be selected \(42 ineligible, 0 unranked\)"):
+        run(world.lake, nothing)
 
 
 def test_files_that_a_session_would_pass_over_are_missed(world: World) -> None:
