@@ -89,7 +89,8 @@ def commit_selection(
 
     def control_rows() -> tuple[DataFrame, dict[str, Any]]:
         selected = chosen()[0] if written else lake.read(table.name, version).select(*PICKS).toPandas()
-        return control_picks(run, fitted, rows(), selected), {**also}
+        picked, own = control_picks(run, fitted, rows(), selected)
+        return picked, {**also, "on_demand": sorted(own)}
 
     def write(target: Table, make: Callable[[], tuple[DataFrame, dict[str, Any]]]) -> tuple[int, bool, Commit]:
         return retry_on_conflict(step_name, lambda: _commit_once(run, target, make, superseded))
@@ -130,7 +131,8 @@ def choose(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Rank the eligible rows and cut the ranking by the budget; returns the picks, and what the commit says of them.
 
-    That is `counts` of the rows that they are from, and `notes`.
+    That is `counts` of the rows that they are from, `notes`, and the fingerprints that were computed `on_demand` for
+    this selector alone.
 
     Raises
     ------
@@ -157,7 +159,8 @@ def choose(
         raise nothing
     warn_of_scores(run, fitted, rows, scores, picks)
     counts |= {"selected": len(picks)} | ({"excluded": excluded} if excluded else {})
-    return picks, {"counts": counts, "notes": [note for note in run.manifest.notes if note not in before]}
+    notes = [note for note in run.manifest.notes if note not in before]
+    return picks, {"counts": counts, "notes": notes, "on_demand": sorted(on_demand.own)}
 
 
 def _start(run: Run, rankable: DataFrame) -> list[str]:
@@ -196,9 +199,11 @@ def with_columns(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame,
     return joined.repartition(1 + len(picks) // 500_000, "id").sortWithinPartitions("rank")
 
 
-def control_picks(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, selected: pd.DataFrame) -> DataFrame:
-    """Return (control, id, rank) of what each control would have chosen."""
-    parts = []
+def control_picks(
+    run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, selected: pd.DataFrame
+) -> tuple[DataFrame, set[str]]:
+    """Return (control, id, rank) of what each control would have chosen, and the fingerprints of their own scorers."""
+    parts, own = [], set[str]()
     if run.start:  # what was chosen before is no rival of what is chosen now
         rows = rows.join(run.start.frame, "id", "left_anti")
     for name, control in run.recipe.controls.items():
@@ -208,6 +213,8 @@ def control_picks(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, 
             picks = control.select(replace(pool, budget=len(selected), seed=seed, selected=selected))
         if (drawn := int(picks["copies"].sum())) < len(selected):
             run.manifest.note(f"control {name}: {drawn:,} rows could be drawn, the selection has {len(selected):,}")
+        own |= on_demand.own
         parts.append(picks[["id", "rank"]].assign(control=name))
     rows_of_all = pd.concat(parts, ignore_index=True).astype({"id": object, "rank": "int64"})
-    return run.lake.spark.createDataFrame(rows_of_all, "id string, rank bigint, control string").repartition(1)
+    frame = run.lake.spark.createDataFrame(rows_of_all, "id string, rank bigint, control string")
+    return frame.repartition(1), own
