@@ -45,7 +45,7 @@ def count_rankable(rows: DataFrame, recipe: Recipe) -> tuple[int, int, str]:
     A row can be if its values of all that the selector needs are defined, and under a token budget its length.
     """
     needs, conditions = recipe.selector.needs, []
-    types = rows.select("id", *(F.col(quoted(need.name)) for need in needs)).schema[1:]
+    types = rows.select("id", *(F.col(quoted(need.name)) for need in needs)).schema.fields[1:]
     for need, field in zip(needs, types, strict=True):
         name = quoted(need.name)
         # No element of a score that is a vector is undefined: these are not looked through.
