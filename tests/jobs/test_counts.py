@@ -15,7 +15,9 @@ from lakesift.jobs import select
 from lakesift.jobs.commands.diff import diff
 from lakesift.jobs.commands.report import report
 from lakesift.jobs.hashes import _refuse_unread
+from lakesift.jobs.inputs import columns
 from lakesift.jobs.inputs.opening import open_documents
+from lakesift.jobs.inputs.tables import selection_table
 from lakesift.jobs.lake.manifest import Manifest
 from lakesift.jobs.recipe import Recipe, parse
 from lakesift.jobs.run import run
@@ -169,6 +171,22 @@ def test_files_that_a_session_would_pass_over_are_missed(world: World) -> None:
     ids.createOrReplaceGlobalTempView("binary_ids")
     with pytest.raises(RecipeError, match=r"documents.id: 'id' is binary, and ids are text; .* id: hex\(id\)"):
         open_documents(world.lake, recipe(documents={"table": "global_temp.binary_ids"}))
+
+
+def test_1500_columns_are_checked_in_a_few_analyses(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"column {i}" for i in range(1500)]
+    wide = world.spark.range(5).selectExpr("CAST(id AS STRING) AS id", "'w w' AS text", *(f"1 AS `{n}`" for n in names))
+    wide.createOrReplaceGlobalTempView("wide")
+    analyses: list[int] = []
+    actual = columns._types
+    monkeypatch.setattr(columns, "_types", lambda query, sqls: analyses.append(len(sqls)) or actual(query, sqls))
+    keep = {f"k{i}": f"`{name}` + 1" for i, name in enumerate(names)}
+    many = recipe(documents={"table": "global_temp.wide"}, where="", select={"kind": "random"}, keep=keep, report={})
+    documents = open_documents(world.lake, many)
+    assert len(selection_table(many, documents, []).columns) == 1505
+    assert len(documents.row_hash) > 1500
+    assert max(analyses) == 1500
+    assert len(analyses) <= 10, "not one for every column"
 
 
 def test_equal_rows_do_not_hide_a_change(world: World, tmp_path: Path) -> None:
