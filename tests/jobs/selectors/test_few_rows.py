@@ -91,11 +91,20 @@ def _values(rows: DataFrame) -> Callable[..., pd.DataFrame]:
     return values
 
 
+#: Pool, budget, and how many rows of it can be picked under it.
+CASES = {
+    "none": [("no row", 5, 0), ("without values", 2, 0)],
+    "few": [("one row", 3, 1), ("two rows", 1, 1)],
+    "alike": [("alike", 4, 4), ("alike", 100, 6)],
+}
+
+
+@pytest.mark.parametrize("cases", ["none", *(pytest.param(n, marks=pytest.mark.long) for n in ("few", "alike"))])
 @pytest.mark.parametrize("selector", EXAMPLES, ids=lambda s: str(s)[:50])
-def test_picks_of_few_rows_are_as_many_as_can_be_ranked(selector: Selector, pools: dict[str, DataFrame]) -> None:
-    cases = [("no row", 5, 0), ("one row", 3, 1), ("two rows", 1, 1), ("alike", 4, 4), ("alike", 100, 6)]
-    cases += [("without values", 2, 0)]
-    for name, budget, wanted in cases:
+def test_picks_of_few_rows_are_as_many_as_can_be_ranked(
+    selector: Selector, cases: str, pools: dict[str, DataFrame]
+) -> None:
+    for name, budget, wanted in CASES[cases]:
         rows = pools[name]
         selected = rows.select("id").toPandas().head(budget) if isinstance(selector, LengthMatched) else None
         fitted = {"topics": MODEL, "zipped": ZIPPED}
