@@ -140,7 +140,7 @@ def _examples(part: pd.DataFrame, rows: DataFrame, score: str) -> Rows:
     """Return the first rows of each reason by rank, with the beginning of their text where the selection keeps it."""
     rank = part["old"].fillna(part["new"])
     shown = part.assign(rank=rank).sort_values("rank").groupby("why", sort=False).head(EXAMPLES)
-    columns = ["id", "old rank", "new rank", f"old {score}", f"new {score}", "why"]
+    columns = ["id", "old rank", "new rank", f"old {score}", f"new {score}"]
     texts: dict[str, str] = {}
     if "text" in rows.columns and len(shown):
         begins = F.substring(F.col("text").cast("string"), 1, 2 * TEXT_CHARS).alias("text")
@@ -151,5 +151,5 @@ def _examples(part: pd.DataFrame, rows: DataFrame, score: str) -> Rows:
     for row in shown[["id", "old", "new", "old score", "new score", "why"]].astype(object).itertuples(index=False):
         key, *ranks, then, now, why = (None if pd.isna(value) else value for value in row)
         ranks = [None if rank is None else int(rank) for rank in ranks]
-        lines.append((key, *ranks, then, now, why, *([texts.get(str(key))] if "text" in columns else [])))
-    return rows_of(columns, lines)
+        lines.append((key, *ranks, then, now, *([texts.get(str(key))] if "text" in columns else []), why))
+    return rows_of([*columns, "why"], lines)
