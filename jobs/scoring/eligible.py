@@ -74,8 +74,8 @@ def count_excluded(run: Run, scores: DataFrame) -> dict[str, int]:
         return {}
     named = [c for c in run.documents.named if mentions(where, c)]
     cases = " ".join(f"WHEN NOT coalesce(({sql}\n), false) THEN {i}" for i, sql in enumerate(parts))
-    grouped = satisfying(run, scores, "", named).groupBy(F.expr(f"CASE {cases} ELSE -1 END").alias("clause")).count()
-    counts = {row["clause"]: row["count"] for row in grouped.collect()}
+    first = satisfying(run, scores, "", named).select(F.expr(f"CASE {cases} ELSE -1 END").alias("clause"))
+    counts = {row["clause"]: row["count"] for row in first.groupBy("clause").count().collect()}
     if (counted := sum(counts.values())) != documents:
         raise InputError(
             f"{run.recipe.documents.table} has {documents:,} documents, and {counted:,} were found when where: was "
