@@ -58,8 +58,8 @@ def count_rankable(rows: DataFrame, recipe: Recipe) -> tuple[int, int, str]:
     return eligible, ranked, rankable
 
 
-def count_excluded(run: Run, scores: DataFrame) -> dict[str, int]:
-    """Return by clause of `where:` how many documents it excludes that the clauses before it let in, and note it.
+def count_excluded(run: Run, scores: DataFrame) -> list[tuple[str, int]]:
+    """Return each clause of `where:` and how many documents it excludes that the clauses before it let in; note it.
 
     Nothing is counted where it is one clause: it excludes all that are not eligible.
 
@@ -71,7 +71,7 @@ def count_excluded(run: Run, scores: DataFrame) -> dict[str, int]:
     where, documents = run.recipe.where, run.hashes.summary.documents
     parts = clauses(where) if where else []
     if len(parts) < 2:
-        return {}
+        return []
     named = [c for c in run.documents.named if mentions(where, c)]
     cases = " ".join(f"WHEN NOT coalesce(({sql}\n), false) THEN {i}" for i, sql in enumerate(parts))
     first = satisfying(run, scores, "", named).select(F.expr(f"CASE {cases} ELSE -1 END").alias("clause"))
@@ -81,9 +81,9 @@ def count_excluded(run: Run, scores: DataFrame) -> dict[str, int]:
             f"{run.recipe.documents.table} has {documents:,} documents, and {counted:,} were found when where: was "
             "applied: it changed meanwhile; run again, over a table that has versions"
         )
-    excluded = {" ".join(sql.split()): counts.get(i, 0) for i, sql in enumerate(parts)}
+    excluded = [(" ".join(sql.split()), counts.get(i, 0)) for i, sql in enumerate(parts)]
     eligible = counts.get(-1, 0)
-    said = ", then ".join(f"{_short(sql)}: {rows:,}" for sql, rows in excluded.items())
+    said = ", then ".join(f"{_short(sql)}: {rows:,}" for sql, rows in excluded)
     if eligible < documents:
         run.manifest.note(f"where: excludes {documents - eligible:,} of {documents:,} documents: {said}")
     return excluded
