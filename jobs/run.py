@@ -139,7 +139,8 @@ def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
     inputs = {"documents": documents.state} | {f"target {name}": target.state for name, target in targets.items()}
     inputs |= {"start": start.state} if start else {}
     for name, state in inputs.items():
-        manifest.inputs[name] = {"table": state.ref, "version": state.version}
+        known = {"data_version": state.data_version} if state.data_version else {}
+        manifest.inputs[name] = {"table": state.ref, "version": state.version, **known}
         if state.version is None:
             manifest.note(f"{name}: {state.ref} has no versions: not pinned, its digest is recorded")
     with ThreadPoolExecutor(1) as background:

@@ -33,8 +33,9 @@ class Made:
     rows: int | None
 
     def scores(self, lake: Lake, recipe: str) -> DataFrame | None:
-        """Return the scores that it was made from."""
-        return lake.read(f"scores_{recipe}", self.said["scores"]) if self.said else None
+        """Return the scores that it was made from; None if these do not exist any more, or are unknown."""
+        name = f"scores_{recipe}"
+        return lake.read(name, self.said["scores"]) if self.said and exists(lake, name, self.said["scores"]) else None
 
     @property
     def documents(self) -> int | None:
@@ -93,6 +94,11 @@ def opened_again(lake: Lake, recipe: Recipe, of: Made) -> Run:
                 f"the recipe {recipe.name} reads {table} as {use}, and version {of.version} of its selection was made "
                 f"from {given.get('table', 'none')}; give the recipe of then, or run it again"
             )
+        if _made_anew(lake, table, given):
+            raise InputError(
+                f"{table} was dropped and made anew after version {of.version} of the selection was made from it; do "
+                f"this first: lakesift run {recipe.name}"
+            )
         if given["version"] is None:
             manifest.note(f"{use}: {table} has no versions: it is read as it is now")
         elif (now := lake.version(table)) != given["version"]:
@@ -103,7 +109,34 @@ def opened_again(lake: Lake, recipe: Recipe, of: Made) -> Run:
     counts = {field.name: inputs["documents"].get(field.name, 0) for field in fields(Summary)}
     summary = Summary(**{**counts, "documents": of.said["counts"]["documents"], "inputs": {}})
     targets = open_targets(lake, documents, {n: inputs[f"target {n}"]["version"] for n in recipe.targets})
-    return Run(lake, recipe, documents, Hashes(f"hashes_{recipe.name}", of.said["hashes"], summary), manifest, targets)
+    name, version = f"hashes_{recipe.name}", of.said["hashes"]
+    if not exists(lake, name, version):  # the table was dropped and is made anew, of the same documents
+        version = lake.version(name) or 0
+    return Run(lake, recipe, documents, Hashes(name, version, summary), manifest, targets)
+
+
+def scores_of(run: Run, of: Made) -> DataFrame:
+    """Return the scores that a version was made from; the newest, with a note, where that table was made anew."""
+    scores, name = of.scores(run.lake, run.recipe.name), f"scores_{run.recipe.name}"
+    if scores is not None:
+        return scores
+    run.manifest.note(f"{name} has no version {of.said['scores']} any more: the newest is read")
+    return run.lake.read(name)
+
+
+def exists(lake: Lake, name: str, version: int) -> bool:
+    """Tell whether the log of a table has a version."""
+    return any(commit.version == version for commit in lake.history(name))
+
+
+def _made_anew(lake: Lake, table: str, given: Mapping[str, Any]) -> bool:
+    """Tell whether a table that was read is another one now: its whole log has not the commit that it was known by."""
+    known = given.get("data_version")
+    if not known or ":" in known:  # not known by a commit: see lake/state.py
+        return False
+    commits = lake.history(table)
+    whole = bool(commits) and commits[-1].version == 0
+    return whole and all(commit.data_version != known for commit in commits)
 
 
 def is_table(given: str, ref: str, name: str) -> bool:

@@ -34,7 +34,7 @@ from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
 from ..selectors.needs import Group
 from .history import files_of
-from .made_from import Made, controls_of, made_of, opened_again
+from .made_from import Made, controls_of, made_of, opened_again, scores_of
 from .refinement import rounds_of
 from .report_result import QUANTILES, Report
 
@@ -65,7 +65,7 @@ def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
     with files_of(what), compiled(lake.spark, counts.get("documents", 0)), every_file(lake.spark):
         run = opened_again(lake, recipe, of)
         members = _members(run, of)
-        scores = lake.read(f"scores_{recipe.name}", of.said["scores"])
+        scores = scores_of(run, of)
         if absent := [name for name in published_names(recipe) if name not in scores.columns]:
             raise InputError(
                 f"the recipe {recipe.name} has the score {absent[0]}, and version {of.version} of its selection was "

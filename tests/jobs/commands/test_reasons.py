@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pandas as pd
 
-from lakesift.jobs.commands.made_from import is_table, made
+from lakesift.jobs.commands.made_from import _made_anew, exists, is_table, made
 from lakesift.jobs.commands.reasons import EDITED, UNKNOWN, Moves, reasons
 from lakesift.jobs.lake.commits import Commit
 
@@ -64,6 +67,21 @@ def test_a_version_is_of_the_run_before_it() -> None:
     assert (made(commits, 3).said, made(commits, 3).documents, made(commits, 3).newest) == (run, 7, False)
     assert (made(commits, 5).said, made(commits, 5).newest, made(commits, 5).rows) == (other, True, 3)
     assert (made(commits, 0).said, made(commits, 0).documents) == ({}, None)
+
+
+def test_a_table_that_was_dropped_and_made_anew_is_known() -> None:
+    def lake(*commits: Commit) -> Any:
+        return SimpleNamespace(history=lambda _: list(commits))
+
+    first, other = Commit(1, "WRITE", {"attempt": "a"}, 5), Commit(1, "WRITE", {"attempt": "b"}, 5)
+    begin = Commit(0, "CREATE TABLE", {}, None)
+    assert not _made_anew(lake(first, begin), "docs", {"data_version": "a"})
+    assert _made_anew(lake(other, begin), "docs", {"data_version": "a"})
+    assert not _made_anew(lake(other), "docs", {"data_version": "a"}), "the beginning of its log was cleaned away"
+    assert not _made_anew(lake(other, begin), "docs", {"data_version": "digest:of:files"})
+    assert not _made_anew(lake(), "docs", {})
+    assert exists(lake(first, begin), "docs", 0)
+    assert not exists(lake(first, begin), "docs", 2)
 
 
 def test_tables_of_a_lake_that_was_moved() -> None:
