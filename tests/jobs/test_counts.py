@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from scipy.stats import spearmanr
 
 from lakesift.jobs import select
 from lakesift.jobs.commands.diff import diff
@@ -160,6 +161,35 @@ def test_a_row_that_is_too_long_and_an_empty_pool(world: World) -> None:
     )
     with pytest.raises(InputError, match=r"no row of 42 can be selected \(42 ineligible, 0 unranked\)"):
         run(world.lake, nothing)
+
+
+def test_scores_that_follow_length_say_so(world: World) -> None:
+    """Row i is the first i of 40 words, the target the first 5: what comes after them makes a row unlike it."""
+    words = [f"{word}{i}" for i, word in enumerate(["tide", "moss", "lamp", "road", "bell"] * 8)]
+    world.put("stories", [{"id": f"s{i:02}", "text": " ".join(words[:i])} for i in range(1, 41)])
+    world.put("goals", [{"text": " ".join(words[:5])}], files=1)
+    made = run(
+        world.lake,
+        recipe(
+            "warned", documents={"table": "stories"}, targets={"goals": {"table": "goals"}}, where="", report={},
+            scores={
+                "logw": {"kind": "dsir", "target": "goals"}, "alignment": {"kind": "zipfit", "target": "goals"},
+                "tokens": "length_tokens",
+            },
+            select={"kind": "interval", "bounds": {"logw": [None, None], "alignment": [None, None]}}, budget={"rows": 30},
+        ),
+    )  # fmt: skip
+    scores = world.lake.read("scores_warned").toPandas()
+    chosen = world.lake.read("selection_warned").toPandas()
+    above, every = int((chosen["logw"] > 0).sum()), int((scores["logw"] > 0).sum())
+    assert above < 30
+    said = f"logw: {above} of the 30 rows selected have a log weight above 0 ({every} of the eligible have one); "
+    assert any(n.startswith(said) for n in made.notes), made.notes
+    for name in ("logw", "alignment"):
+        rho = spearmanr(scores[name], scores["tokens"]).statistic
+        assert abs(rho) > 0.5
+        said = f"{name}: its rank correlation with tokens is {rho:.2f} among 40 eligible rows, so it chooses by length"
+        assert any(n.startswith(said) for n in made.notes), made.notes
 
 
 def test_files_that_a_session_would_pass_over_are_missed(world: World) -> None:
