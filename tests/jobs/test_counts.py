@@ -176,7 +176,8 @@ def test_scores_that_follow_length_say_so(world: World) -> None:
                 "logw": {"kind": "dsir", "target": "goals"}, "alignment": {"kind": "zipfit", "target": "goals"},
                 "tokens": "length_tokens",
             },
-            select={"kind": "interval", "bounds": {"logw": [None, None], "alignment": [None, None]}}, budget={"rows": 30},
+            select={"kind": "interval", "bounds": {"logw": [None, None], "alignment": [None, None]}},
+            budget={"rows": 30},
         ),
     )  # fmt: skip
     scores = world.lake.read("scores_warned").toPandas()
