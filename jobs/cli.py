@@ -18,18 +18,17 @@ from typing import Any
 
 from ..udfs import errors
 from ..udfs.errors import LakeSiftError
+from .commands.process import TRY_AGAIN, exit_status, set_up_logs, version
 
 log = logging.getLogger("lakesift")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
-    top = argparse.ArgumentParser(prog="lakesift", description="Selects training data inside a lakehouse.")
-    top.add_argument("--debug", action="store_true", help="show tracebacks")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
+def _parents() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser, argparse.ArgumentParser]:
+    """Return what commands have in common: all of them, those with a lake, those with a recipe."""
     shown = argparse.ArgumentParser(add_help=False)
     shown.add_argument("--json", action="store_true", help="print JSON instead of text")
+    shown.add_argument("--quiet", action="store_true", help="print the result alone, no progress")
+    shown.add_argument("--log-file", metavar="FILE", help="add progress and errors to a file, with times")
     place = argparse.ArgumentParser(add_help=False, parents=[shown])
     lake, spark = os.environ.get("LAKESIFT_LAKE", "lake"), os.environ.get("LAKESIFT_SPARK", "local")
     place.add_argument("--lake", default=lake, help="folder, URI or catalog.schema (default: ./lake)")
@@ -39,6 +38,17 @@ def parser() -> argparse.ArgumentParser:
     recipe.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, e.g. --set budget.rows=100"
     )
+    return shown, place, recipe
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(prog="lakesift", description="Selects training data inside a lakehouse.")
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    top.add_argument("--version", action="version", version=f"lakesift {version()}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    shown, place, recipe = _parents()
 
     def add(name: str, text: str, parent: argparse.ArgumentParser = recipe) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=[parent])
@@ -52,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     add("select", "the same as run: selecting needs current scores")
     report = add("report", "what the selection is beside its controls")
     report.add_argument("--out", metavar="FILE", help="write the report as JSON to a file, too")
+    report.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
     tune = add("tune", "search the bounds of an interval selector for a label, beside rivals, and write the recipe")
     tune.add_argument(
         "--out", metavar="FILE", default="", help="the tuned recipe (default: <name>_tuned.yaml beside it)"
@@ -100,7 +111,7 @@ def _run(args: argparse.Namespace) -> Any:
 
 def _report(args: argparse.Namespace) -> Any:
     lake, recipe = _opened(args)
-    report = lake.report(recipe)
+    report = lake.report(recipe, args.version)
     if args.out:
         Path(args.out).write_text(_shown(report, as_json=True) + "\n", encoding="utf-8")
         log.info("written to %s", args.out)
@@ -193,21 +204,30 @@ def user_message(error: BaseException) -> str | None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command; raises SystemExit with a sentence for a user's error, any other error as it is."""
+    """Run one command; raises SystemExit with a sentence for a user's error, any other error as it is.
+
+    As a command (without `argv`) it exits with NOTHING_NEW where nothing had changed.
+    """
     args = parser().parse_args(argv)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    log.setLevel(logging.DEBUG if args.debug else logging.INFO)
     for noise in ("py4j", "SQLQueryContextLogger"):  # they print an error that is told in one sentence below
         logging.getLogger(noise).setLevel(logging.CRITICAL)
     try:
-        print(_shown(COMMANDS[args.command](args), args.json))
+        set_up_logs(args.debug, args.quiet, args.log_file)
+        result = COMMANDS[args.command](args)
+        print(_shown(result, args.json))
     except KeyboardInterrupt:
         raise SystemExit("stopped; finished units are kept, run again to go on") from None
     except Exception as error:
         message = user_message(error)
         if message is None or args.debug:
             raise
+        log.debug("failed", exc_info=error)
+        if isinstance(error, errors.ConflictError):
+            print(f"lakesift: {message}", file=sys.stderr)
+            raise SystemExit(TRY_AGAIN) from None
         raise SystemExit(f"lakesift: {message}") from None
+    if argv is None and (status := exit_status(result)):
+        raise SystemExit(status)
 
 
 if __name__ == "__main__":

@@ -70,24 +70,6 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
     return Hashes(table.name, made.version, summary, made.touched)
 
 
-def last_hashes(lake: Lake, documents: Documents) -> Hashes:
-    """Return the hashes that the newest run left, for readers that open documents again.
-
-    Raises
-    ------
-    InputError
-        If there are none, or a run was stopped while it made them.
-    """
-    name = f"hashes_{documents.recipe.name}"
-    version = lake.version(name)
-    if version is None:
-        raise InputError(f"there is no {name} in {lake.root}; do this first: lakesift run {documents.recipe.name}")
-    summary = summarise(lake, name, version, documents)
-    if _repeats(lake, name, version, summary.documents):
-        raise InputError(f"{name} is half made: a run was stopped; do this first: lakesift run {documents.recipe.name}")
-    return Hashes(name, version, summary)
-
-
 def _made(lake: Lake, table: Table, documents: Documents) -> Made:
     """Bring the hashes up to date: nothing if they stand, by change where that is known, else from all documents."""
     present = lake.state(table.name)
@@ -197,7 +179,8 @@ def _write_rejected(lake: Lake, hashed: Table, version: int, documents: Document
     metadata = {"digest": summary.digest, "rows": left_out}
     if present.last_write and present.last_write.says(metadata):
         return
-    nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr("NULL AS id", "'id is null' AS reason")
+    reason = f"IF({documents.given_id} IS NULL, 'id is null', 'id is not UTF-8') AS reason"
+    nulls = documents.frame.where(f"{documents.id} IS NULL").selectExpr("NULL AS id", reason)
     same, differ = "' and the same content'", "'; the one with the smallest hash was taken'"
     reason = f"concat(rows - 1, ' more rows with this id', IF(differs, {differ}, {same})) AS reason"
     repeated = lake.read(hashed.name, version).where("rows > 1").selectExpr("id", reason)

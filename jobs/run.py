@@ -18,7 +18,7 @@ from .inputs.tables import tables_of
 from .lake.manifest import Manifest
 from .lake.spark_errors import FILES_GONE, FilesGone, raising
 from .lake.tables import Lake
-from .lake.tuning import compiled, cores
+from .lake.tuning import compiled, cores, every_file
 from .recipe import Recipe
 from .refine import begun, go_on, refine_rounds
 from .runs import record, unchanged_since
@@ -49,7 +49,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
             f"the recipe {recipe.name} has a refine: block, whose rows are chosen in rounds: lakesift refine "
             f"{recipe.name}; for one choice take the block out"
         )
-    with lake.lock(f"run of {recipe.name}"):
+    with lake.lock(f"run of {recipe.name}"), every_file(lake.spark):
         if until == "select" and not refit and (unchanged := unchanged_since(lake, recipe)):
             return unchanged
         manifest = _begin(lake, recipe, scores=until != "ingest")
@@ -70,7 +70,7 @@ def tune(lake: Lake, recipe: Recipe) -> Tuned:
     if recipe.tune is None:
         raise RecipeError(f"the recipe {recipe.name} has no tune: block; add tune: {{label: <SQL>}} to it")
     check_learners(recipe.tune)
-    with lake.lock(f"tune of {recipe.name}"):
+    with lake.lock(f"tune of {recipe.name}"), every_file(lake.spark):
         opened = open_run(lake, recipe, _begin(lake, recipe, scores=True))
         with compiled(lake.spark, opened.hashes.summary.documents):
             scores = score(opened)
@@ -92,7 +92,7 @@ def refine(lake: Lake, recipe: Recipe, wait: float | None = None) -> Manifest:
     recipe.refine_block()
     check_machine(recipe)
     while True:
-        with lake.lock(f"refine of {recipe.name}"):
+        with lake.lock(f"refine of {recipe.name}"), every_file(lake.spark):
             manifest = _refine(lake, recipe)
             if wait is None or (newest := begun(lake, recipe)) is None or newest.finished:
                 return manifest
@@ -140,7 +140,8 @@ def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
     inputs = {"documents": documents.state} | {f"target {name}": target.state for name, target in targets.items()}
     inputs |= {"start": start.state} if start else {}
     for name, state in inputs.items():
-        manifest.inputs[name] = {"table": state.ref, "version": state.version}
+        known = {"data_version": state.data_version} if state.data_version else {}
+        manifest.inputs[name] = {"table": state.ref, "version": state.version, **known}
         if state.version is None:
             manifest.note(f"{name}: {state.ref} has no versions: not pinned, its digest is recorded")
     with ThreadPoolExecutor(1) as background:

@@ -17,21 +17,20 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ..udfs.digests import digest
-from ..udfs.encoding import is_published
 from ..udfs.errors import LISTED, InputError
 from ..udfs.fitted import FittedScore
-from ..udfs.quoting import quoted, quoted_name
-from .inputs.conditions import satisfying
+from ..udfs.quoting import quoted_name
 from .inputs.run import Run, columns_of
 from .inputs.tables import published_names, score_columns, selection_table, shown_names
 from .lake.commits import Commit
 from .lake.schemas import Col, Table, controls
 from .lake.tables import retry_on_conflict
-from .lake.tuning import collect_small
-from .scoring.memos import BROADCAST_ROWS, values
+from .scoring.eligible import count_excluded, count_rankable, eligible_rows
+from .scoring.memos import values
 from .scoring.on_demand import OnDemand
-from .selectors.budget import apply_budget
-from .selectors.selector import PICKS, Pool, Selector
+from .scoring.warnings import warn_of_scores
+from .selectors.budget import Supply, apply_budget
+from .selectors.selector import PICKS, Pool
 
 
 def run_id(run: Run) -> str:
@@ -49,7 +48,7 @@ def select(run: Run, fitted: Mapping[str, FittedScore], scores_version: int) -> 
     scores = run.lake.read(f"scores_{run.recipe.name}", scores_version)
     rows = cache(partial(eligible_rows, run, fitted, scores))
     columns = score_columns(fitted[name] for name in shown_names(run.recipe))
-    return commit_selection(run, fitted, scores_version, columns, rows, lambda: choose(run, fitted, rows()))
+    return commit_selection(run, fitted, scores_version, columns, rows, lambda: choose(run, fitted, rows(), scores))
 
 
 def commit_selection(
@@ -82,13 +81,16 @@ def commit_selection(
 
     def selection_rows() -> tuple[DataFrame, dict[str, Any]]:
         picks, said = chosen()
+        # Readers of a version of the selection read these.
         made_from = {"inputs": manifest.inputs, "fingerprints": manifest.fingerprints, "scores": scores_version}
+        made_from |= {"hashes": run.hashes.version, "where": recipe.where, "recipe_hash": recipe.digest()}
         metadata = {"recipe": recipe.name, "seed": recipe.seed, **also, **said, **made_from}
         return with_columns(run, fitted, scores, picks), metadata
 
     def control_rows() -> tuple[DataFrame, dict[str, Any]]:
         selected = chosen()[0] if written else lake.read(table.name, version).select(*PICKS).toPandas()
-        return control_picks(run, fitted, rows(), selected), {**also}
+        picked, own = control_picks(run, fitted, rows(), selected)
+        return picked, {**also, "on_demand": sorted(own)}
 
     def write(target: Table, make: Callable[[], tuple[DataFrame, dict[str, Any]]]) -> tuple[int, bool, Commit]:
         return retry_on_conflict(step_name, lambda: _commit_once(run, target, make, superseded))
@@ -124,25 +126,13 @@ def _commit_once(
     return commit.version, True, commit
 
 
-def eligible_rows(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame) -> DataFrame:
-    """Return the rows that `where:` lets in: id, and the scores and source columns that selectors and budget name."""
-    recipe, documents = run.recipe, run.hashes.summary.documents
-    names = recipe.columns_used() | (recipe.columns_on_demand() - recipe.on_demand_only())
-    names |= {recipe.budget.length} if recipe.budget.tokens else set()
-    vectors = sorted(n for n in names if n in recipe.scores and not is_published(recipe.scores[n].value))
-    narrow = sorted(names - set(vectors))
-    eligible = satisfying(run, scores, recipe.where, narrow)
-    rows = collect_small(eligible.select("id", *(quoted_name(n) for n in narrow)), documents)
-    for name in vectors:  # every document has a row in `memos`: the few columns are broadcast, vectors stay put
-        few = F.broadcast(rows) if documents <= BROADCAST_ROWS else rows
-        rows = values(run, fitted[name]).withColumnRenamed("value", name).join(few, "id", "inner")
-    return rows
-
-
-def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+def choose(
+    run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, scores: DataFrame
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Rank the eligible rows and cut the ranking by the budget; returns the picks, and what the commit says of them.
 
-    That is `counts` of the rows that they are from, and `notes`.
+    That is `counts` of the rows that they are from, `notes`, and the fingerprints that were computed `on_demand` for
+    this selector alone.
 
     Raises
     ------
@@ -150,29 +140,27 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tupl
         If no row can be selected.
     """
     recipe, documents, before = run.recipe, run.hashes.summary.documents, list(run.manifest.notes)
-    eligible, ranked, rankable = count_rankable(rows, recipe.selector)
+    eligible, ranked, rankable = count_rankable(rows, recipe)
     start = _start(run, rows.where(rankable))
-    counts = {"documents": documents, "ineligible": documents - eligible, "unranked": eligible - ranked}
+    counts: dict[str, Any] = {"documents": documents, "ineligible": documents - eligible, "unranked": eligible - ranked}
     counts |= {"chosen_before": len(start)} if run.start else {}
+    excluded = count_excluded(run, scores)
+    left = f"{counts['ineligible']:,} ineligible, {counts['unranked']:,} unranked"
+    left += f", {len(start):,} chosen before" if start else ""
+    nothing = InputError(
+        f"no row of {documents:,} can be selected ({left}); widen where:, or look at scores_{recipe.name}"
+    )
+    if ranked <= len(start):
+        raise nothing
     with OnDemand(run, fitted, rows) as on_demand:
         pool = replace(pool_of(run, fitted, rows, on_demand), start=start)
-        picks = apply_budget(recipe.selector, pool, recipe.budget, documents, ranked - len(start))
-    left = f"{counts['ineligible']:,} ineligible, {counts['unranked']:,} unranked"
+        picks = apply_budget(recipe.selector, pool, recipe.budget, Supply(documents, ranked - len(start), left))
     if picks.empty:
-        raise InputError(
-            f"no row of {documents:,} can be selected ({left}); widen where:, or look at scores_{recipe.name}"
-        )
-    counts["selected"], drawn = len(picks), int(picks["copies"].sum())
-    if recipe.budget.rows and drawn < recipe.budget.rows:
-        run.manifest.note(f"budget is {recipe.budget.rows:,} rows, {drawn:,} could be selected ({left})")
-    return picks, {"counts": counts, "notes": [note for note in run.manifest.notes if note not in before]}
-
-
-def count_rankable(rows: DataFrame, selector: Selector) -> tuple[int, int, str]:
-    """Return how many rows there are, how many of them a selector can rank, and SQL of the latter."""
-    rankable = " AND ".join(f"{quoted(need.name)} IS NOT NULL" for need in selector.needs) or "true"
-    eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
-    return eligible, ranked, rankable
+        raise nothing
+    warn_of_scores(run, fitted, rows, scores, picks)
+    counts |= {"selected": len(picks)} | ({"excluded": excluded} if excluded else {})
+    notes = [note for note in run.manifest.notes if note not in before]
+    return picks, {"counts": counts, "notes": notes, "on_demand": sorted(on_demand.own)}
 
 
 def _start(run: Run, rankable: DataFrame) -> list[str]:
@@ -211,9 +199,11 @@ def with_columns(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame,
     return joined.repartition(1 + len(picks) // 500_000, "id").sortWithinPartitions("rank")
 
 
-def control_picks(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, selected: pd.DataFrame) -> DataFrame:
-    """Return (control, id, rank) of what each control would have chosen."""
-    parts = []
+def control_picks(
+    run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, selected: pd.DataFrame
+) -> tuple[DataFrame, set[str]]:
+    """Return (control, id, rank) of what each control would have chosen, and the fingerprints of their own scorers."""
+    parts, own = [], set[str]()
     if run.start:  # what was chosen before is no rival of what is chosen now
         rows = rows.join(run.start.frame, "id", "left_anti")
     for name, control in run.recipe.controls.items():
@@ -221,5 +211,10 @@ def control_picks(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, 
             pool = pool_of(run, fitted, rows, on_demand)
             seed = int(digest([run.recipe.seed, name])[:15], 16)  # another draw than the selector's own
             picks = control.select(replace(pool, budget=len(selected), seed=seed, selected=selected))
+        if (drawn := int(picks["copies"].sum())) < len(selected):
+            run.manifest.note(f"control {name}: {drawn:,} rows could be drawn, the selection has {len(selected):,}")
+        own |= on_demand.own
         parts.append(picks[["id", "rank"]].assign(control=name))
-    return run.lake.spark.createDataFrame(pd.concat(parts, ignore_index=True)).repartition(1)
+    rows_of_all = pd.concat(parts, ignore_index=True).astype({"id": object, "rank": "int64"})
+    frame = run.lake.spark.createDataFrame(rows_of_all, "id string, rank bigint, control string")
+    return frame.repartition(1), own

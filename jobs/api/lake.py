@@ -71,9 +71,9 @@ class Lake:
 
         return run_query(self.tables, query)
 
-    def report(self, recipe: AnyRecipe) -> Report:
-        """Compare the newest selection with its pool and its controls."""
-        return report(self.tables, as_recipe(recipe))
+    def report(self, recipe: AnyRecipe, version: int | None = None) -> Report:
+        """Compare a version of the selection, by default the newest, with the pool and controls that its run had."""
+        return report(self.tables, as_recipe(recipe), version)
 
     def rounds(self, recipe: AnyRecipe) -> Rounds:
         """Return the rounds of a recipe's newest refinement, and what it waits for."""

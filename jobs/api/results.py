@@ -71,8 +71,8 @@ class Result:
         return self._table("controls", f"controls_{self.recipe.name}")
 
     def report(self) -> Report:
-        """Compare the selection with its pool and its controls."""
-        return report(self.lake.tables, self.recipe)
+        """Compare the selection that this run made, or found, with its pool and its controls."""
+        return report(self.lake.tables, self.recipe, self.manifest.selection_version)
 
     def _table(self, step: str, name: str) -> DataFrame:
         version = next((s.version for s in self.manifest.steps if s.step == step), None)

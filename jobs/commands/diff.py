@@ -1,49 +1,38 @@
-"""diff: rows that came and went between two versions of a selection, and why.
+"""diff: rows that came and went between two versions of a selection, how many for which reason, and the cut.
 
-A row moves because it appeared in or left the documents, because its score changed, because `where:` lets it in or
-no longer does, because others rank better, or because more or fewer rows are selected: seen from the two selections
-and the scores they were made from. Left out: which part of an edited recipe moved a row; `lakesift history` names what
-was edited.
+Left out: which part of an edited recipe moved a row; `lakesift history` names what was edited.
 """
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame, Row
+import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ...udfs.quoting import root_of
-from ..inputs.documents import ROW_HASH, joined_columns
-from ..inputs.opening import open_documents
 from ..lake.commits import Commit
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
+from ..ranking.top import rows_of as rows_among
 from ..recipe import Recipe
 from .history import commits_of, files_of, refuse_unknown
+from .made_from import Made, made
+from .reasons import known_of, ranked_by, reasons
 
-log = logging.getLogger("lakesift")
-
-#: Rows shown of each side.
-SHOWN = 20
-
-
-@dataclass(frozen=True)
-class SelectionVersion:
-    """One version of a selection: its rows, and the scores and the version of the documents that it was made from."""
-
-    version: int
-    rows: DataFrame
-    scores: DataFrame | None
-    documents: int | None
+#: Rows shown of each reason, and of the text of each.
+EXAMPLES, TEXT_CHARS = 3, 60
 
 
 @dataclass(frozen=True)
 class Diff:
-    """Counts of rows between two versions; `went_rows` and `came_rows` are the first of each, with their reasons."""
+    """Counts of rows between two versions, in all and by reason; `went_rows` and `came_rows` are examples of each.
+
+    `cut` is the least gain of both versions, None where rows were drawn.
+    """
 
     table: str
     from_version: int
@@ -52,6 +41,9 @@ class Diff:
     came: int
     stayed: int
     moved: int
+    cut: tuple[float | None, float | None]
+    went_by_reason: dict[str, int]
+    came_by_reason: dict[str, int]
     went_rows: Rows
     came_rows: Rows
 
@@ -61,9 +53,15 @@ class Diff:
             f"{self.table}, version {self.from_version} to {self.to_version}: {self.went:,} rows went, "
             f"{self.came:,} came, {self.stayed:,} stayed, {self.moved:,} of these at another rank"
         ]
-        for word, count, rows in (("went", self.went, self.went_rows), ("came", self.came, self.came_rows)):
+        sides = (("went", self.went_by_reason, self.went_rows), ("came", self.came_by_reason, self.came_rows))
+        for word, by_reason, _ in sides:
+            if by_reason:
+                lines.append(f"{word}: {', '.join(f'{count:,} {reason}' for reason, count in by_reason.items())}")
+        if None not in self.cut:
+            lines.append("cut: the least gain was {:.6g}, is {:.6g}".format(*self.cut))
+        for word, _, rows in sides:
             if rows.rows:
-                lines += ["", f"{word} (first {len(rows)} of {count:,}):", str(rows)]
+                lines += ["", f"{word} (up to {EXAMPLES} rows a reason):", str(rows)]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,22 +87,18 @@ def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> Diff:
     refuse_unknown(commits, versions, recipe.name)
     first, second = _two(commits, versions, name)
     with files_of(f"version {first} or {second} of {name}"):
-        old, new = (_opened(lake, recipe, commits, v) for v in (first, second))
-        before, after = old.rows.selectExpr("id", "rank AS old_rank"), new.rows.selectExpr("id", "rank AS new_rank")
+        rows = [lake.read(name, version) for version in (first, second)]
+        before, after = (r.select("id", F.col("rank").alias(c)) for r, c in zip(rows, ("old", "new"), strict=True))
         both = before.join(after, "id", "full_outer")
         counts = both.selectExpr(
-            "count_if(new_rank IS NULL) AS went", "count_if(old_rank IS NULL) AS came",
-            "count(old_rank + new_rank) AS stayed", "count_if(old_rank <> new_rank) AS moved",
+            "count_if(new IS NULL) AS went", "count_if(old IS NULL) AS came",
+            "count(old + new) AS stayed", "count_if(old <> new) AS moved",
         ).collect()[0].asDict()  # fmt: skip
-        sides = (
-            ("new_rank", "old_rank", "others rank better" if counts["came"] else "the selection is smaller"),
-            ("old_rank", "new_rank", "others made room" if counts["went"] else "the selection is larger"),
-        )
-        shown = []
-        for missing, order, otherwise in sides:
-            rows = both.where(f"{missing} IS NULL").orderBy(order).limit(SHOWN).collect()
-            shown.append(_reasons_table(lake, recipe, old, new, rows, otherwise))
-        return Diff(name, first, second, **counts, went_rows=shown[0], came_rows=shown[1])
+        moved = both.where("old IS NULL OR new IS NULL").toPandas()
+        pair = (made(commits, first), made(commits, second))
+        went, came = _moves(lake, recipe, pair, rows, moved)
+        cut = tuple(r.agg(F.min("gain")).collect()[0][0] for r in rows)
+    return Diff(name, first, second, **counts, cut=(cut[0], cut[1]), **went, **came)
 
 
 def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, int]:
@@ -117,71 +111,46 @@ def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, in
     return chosen[0], chosen[1]
 
 
-def _opened(lake: Lake, recipe: Recipe, commits: list[Commit], version: int) -> SelectionVersion:
-    metadata = next((c.metadata for c in commits if c.version <= version and "scores" in c.metadata), None)
-    scores = lake.read(f"scores_{recipe.name}", metadata["scores"]) if metadata else None
-    documents = metadata["inputs"]["documents"]["version"] if metadata else None
-    return SelectionVersion(version, lake.read(f"selection_{recipe.name}", version), scores, documents)
+def _moves(
+    lake: Lake, recipe: Recipe, pair: tuple[Made, Made], rows: list[DataFrame], moved: pd.DataFrame
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the counts by reason and the examples, of the rows that went and of those that came."""
+    by = ranked_by(recipe, (pair[0].scores(lake, recipe.name), pair[1].scores(lake, recipe.name)))
+    old, new = (known_of(lake, recipe, version, by, moved) for version in pair)
+    label = root_of(by or "")
+    fingerprints = [version.said.get("fingerprints", {}).get(label) for version in pair]
+    rescored = f"its score changed: {label} has another model or target" if fingerprints[0] != fingerprints[1] else ""
+    unknown = not (pair[0].said and pair[1].said)
+    went, came = moved[moved["new"].isna()].copy(), moved[moved["old"].isna()].copy()
+    if "round" in rows[1].columns and len(came):  # of a refinement
+        numbers = rows_among(rows[1], came).select("id", "round").toPandas().set_index("id")["round"]
+        came["round"] = came["id"].map(numbers)
+    sides = []
+    for part, here, word, otherwise in (
+        (went, rows[0], "went", "others rank better" if len(came) else "the selection is smaller"),
+        (came, rows[1], "came", "others made room" if len(went) else "the selection is larger"),
+    ):
+        part["why"] = reasons(part, old, new, word == "went", otherwise, rescored, unknown)
+        part["old score"], part["new score"] = (part["id"].map(k.rows["score"]) for k in (old, new))
+        by_reason = {str(reason): int(count) for reason, count in part["why"].value_counts().items()}
+        sides.append({f"{word}_by_reason": by_reason, f"{word}_rows": _examples(part, here, by or "score")})
+    return sides[0], sides[1]
 
 
-def _ranked_by(recipe: Recipe, versions: tuple[SelectionVersion, SelectionVersion]) -> str | None:
-    """Return the score that the selector ranks by, if both versions have it."""
-    for need in recipe.selector.needs:
-        name = root_of(need.name)
-        if name in recipe.scores and all(v.scores is not None and name in v.scores.columns for v in versions):
-            return need.name
-    return None
-
-
-def _reasons_table(
-    lake: Lake, recipe: Recipe, old: SelectionVersion, new: SelectionVersion, rows: list[Row], otherwise: str
-) -> Rows:
-    """Return some rows: ranks, the score in both versions, and why each row moved."""
-    ids = [r["id"] for r in rows]
-    by = _ranked_by(recipe, (old, new))
-    (then, before), (now, after) = (_known(lake, recipe, v, by, ids) for v in (old, new))
-    rounds: dict[str, int] = {}
-    if "round" in new.rows.columns:  # of a refinement
-        rounds = {r["id"]: r["round"] for r in new.rows.where(F.col("id").isin(ids)).select("id", "round").collect()}
+def _examples(part: pd.DataFrame, rows: DataFrame, score: str) -> Rows:
+    """Return the first rows of each reason by rank, with the beginning of their text where the selection keeps it."""
+    rank = part["old"].fillna(part["new"])
+    shown = part.assign(rank=rank).sort_values("rank").groupby("why", sort=False).head(EXAMPLES)
+    columns = ["id", "old rank", "new rank", f"old {score}", f"new {score}"]
+    texts: dict[str, str] = {}
+    if "text" in rows.columns and len(shown):
+        begins = F.substring(F.col("text").cast("string"), 1, 2 * TEXT_CHARS).alias("text")
+        found = rows_among(rows, shown).select("id", begins).toPandas()
+        texts = {i: " ".join(t.split())[:TEXT_CHARS] for i, t in zip(found["id"], found["text"], strict=True) if t}
+        columns.append("text")
     lines = []
-    for row in rows:
-        key, went = row["id"], row["new_rank"] is None
-        why = otherwise
-        if old.scores is None or new.scores is None:
-            why = "unknown: the version does not name its scores"
-        elif key not in then or key not in now:
-            why = "not in the documents any more" if went else "new in the documents"
-        elif before is not None and after is not None and (key in before) != (key in after):
-            why = "not eligible any more" if went else "eligible now"
-        elif then[key] != now[key]:
-            why = "its score changed"
-        elif not went and key in rounds:
-            why = f"round {rounds[key]} chose it"
-        lines.append((key, row["old_rank"], row["new_rank"], then.get(key), now.get(key), why))
-    score = by or "score"
-    return rows_of(("id", "old rank", "new rank", f"old {score}", f"new {score}", "why"), lines)
-
-
-def _known(
-    lake: Lake, recipe: Recipe, version: SelectionVersion, by: str | None, ids: list[str]
-) -> tuple[dict[str, Any], set[str] | None]:
-    """Return the score ranked by of those of the ids that were documents, and for which of these `where:` held.
-
-    The latter is None if the documents of then cannot be read.
-    """
-    if version.scores is None or not ids:
-        return {}, None
-    rows = version.scores.where(F.col("id").isin(ids))
-    values = {r["id"]: r["v"] for r in rows.select("id", F.expr(by or "NULL").alias("v")).collect()}
-    if not recipe.where:
-        return values, set(values)
-    try:
-        documents = open_documents(lake, recipe)
-        if documents.named:
-            then = replace(documents, frame=lake.read(recipe.documents.table, version.documents))
-            source = then.frame.select(*joined_columns(then)).where(F.col("id").isin(ids)).drop(ROW_HASH)
-            rows = rows.join(source.dropDuplicates(["id"]), "id", "inner")
-        return values, {r["id"] for r in rows.where(recipe.where).select("id").collect()}
-    except Exception as error:  # their files are gone, or their columns were others
-        log.debug("the documents of version %s cannot be asked: %s", version.version, error)
-        return values, None
+    for row in shown[["id", "old", "new", "old score", "new score", "why"]].astype(object).itertuples(index=False):
+        key, *ranks, then, now, why = (None if pd.isna(value) else value for value in row)
+        ranks = [None if rank is None else int(rank) for rank in ranks]
+        lines.append((key, *ranks, then, now, *([texts.get(str(key))] if "text" in columns else []), why))
+    return rows_of([*columns, "why"], lines)

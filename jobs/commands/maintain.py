@@ -72,15 +72,18 @@ def _history(lake: Lake, name: str) -> list[Commit]:
 
 
 def _needed(lake: Lake, histories: dict[str, list[Commit]]) -> set[str]:
-    """Return the fingerprints that a kept version of scores or of a selection names, or the newest run of a recipe."""
+    """Return the fingerprints that a kept version of scores, selection or controls names, or a recipe's newest run.
+
+    Scores name vectors, too, which they do not hold, and selections what was computed for them alone.
+    """
     needed: set[str] = set()
     for name, commits in histories.items():
         if name.startswith("selection_"):
             last = last_run(lake, name.removeprefix("selection_"))
             needed |= set(last["fingerprints"].values()) if last else set()
-        if name.startswith(("selection_", "scores_")):
+        if name.startswith(("selection_", "scores_", "controls_")):
             for commit in commits:
-                needed |= set(commit.metadata.get("fingerprints", {}).values())
+                needed |= {*commit.metadata.get("fingerprints", {}).values(), *commit.metadata.get("on_demand", ())}
     return needed
 
 

@@ -24,6 +24,7 @@ from ..recipe import Recipe
 from ..recipe.keys import to_yaml
 from ..sources.samples import SAMPLES
 from .predicted_steps import UNKNOWN, cpu_hours, origin_of, predict_steps
+from .rates import measured_rates
 
 #: CPU hours of a score above which a plan warns.
 MANY_HOURS = 10
@@ -213,9 +214,9 @@ def warnings(lake: Lake, recipe: Recipe, documents: Documents | None, count: int
         lines.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")
     if recipe.budget.rows and count is not None and count < recipe.budget.rows:
         lines.append(f"the budget is {recipe.budget.rows:,} rows, the documents are {count:,}: all will be taken")
-    on_demand = recipe.on_demand_only()
+    on_demand, rates = recipe.on_demand_only(), measured_rates(lake, recipe.name) if count else {}
     for name in (n for n in recipe.scores if n not in on_demand):
-        if (hours := cpu_hours(recipe, name, count)) > MANY_HOURS:
+        if (hours := cpu_hours(recipe, name, count, rates)) > MANY_HOURS:
             lines.append(
                 f"the score {name} takes about {hours:,.0f} CPU-hours for {count:,} documents; a where: of its own, or "
                 "a selector that asks for it (sensitivity), computes it for fewer"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ...udfs.scorer import DocumentEstimator, Estimator, Scorer, fingerprint
@@ -12,17 +14,20 @@ from ..lake.schemas import MEMOS
 from ..lake.state import EMPTY
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
+from ..lake.tuning import cores
 from ..recipe import Recipe, Source, order
 from ..runs import data_versions, last_run, stands, unchanged_since
 from ..scoring.pinned import begun as begun_before
 from ..scoring.published import current_scores, documents_origin, origin, scores_stand
 from ..sources import files, sources_digest
+from .rates import measured_rates
 from .refinement import rounds_of
 
 UNKNOWN = "unknown until run"
 UNCHANGED = "unchanged"
 ON_DEMAND = "computed for rows that select asks for"
 ALL = "computed for all documents"
+CHANGED = f"computed for new and changed documents, how many is {UNKNOWN}"
 
 
 def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count: int | None) -> tuple[Rows, str]:
@@ -44,8 +49,11 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count
     last = last_run(lake, recipe.name) or {}
     known = _fingerprints(lake, recipe, last)
     scores = {name: _score(lake, recipe, name, known, hashed) for name in order(recipe)}
-    costs = {name: _cost(cpu_hours(recipe, name, count)) if would == ALL else "" for name, would in scores.items()}
-    rows += [(f"score {name}", MEMOS, would + costs[name]) for name, would in scores.items()]
+    rates = measured_rates(lake, recipe.name) if count else {}
+    for name, would in scores.items():
+        numbers = _numbers(recipe, name, count, rates, cores(lake.spark)) if would == ALL and count else ""
+        more = _more(count, last) if would == CHANGED else ""
+        rows.append((f"score {name}", MEMOS, would + numbers + more))
     complete = hashed and set(known) == set(recipe.scores)
     published = complete and scores_stand(lake, recipe, origin(lake, recipe, _last_rows(lake, recipe), known))
     missing = any(w not in (UNCHANGED, ON_DEMAND) for w in scores.values())
@@ -108,15 +116,33 @@ def _fingerprints(lake: Lake, recipe: Recipe, last: dict[str, Any]) -> dict[str,
     return known
 
 
-def cpu_hours(recipe: Recipe, name: str, count: int | None) -> float:
-    """Return the CPU hours that a score takes for all documents, by what it says of itself; 0 if unknown."""
+def cpu_hours(recipe: Recipe, name: str, count: int | None, rates: Mapping[str, float] = MappingProxyType({})) -> float:
+    """Return the CPU hours that a score takes for all documents; 0 if unknown.
+
+    Parameters
+    ----------
+    rates : mapping
+        CPU-seconds a row by score, as they were measured; of others it is what the score says of itself.
+    """
     score = recipe.scores[name]
-    return score.seconds_per_row * count / 3600 if isinstance(score, Scorer) and count else 0.0
+    declared = score.seconds_per_row if isinstance(score, Scorer) else 0.0
+    return rates.get(name, declared) * (count or 0) / 3600
 
 
-def _cost(hours: float) -> str:
-    """Return what a plan adds about CPU hours, "" if they are not worth saying."""
-    return f", about {hours:,.{0 if hours >= 10 else 1}f} CPU-hours" if hours >= 0.1 else ""
+def _numbers(recipe: Recipe, name: str, count: int, rates: Mapping[str, float], workers: int) -> str:
+    """Return the rows that a score is computed for, and the time that it takes where that is worth saying."""
+    hours, rows = cpu_hours(recipe, name, count, rates), f": {count:,} rows"
+    if hours < 0.1:
+        return rows
+    how = "as measured in earlier runs" if name in rates else "roughly"
+    minutes = max(1, round(60 * hours / workers))
+    return f"{rows}, about {hours:,.{0 if hours >= 10 else 1}f} CPU-hours {how}, {minutes:,} minutes on {workers} cores"
+
+
+def _more(count: int | None, last: Mapping[str, Any]) -> str:
+    """Return how many more documents there are than at the last run, if both are known."""
+    before = last.get("counts", {}).get("documents")
+    return "" if count is None or before is None else f"; {count - before:+,} documents since the last run"
 
 
 def _score(lake: Lake, recipe: Recipe, name: str, known: dict[str, str], hashed: bool) -> str:
@@ -130,6 +156,6 @@ def _score(lake: Lake, recipe: Recipe, name: str, known: dict[str, str], hashed:
     if computed is None or computed.startswith(EMPTY):
         return ALL
     if not hashed:
-        return f"computed for new and changed documents, how many is {UNKNOWN}"
+        return CHANGED
     documents = documents_origin(lake, recipe, _last_rows(lake, recipe))
     return UNCHANGED if current_scores(lake, recipe, documents, {name: known[name]}) else UNKNOWN

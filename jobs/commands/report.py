@@ -23,16 +23,18 @@ from ...udfs.kernels.quantiles import quantiles
 from ...udfs.quoting import quoted, quoted_name, root_of
 from ...udfs.scores.information_entropy import InformationEntropy
 from ...udfs.scores.length import LengthTokens
-from ..hashes import last_hashes
-from ..inputs.opening import open_documents, open_targets, target_texts
+from ..inputs.opening import target_texts
 from ..inputs.run import Run, columns_of
-from ..lake.manifest import Manifest
+from ..inputs.tables import published_names
 from ..lake.tables import Lake
-from ..lake.tuning import collect_small, compiled
+from ..lake.tuning import collect_small, compiled, every_file
+from ..ranking.rank_correlation import rank_correlation
 from ..ranking.sort_keys import cluster_of
 from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
 from ..selectors.needs import Group
+from .history import files_of
+from .made_from import Made, controls_of, made_of, opened_again, scores_of
 from .refinement import rounds_of
 from .report_result import QUANTILES, Report
 
@@ -44,42 +46,42 @@ FIT_BYTES, TEXT_CHARS = 2_000_000, 20_000
 MANY_UNDEFINED = 0.2
 
 
-def report(lake: Lake, recipe: Recipe) -> Report:
-    """Compare the newest selection with its pool and its controls.
+def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
+    """Compare a version of the selection with its pool and its controls, all as the run that made it had them.
+
+    Parameters
+    ----------
+    version : int, optional
+        Default: the newest.
 
     Raises
     ------
     InputError
-        If the recipe has not been run in this lake.
+        If the recipe has not been run in this lake, or files that the selection was made from are gone.
     """
-    selection = lake.state(f"selection_{recipe.name}")
-    last = selection.last_write
-    if last is None:
-        raise InputError(
-            f"there is no selection of {recipe.name} in {lake.root}; do this first: lakesift "
-            f"{'refine' if recipe.refine else 'run'} {recipe.name}"
-        )
-    counts, sets = last.metadata.get("counts", {}), ("pool", "selection", *recipe.controls)
-    with compiled(lake.spark, counts.get("documents", 0)):
-        run = _opened(lake, recipe)
-        members = _members(lake, recipe, last.rows or DRIVER_ROWS)
-        described = _scores(run, members)
+    of = made_of(lake, recipe, version)
+    counts, ranked_by = of.said.get("counts", {}), recipe.selector.needs
+    what = f"what version {of.version} of selection_{recipe.name} was made from"
+    with files_of(what), compiled(lake.spark, counts.get("documents", 0)), every_file(lake.spark):
+        run = opened_again(lake, recipe, of)
+        members = _members(run, of)
+        scores = scores_of(run, of)
+        if absent := [name for name in published_names(recipe) if name not in scores.columns]:
+            raise InputError(
+                f"the recipe {recipe.name} has the score {absent[0]}, and version {of.version} of its selection was "
+                "made without it; give the recipe of then, or run it again"
+            )
+        described = _scores(run, scores, members)
+        sets = tuple(s for s in ("pool", "selection", *recipe.controls) if s in described["rows"])
         judged = [name for name, t in recipe.targets.items() if t.held_out]
         texts = _texts(run, members, sets, described["rows"]) if judged else {}
-        groups = (need.name for need in recipe.selector.needs if isinstance(need, Group))
-        shares = {c: _shares(run, members, c) for c in dict.fromkeys([*recipe.shares, *groups])}
+        groups = (need.name for need in ranked_by if isinstance(need, Group))
+        shares = {c: _shares(run, scores, members, c) for c in dict.fromkeys([*recipe.shares, *groups])}
         evidence = {name: _evidence(run, name, texts) for name in judged}
-    result = (recipe.name, last.metadata.get("run_id"), selection.version, counts, sets, shares)
-    notes = tuple(last.metadata.get("notes", ()))
-    rounds = rounds_of(lake, recipe).table if "refinement" in last.metadata and recipe.refine else None
+    result = (recipe.name, of.said["run_id"], of.version, counts, sets, shares)
+    notes = tuple(dict.fromkeys([*of.said.get("notes", ()), *run.manifest.notes]))
+    rounds = rounds_of(lake, recipe).table if "refinement" in of.said and recipe.refine and of.newest else None
     return Report(*result, held_out_bits_per_byte=evidence, notes=notes, rounds=rounds, **described)
-
-
-def _opened(lake: Lake, recipe: Recipe) -> Run:
-    """Return the run's inputs, opened again: the hashes say which row of a repeated id was taken."""
-    documents = open_documents(lake, recipe)
-    manifest = Manifest(recipe.name, recipe.digest())
-    return Run(lake, recipe, documents, last_hashes(lake, documents), manifest, open_targets(lake, documents))
 
 
 def _number(value: float) -> float | None:
@@ -87,18 +89,25 @@ def _number(value: float) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def _members(lake: Lake, recipe: Recipe, rows: int) -> DataFrame:
-    """Return (set, id) of the selection and its controls: small beside the pool."""
-    chosen = lake.read(f"selection_{recipe.name}").selectExpr("'selection' AS set", "id")
-    if recipe.controls:
-        chosen = chosen.unionByName(lake.read(f"controls_{recipe.name}").selectExpr("control AS set", "id"))
-    return collect_small(chosen, (1 + len(recipe.controls)) * rows)
+def _members(run: Run, of: Made) -> DataFrame:
+    """Return (set, id) of the selection and the controls of its run: small beside the pool."""
+    lake, recipe = run.lake, run.recipe
+    chosen = lake.read(f"selection_{recipe.name}", of.version).selectExpr("'selection' AS set", "id")
+    controls = controls_of(lake, recipe, of)
+    if controls is not None:
+        named = controls.where(F.col("control").isin([*recipe.controls]))
+        chosen = chosen.unionByName(named.selectExpr("control AS set", "id"))
+    elif recipe.controls:
+        run.manifest.note(
+            f"the run {of.said['run_id']} was stopped before it made its controls: they are left out; lakesift run "
+            f"{recipe.name} makes them"
+        )
+    return collect_small(chosen, (1 + len(recipe.controls)) * (of.rows or DRIVER_ROWS))
 
 
-def _shares(run: Run, members: DataFrame, name: str) -> dict[str, dict[str, float]]:
+def _shares(run: Run, scores: DataFrame, members: DataFrame, name: str) -> dict[str, dict[str, float]]:
     """Return set -> value -> share of rows, of a source column, or of a score (of k-means the cluster)."""
     if root_of(name) in run.recipe.scores:
-        scores = run.lake.read(f"scores_{run.recipe.name}")
         rows = scores.select("id", _shown(cluster_of(scores, name)))
     else:
         rows = columns_of(run, _shown(F.col(quoted_name(name))))
@@ -124,12 +133,11 @@ def _sample(rows: DataFrame, members: DataFrame, counts: Mapping[str, int], salt
     return pool.unionByName(rows.join(F.broadcast(some), "id", "inner"))
 
 
-def _scores(run: Run, members: DataFrame) -> dict[str, Any]:
+def _scores(run: Run, table: DataFrame, members: DataFrame) -> dict[str, Any]:
     """Return quantiles of every numeric score or field in every set; of the pool also what is undefined, and more.
 
     That is the rank correlation of each score with length, and hints.
     """
-    table = run.lake.read(f"scores_{run.recipe.name}")
     names = _numeric(table.schema.fields[2:])
     columns = [F.col(quoted(c)).cast("double").alias(c) for c in names]
     defined = [F.count(F.col(quoted(c))) for c in names]
@@ -147,7 +155,7 @@ def _scores(run: Run, members: DataFrame) -> dict[str, Any]:
             name: {s: [_number(v) for v in quantiles(f[name].to_numpy(), QUANTILES)] for s, f in frames.items()}
             for name in names
         },
-        "correlation_with_length": {c: _number(_rank_correlation(pool, c, length)) for c in names if c != length},
+        "correlation_with_length": {c: _number(rank_correlation(pool, c, length)) for c in names if c != length},
         "length": length,
         "pool_sample": len(pool),
         "undefined": undefined,
@@ -180,15 +188,6 @@ def _hints(recipe: Recipe, undefined: Mapping[str, float], pool: pd.DataFrame) -
         else:
             hints.append(f"{said}take a smaller window, or whole: true")
     return tuple(hints)
-
-
-def _rank_correlation(frame: pd.DataFrame, x: str, y: str) -> float:
-    """Return Spearman's correlation of two columns over rows that have both; NaN below two rows or if one is constant.
-
-    Ranks and Pearson, because pandas needs scipy for method="spearman" of two columns; ties share their mean rank.
-    """
-    ranks = frame[[x, y]].dropna().rank()
-    return float(ranks.corr().to_numpy()[0, 1])
 
 
 def _texts(run: Run, members: DataFrame, sets: tuple[str, ...], rows: dict[str, int]) -> dict[str, list[str]]:

@@ -38,9 +38,16 @@ class Documents:
     named: tuple[str, ...]
 
     @property
-    def id(self) -> str:
-        """SQL of the id, as a string."""
+    def given_id(self) -> str:
+        """SQL of the id, as a string, as it is given."""
         return f"CAST(({self.recipe.documents.id}) AS STRING)"
+
+    @cached_property
+    def id(self) -> str:
+        """SQL of the id, as a string; null where its bytes are not UTF-8, which no reader could tell apart."""
+        given = self.recipe.documents.id
+        text = self.frame.selectExpr(f"{given} AS id").schema[0].dataType.simpleString() == "string"
+        return text_of(given) if text else self.given_id
 
     @property
     def keys(self) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from ...udfs.errors import InputError
 from ..lake.commits import Commit
 from ..lake.digests import digest_difference, digest_sql
 from ..lake.tables import Lake
@@ -18,7 +19,7 @@ from .run import Summary
 def summarise(lake: Lake, table: str, version: int, documents: Documents) -> Summary:
     """Count the documents and digest their hashes, in one pass over the hashes."""
     names = list(documents.hashes)
-    return _summary(_counts(lake.read(table, version), names), names, documents.frame.count())
+    return _summary(_counts(lake.read(table, version), names), documents)
 
 
 def carried_on(before: Summary, old: DataFrame, new: DataFrame, documents: Documents) -> Summary:
@@ -36,7 +37,7 @@ def carried_on(before: Summary, old: DataFrame, new: DataFrame, documents: Docum
     changed: list[Any] = []
     for whole, gone, more in zip(known, went, came, strict=True):
         changed.append(digest_difference(whole, gone, more) if isinstance(whole, str) else whole - gone + more)
-    return _summary(changed, names, documents.frame.count())
+    return _summary(changed, documents)
 
 
 def said_by(commit: Commit | None) -> Summary | None:
@@ -58,7 +59,20 @@ def _counts(hashed: DataFrame, names: Sequence[str]) -> Sequence[Any]:
     return hashed.selectExpr(*counts, f"{digest_sql('row_hash')} AS digest", *digests).collect()[0]
 
 
-def _summary(counts: Sequence[Any], names: Sequence[str], rows: int) -> Summary:
+def _summary(counts: Sequence[Any], documents: Documents) -> Summary:
     present, counted, conflicts, digest, *inputs = counts
-    by_name = dict(zip(names, inputs, strict=True))
-    return Summary(rows, present, rows - counted, counted - present, conflicts, digest, inputs=by_name)
+    rows, by_name = documents.frame.count(), dict(zip(documents.hashes, inputs, strict=True))
+    null_ids = rows - counted
+    if null_ids:  # by difference; a scan must find them
+        _refuse_unread(documents, rows, counted + documents.frame.where(f"{documents.id} IS NULL").count())
+    return Summary(rows, present, null_ids, counted - present, conflicts, digest, inputs=by_name)
+
+
+def _refuse_unread(documents: Documents, rows: int, read: int) -> None:
+    """Raise InputError if fewer rows, or more, could be read than a table has."""
+    if read != rows:
+        table = documents.recipe.documents.table
+        raise InputError(
+            f"{table} has {rows:,} rows, and {read:,} could be read: data files are missing or damaged, or it changed "
+            "meanwhile; restore it, or run again"
+        )

@@ -23,6 +23,8 @@ COMPILE_FROM = 200_000
 COLLECT_ROWS = 50_000
 #: Types that Arrow does not carry, or that are not worth it.
 NOT_IN_ARROW = ("interval", "void", "variant", "map", "array", "binary")
+#: Settings under which rows that cannot be read are left out without a word.
+IGNORING = ("spark.sql.files.ignoreMissingFiles", "spark.sql.files.ignoreCorruptFiles")
 #: Bytes a core below which a table of few files is dealt out row by row instead of being split.
 FEW_BYTES = 64_000_000
 
@@ -69,6 +71,11 @@ def few_splits(spark: SparkSession, ref: str) -> bool:
         return False
     workers = cores(spark)
     return bool(detail["numFiles"] < 2 * workers and detail["sizeInBytes"] < FEW_BYTES * workers)
+
+
+def every_file(spark: SparkSession) -> AbstractContextManager[None]:
+    """Let reads inside fail on files that are missing or damaged, which a session may be set to pass over."""
+    return settings(spark, dict.fromkeys(IGNORING, "false"))
 
 
 def compiled(spark: SparkSession, rows: int) -> AbstractContextManager[None]:

@@ -155,7 +155,8 @@ def _first(keyed: DataFrame, groups: pd.DataFrame, sample: Sample) -> pd.DataFra
         bound = f"more than the {DRIVER_ROWS} the driver takes: lower the budget"
         raise BoundError(f"the selection would hold {wanted} rows, {bound}")
     if not wanted:
-        return pd.DataFrame({"id": [], "key": [], "h": [], "code": [], "place": []})
+        types = {"id": "object", "key": "float64", "h": "int64", "code": "int64", "place": "int64"}
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
     for margin in MARGINS:
         limits, expected = _limits(groups, sample, margin)
         ordered = _ordered(collect_pandas(_candidates(keyed, limits, expected > SPARE + 2 * wanted)))

@@ -19,8 +19,9 @@ from ...udfs.kernels.refinement import rows_by_round, rows_to_score
 from ..inputs.run import Run
 from ..ranking.top import rows_of
 from ..recipe.blocks import Refine
+from ..scoring.eligible import count_excluded, count_rankable, eligible_rows
 from ..scoring.on_demand import OnDemand
-from ..select import count_rankable, eligible_rows, pool_of
+from ..select import pool_of
 from ..selectors.budget import rows_wanted
 from ..selectors.kmeans_quota import KMeansRandom
 from ..selectors.selector import Pool
@@ -48,11 +49,13 @@ class Picks:
         return eligible_rows(self.run, self.fitted, self.scores)
 
     @cached_property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, Any]:
         """Documents, and those that cannot be chosen."""
         documents = self.run.hashes.summary.documents
-        eligible, ranked, _ = count_rankable(self.rows, self.run.recipe.selector)
-        return {"documents": documents, "ineligible": documents - eligible, "unranked": eligible - ranked}
+        eligible, ranked, _ = count_rankable(self.rows, self.run.recipe)
+        excluded = count_excluded(self.run, self.scores)
+        counts = {"documents": documents, "ineligible": documents - eligible, "unranked": eligible - ranked}
+        return counts | ({"excluded": excluded} if excluded else {})
 
     @cached_property
     def clusters(self) -> dict[str, int]:

@@ -45,6 +45,8 @@ class OnDemand:
         self._on_demand = run.recipe.on_demand_only()
         self._computed: list[tuple[FittedScore, pd.DataFrame, Step]] = []
         self._in_memos: dict[str, bool] = {}  # by fingerprint, when first asked
+        #: Fingerprints of the selector's own scorers, which no recipe names: its commit does, so that they are kept.
+        self.own: set[str] = set()
 
     def __enter__(self) -> OnDemand:
         return self
@@ -66,6 +68,7 @@ class OnDemand:
         wanted = self.rows.select("id") if ids is None else self._frame(ids)
         if not isinstance(what, str):
             own = FittedScore(what.kind, what, fingerprint(what), hash_name(what.inputs))
+            self.own.add(own.fingerprint)
             return self._values(own, "", wanted, ids)
         name, *fields = parts_of(what)
         if name in self._on_demand:

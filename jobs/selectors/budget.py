@@ -9,7 +9,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above, AtLeast
-from ...udfs.errors import BoundError
+from ...udfs.errors import BoundError, InputError
 from ..ranking.top import DRIVER_ROWS, rows_of
 from .selector import Pool, Selector
 
@@ -28,25 +28,42 @@ class Budget:
     truncate_last: bool = False
 
 
-def apply_budget(selector: Selector, pool: Pool, budget: Budget, documents: int, ranked: int) -> pd.DataFrame:
-    """Return the picks under a budget: rows, a fraction of the documents (rounded), or tokens.
+@dataclass(frozen=True)
+class Supply:
+    """Rows that a budget can be spent on: all documents, those that a selector can rank, and why others are left."""
+
+    documents: int
+    rankable: int
+    left: str
+
+    def cause(self, selector: Selector, picks: pd.DataFrame) -> str:
+        """Return why there are no more picks, in words."""
+        more = self.rankable - len(picks) if (picks["copies"] == 1).all() else 0
+        return f"{self.left}, {more:,} left out by {selector.kind}" if more > 0 else self.left
+
+
+def apply_budget(selector: Selector, pool: Pool, budget: Budget, supply: Supply) -> pd.DataFrame:
+    """Return the picks under a budget: rows, a fraction of the documents (rounded), or tokens; a shortfall is noted.
 
     Under a token budget the ranking's longest prefix that fits is taken, nothing is skipped; `truncate_last` keeps one
     more row, cut to what is left, and the picks have a column `tokens_used`.
-
-    Parameters
-    ----------
-    documents, ranked : int
-        All documents, and the eligible rows that the selector can rank.
 
     Raises
     ------
     BoundError
         If the selection would hold more rows than the driver takes.
+    InputError
+        If the first row alone has more tokens than the budget.
     """
     if budget.tokens:
-        return _within_tokens(selector, pool, budget, ranked)
-    return selector.select(replace(pool, budget=rows_wanted(budget, documents)))
+        return _within_tokens(selector, pool, budget, supply)
+    wanted = rows_wanted(budget, supply.documents)
+    picks = selector.select(replace(pool, budget=wanted))
+    if (drawn := int(picks["copies"].sum())) < wanted:
+        share = "" if budget.rows else f" ({budget.fraction:g} of {supply.documents:,} documents)"
+        done = "could be selected" if selector.prefix_stable else "were selected"
+        pool.note(f"budget is {wanted:,} rows{share}, {drawn:,} {done} ({supply.cause(selector, picks)})")
+    return picks
 
 
 def rows_wanted(budget: Budget, documents: int) -> int:
@@ -59,7 +76,7 @@ def rows_wanted(budget: Budget, documents: int) -> int:
     return wanted
 
 
-def _within_tokens(selector: Selector, pool: Pool, budget: Budget, ranked: int) -> pd.DataFrame:
+def _within_tokens(selector: Selector, pool: Pool, budget: Budget, supply: Supply) -> pd.DataFrame:
     """Rank as many rows as the tokens may hold, twice as many until the prefix that fits ends inside the ranking."""
     most = budget.tokens or 0
     counted = pool.rows.where(F.col(budget.length).isNotNull())
@@ -72,16 +89,28 @@ def _within_tokens(selector: Selector, pool: Pool, budget: Budget, ranked: int) 
         tokens = picks[["id"]].merge(lengths, on="id", how="left")["tokens"].to_numpy()
         total = tokens.cumsum()
         fits = int((total <= most).sum())
-        if fits < len(picks) or len(picks) < size or size >= ranked:
+        if fits < len(picks) or len(picks) < size or size >= supply.rankable:
             break
         if size == DRIVER_ROWS:
             raise BoundError(
                 f"{most:,} tokens are more than the {DRIVER_ROWS:,} rows the driver holds; lower the budget"
             )
         size *= 2
-    keep = picks.iloc[:fits].assign(tokens_used=tokens[:fits])
-    left = most - (int(total[fits - 1]) if fits else 0)
-    if budget.truncate_last and fits < len(picks) and left > 0:
-        last = picks.iloc[fits : fits + 1].assign(tokens_used=left)
-        keep = pd.concat([keep, last], ignore_index=True)
+    keep, used = picks.iloc[:fits].assign(tokens_used=tokens[:fits]), int(total[fits - 1]) if fits else 0
+    if used == most or picks.empty:
+        return keep
+    if fits == len(picks):
+        cause = supply.cause(selector, picks)
+        pool.note(f"budget is {most:,} tokens, the rows that could be selected have {used:,} ({cause})")
+        return keep
+    if budget.truncate_last:
+        last = picks.iloc[fits : fits + 1].assign(tokens_used=most - used)
+        return pd.concat([keep, last], ignore_index=True)
+    following = f"{picks['id'].iloc[fits]!r}, has {int(tokens[fits]):,}"
+    if not fits:
+        raise InputError(
+            f"the budget is {most:,} tokens and the first row alone, {following} by {budget.length}; raise "
+            "budget.tokens, set budget.truncate_last: true to cut the row, or leave such rows out with where:"
+        )
+    pool.note(f"budget is {most:,} tokens, {used:,} are used: the next row, {following}")
     return keep

@@ -23,7 +23,7 @@ from ...udfs.errors import InputError, RecipeError
 from ..ranking.quantiles import quantiles, quantiles_by_group, with_rank
 from ..ranking.sort_keys import cluster_of, draw, numeric_column, tag_of
 from ..ranking.top import top, top_by_quota, with_values_of_group
-from .needs import Group, Need, Number
+from .needs import Need, Number, Stratum
 from .selector import Pool, Selector, picks
 
 Bound = str | float | None
@@ -86,7 +86,7 @@ class Interval(Selector):
     @property
     def needs(self) -> tuple[Need, ...]:
         """The scores, and the stratum."""
-        return (*map(Number, self.bounds), *([] if self.stratum is None else [Group(self.stratum)]))
+        return (*map(Number, self.bounds), *([] if self.stratum is None else [Stratum(self.stratum)]))
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks among the rows inside.

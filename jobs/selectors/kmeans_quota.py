@@ -171,6 +171,8 @@ class KMQ(KMeansRandom):
         """
         quality = numeric_column(pool.rows, self.quality)
         least, most = collect_pandas(pool.rows.agg(F.min(quality), F.max(quality))).iloc[0]
+        if pd.isna(most):
+            return picks(pd.Series(dtype=object))
         if self.weights == "linear" and (least < 0 or most == 0):
             fact = f"has the value {least}" if least < 0 else "is 0 in every row"
             raise InputError(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Fields of the struct that a k-means score is.
 CLUSTER, DISTANCE = "cluster", "distance_sq"
+#: The largest float32.
+FLOAT32_MAX = "3.4028234663852886e38D"
 #: Types of text.
 STRINGS = (T.StringType, T.CharType, T.VarcharType)
 
@@ -36,6 +38,21 @@ class Need:
         """Return whether a column of this type fits."""
         return isinstance(data_type, self.types)
 
+    def defined(self, column: str, _: T.DataType, /) -> str:
+        """Return SQL of whether a row has a value that a selector can work with.
+
+        Parameters
+        ----------
+        column : str
+            In backticks, of a type that fits.
+
+        Examples
+        --------
+        >>> Number("q").defined("`q`", T.DoubleType())
+        '`q` IS NOT NULL AND NOT isnan(`q`)'
+        """
+        return f"{column} IS NOT NULL"
+
 
 class Number(Need):
     """Something to rank or weigh by: any numeric type, decimals too.
@@ -49,6 +66,11 @@ class Number(Need):
     words = "a number is needed: name a score, score.field or numeric column"
     types = (T.NumericType,)
 
+    def defined(self, column: str, data_type: T.DataType, /) -> str:
+        """Return SQL that is true of numbers, and of infinities; NaN, which source columns can hold, is undefined."""
+        nan = f" AND NOT isnan({column})" if isinstance(data_type, T.FractionalType) else ""
+        return f"{column} IS NOT NULL{nan}"
+
 
 class Turns(Number):
     """A number, or one for each turn of a conversation."""
@@ -59,6 +81,12 @@ class Turns(Number):
         """Return whether the type is a number or an array of numbers."""
         element = data_type.elementType if isinstance(data_type, T.ArrayType) else data_type
         return super().accepts(element)
+
+    def defined(self, column: str, data_type: T.DataType, /) -> str:
+        """Return SQL that is true of numbers, and of lists of numbers none of which is undefined."""
+        if not isinstance(data_type, T.ArrayType):
+            return super().defined(column, data_type)
+        return f"size({column}) > 0 AND NOT exists({column}, x -> x IS NULL OR isnan(CAST(x AS DOUBLE)))"
 
 
 class Group(Need):
@@ -71,6 +99,18 @@ class Group(Need):
         """Return whether values of the type can be compared, or the type is that of a k-means score."""
         return super().accepts(data_type) or _is_clustering(data_type)
 
+    def defined(self, column: str, data_type: T.DataType, /) -> str:
+        """Return SQL of whether the value, or the cluster of a k-means score, is not null."""
+        return f"{column}{f'.{CLUSTER}' if isinstance(data_type, T.StructType) else ''} IS NOT NULL"
+
+
+class Stratum(Group):
+    """A group in which null is a value of its own."""
+
+    def defined(self, _: str, __: T.DataType, /) -> str:
+        """Return what is true of every row."""
+        return "true"
+
 
 class Cluster(Need):
     """A k-means score: a struct of `cluster` and `distance_sq`."""
@@ -81,6 +121,10 @@ class Cluster(Need):
         """Return whether the type is that of a k-means score."""
         return _is_clustering(data_type)
 
+    def defined(self, column: str, _: T.DataType, /) -> str:
+        """Return SQL of whether the cluster is not null."""
+        return f"{column}.{CLUSTER} IS NOT NULL"
+
 
 class Vector(Need):
     """An array of numbers per row."""
@@ -90,6 +134,11 @@ class Vector(Need):
     def accepts(self, data_type: T.DataType) -> bool:
         """Return whether the type is an array of numbers."""
         return isinstance(data_type, T.ArrayType) and isinstance(data_type.elementType, T.NumericType)
+
+    def defined(self, column: str, _: T.DataType, /) -> str:
+        """Return SQL of whether every element is a finite float32, in which vectors are compared."""
+        odd = f"x IS NULL OR isnan(CAST(x AS DOUBLE)) OR abs(CAST(x AS DOUBLE)) > {FLOAT32_MAX}"
+        return f"{column} IS NOT NULL AND NOT exists({column}, x -> {odd})"
 
 
 class Text(Need):

@@ -53,6 +53,8 @@ class Random(Selector):
         weight = None if self.by is None else numeric_column(pool.rows, self.by)
         if weight is not None:
             least, most = collect_pandas(pool.rows.agg(F.min(weight), F.max(weight))).iloc[0]
+            if pd.isna(most):
+                return picks(pd.Series(dtype=object))
             if least < 0 or most == 0:
                 fact = f"has the weight {least}" if least < 0 else "is 0 in every row"
                 raise InputError(f"column {self.by!r} {fact}; weights are >= 0 and some are above: shift or rank them")

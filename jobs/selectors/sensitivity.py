@@ -106,6 +106,8 @@ class Sensitivity(Selector):
             If a loss at a centre or a probe is undefined or negative.
         """
         members, centres = clusters_of(pool.rows, self.cluster, self.z)
+        if centres.empty:
+            return picks(pd.Series(dtype=object))
         centres["loss"] = self._losses(centres, pool)
         bound = self._bounds(members, centres, pool)
         if math.isinf(bound.max()):  # distance alone

@@ -19,7 +19,7 @@ from ...udfs.kernels.least_squares import weighted_least_squares
 from ..ranking.top import rows_of
 from ..ranking.vectors import collect_vectors
 from .needs import Cluster, Need, Number, Vector
-from .selector import Pool, Selector
+from .selector import Pool, Selector, picks
 from .sensitivity import Floats, clusters_of, losses_of, weighted_draw
 
 
@@ -74,6 +74,8 @@ class SensitivityRegression(Selector):
             If the label of a centre is undefined.
         """
         members, centres = clusters_of(pool.rows, self.cluster, 2)
+        if centres.empty:
+            return picks(pd.Series(dtype=object))
         labels = losses_of(centres, self.label, pool.values)
         bad = np.flatnonzero(~np.isfinite(labels))
         if bad.size:

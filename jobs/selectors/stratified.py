@@ -17,7 +17,7 @@ from ...udfs.constraints import AtLeast
 from ...udfs.errors import RecipeError
 from ..ranking.sort_keys import by_tag, cluster_of, draw, numeric_column
 from ..ranking.top import top_by_quota
-from .needs import Group, Number
+from .needs import Number, Stratum
 from .selector import Pool, Selector, picks
 
 
@@ -44,11 +44,11 @@ class Stratified(Selector):
     Examples
     --------
     >>> Stratified(column="module", quota={"os": 10, "re": 5}, by="alignment").needs
-    (Group(name='module'), Number(name='alignment'))
+    (Stratum(name='module'), Number(name='alignment'))
     """
 
     kind: ClassVar[str] = "stratified"
-    reads = {"column": Group, "by": Number}
+    reads = {"column": Stratum, "by": Number}
 
     column: str
     quota: Literal["proportional", "equal"] | Mapping[Any, Annotated[int, AtLeast(0)]] = "proportional"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from lakesift.jobs.commands.maintain import _needed
 from lakesift.jobs.commands.plan import plan
 from lakesift.jobs.lake.manifest import Manifest
 from lakesift.jobs.recipe import Budget, Recipe
@@ -158,6 +159,12 @@ def test_a_race_equals_the_whole_where_it_is_exact(world: World) -> None:
     assert [(r["id"], r["gain"]) for r in rows] == [(r["id"], r["gain"]) for r in expected]
     assert {(r["score_exact"], r["score_sd"]) for r in rows} == {(True, 0.0)}
     assert [n for n in made.notes if "pairs were compressed" in n]
+    # Pairs have fingerprints that no recipe names; the selection does, so that maintain keeps them.
+    named = set(world.lake.history("selection_race")[0].metadata["on_demand"])
+    stored = {r["fingerprint"] for r in world.sql("SELECT DISTINCT fingerprint FROM {memos}")}
+    assert named
+    assert named <= stored - set(made.fingerprints.values())
+    assert named <= _needed(world.lake, {"selection_race": world.lake.history("selection_race")})
 
 
 def test_vectors_of_the_users_own(world: World) -> None:

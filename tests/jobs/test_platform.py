@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -17,10 +19,11 @@ import numpy as np
 import pytest
 
 from lakesift.jobs import cli
+from lakesift.jobs.commands.process import FAILING
 from lakesift.jobs.lake import delta_jars, session
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.ranking.vectors import collect_arrow, collect_flat
-from lakesift.udfs.errors import LakeSiftError, PlatformError, RecipeError
+from lakesift.udfs.errors import ConflictError, InputError, LakeSiftError, PlatformError, RecipeError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -318,6 +321,65 @@ def test_a_users_error_is_one_sentence(main: Callable[..., object]) -> None:
     assert "did you mean 'zipfit_code'?" in said
     assert "\n" not in said
     assert caught.value.__suppress_context__
+
+
+def test_the_log_goes_where_it_is_told(
+    main: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logging.getLogger("lakesift")
+    before, file = list(log.handlers), tmp_path / "run.log"
+
+    def command(_: object) -> str:
+        log.info("half is done")
+        raise InputError("a fact")
+
+    monkeypatch.setitem(cli.COMMANDS, "list", command)
+    try:
+        with pytest.raises(SystemExit, match="lakesift: a fact"):
+            main(["list", "scores", "--quiet", "--log-file", str(file)])
+        assert {handler.level for handler in logging.getLogger().handlers} == {logging.WARNING}
+    finally:
+        log.handlers[:] = before
+        for handler in logging.getLogger().handlers:
+            handler.setLevel(logging.NOTSET)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert re.fullmatch(r"20\d\d-.* INFO half is done", lines[0])
+    assert lines[-1].endswith("InputError: a fact")
+    with pytest.raises(SystemExit, match=r"log file /no/such/x\.log cannot be written \(No such file or directory\)"):
+        main(["list", "scores", "--log-file", "/no/such/x.log"])
+
+
+def test_a_process_exits_with_what_happened(
+    main: Callable[..., object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Noop:
+        noop = True
+
+    for name in FAILING:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(cli.COMMANDS, "list", lambda _: Noop())
+    monkeypatch.setattr(sys, "argv", ["lakesift", "list", "scores"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 3
+    assert main(["list", "scores"]) is None, "called from Python it is no failure"
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
+    assert main() is None, "a wheel task would be red"
+
+    def beaten(_: object) -> str:
+        raise ConflictError("runs: other runs committed first 5 times")
+
+    monkeypatch.setitem(cli.COMMANDS, "list", beaten)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        main(["list", "scores"])
+    assert caught.value.code == 75
+    assert capsys.readouterr().err.endswith("lakesift: runs: other runs committed first 5 times\n")
+
+
+def test_python_runs_the_package() -> None:
+    shown = subprocess.run([sys.executable, "-m", "lakesift", "--version"], capture_output=True, text=True, check=True)
+    assert shown.stdout == f"lakesift {metadata.version('lakesift')}\n"
 
 
 def test_debug_shows_where(main: Callable[..., object]) -> None:

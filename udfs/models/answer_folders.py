@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from ..arrays import Matrix
 from ..errors import RecipeError, ScoreError
 from . import causal_torch, files, on_one_thread
 from .causal import BOS, tokenizer
+from .reading import reading
 
 REMEDY = "pip install 'lakesift[torch]'"
 OTHER = "answers are trained on Llama-type models: name smollm2, or a folder of such a model"
@@ -116,10 +118,9 @@ def _check_layers(folder: Path, layers: int) -> None:
 def network_of(model: str) -> Any:
     """Return a model by transformers, float32, on the CPU; ScoreError if it is not Llama-type."""
     on_one_thread(*causal_torch.requirements())
-    if _fetched(model):
-        files.verified(model)
     folder = folder_of(model)
-    network = causal_torch.network(folder)
+    with reading(model) if _fetched(model) else nullcontext():
+        network = causal_torch.network(folder)
     body = getattr(network, "model", None)
     if not all(hasattr(body, name) for name in ("layers", "norm", "embed_tokens")) or not hasattr(network, "lm_head"):
         raise ScoreError(f"{folder} holds a {type(network).__name__}; {OTHER}")

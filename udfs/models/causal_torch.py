@@ -22,11 +22,14 @@ from ..errors import PlatformError, ScoreError
 from ..kernels.token_bits import token_bits
 from . import files, on_one_thread
 from .causal import CausalModel, ids_of, tokenizer
+from .reading import closed, identity
 
 _REMEDY = "pip install 'lakesift[torch]'"
 #: The files of a folder that decide its values; weights as safetensors only, which hold no code.
 _NEEDED = ("config.json", "tokenizer.json")
 WEIGHTS = "*.safetensors"
+#: Which weights lie in which file, where there are several; and what decides no value.
+_INDEX, _ALSO = "model.safetensors.index.json", "generation_config.json"
 
 
 def requirements() -> tuple[Any, Any]:
@@ -35,7 +38,7 @@ def requirements() -> tuple[Any, Any]:
 
 
 def folder_identity(folder: str) -> str:
-    """Return 16 hex digits of the SHA-256 of a folder's weights, config and tokenizer.
+    """Return 16 hex digits of the SHA-256 of a folder's weights, their index, config and tokenizer.
 
     Raises
     ------
@@ -50,15 +53,15 @@ def folder_identity(folder: str) -> str:
             f"{folder} is no folder of a language model: it has no {', '.join(absent)}; name smollm2, or a folder that "
             "save_pretrained wrote, there on the driver and on every worker"
         )
-    members = [*(path / name for name in _NEEDED), *weights]
-    return _identity(tuple((str(m), m.stat().st_size, m.stat().st_mtime_ns) for m in members))
+    members = [*(path / name for name in _NEEDED), *weights, *path.glob(_INDEX)]
+    return _identity(tuple((str(m), identity(m)) for m in members))
 
 
 @cache
-def _identity(members: tuple[tuple[str, int, int], ...]) -> str:
-    """Hash files, once for each size and time of change."""
+def _identity(members: tuple[tuple[str, tuple[int, ...]], ...]) -> str:
+    """Hash files, once for what the file system says of them."""
     digest = hashlib.sha256()
-    for name, _, _ in members:
+    for name, _ in members:
         digest.update(f"{Path(name).name} {files.sha256(Path(name))}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -84,10 +87,12 @@ def network(folder: Path) -> Any:
     torch, transformers = requirements()
     if (folder / "weights.f32").is_file():
         return _derived(folder, torch, transformers)
+    there = [path.name for pattern in (*_NEEDED, WEIGHTS, _INDEX, _ALSO) for path in folder.glob(pattern)]
     try:
-        return transformers.AutoModelForCausalLM.from_pretrained(
-            str(folder), local_files_only=True, use_safetensors=True
-        )
+        with closed(folder, there) as place:
+            return transformers.AutoModelForCausalLM.from_pretrained(
+                str(place), local_files_only=True, use_safetensors=True
+            )
     except (OSError, ValueError, KeyError) as error:
         raise ScoreError(f"transformers cannot load a causal language model from {folder}: {error}") from error
 

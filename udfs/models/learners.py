@@ -17,6 +17,7 @@ import numpy as np
 
 from ..arrays import Flags, Floats, Ints
 from . import files, minilm
+from .reading import reading
 
 #: Accuracy of a classifier on rows: (indices to train on, indices to ask about, seed) -> share that is right.
 Learner = Callable[[Ints, Ints, int], float]
@@ -80,9 +81,9 @@ def log_odds(vectors: Floats, good: Flags, asked: Floats, penalty: float = 10.0)
 def finetune(rows: Rows) -> Learner:
     """Return the learner over labels and texts."""
     torch, transformers = minilm.requirements()
-    folder = files.verified("minilm")
     transformers.logging.disable_progress_bar()
-    tokenizer = files.tokenizer(folder / "tokenizer.json", _TUNE)
+    with reading("minilm") as folder:
+        tokenizer = files.tokenizer(folder / "tokenizer.json", _TUNE)
     tokenizer.enable_truncation(_TOKENS)
     tokens = [torch.tensor(e.ids) for e in tokenizer.encode_batch_fast(list(rows.texts))]
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -95,7 +96,8 @@ def finetune(rows: Rows) -> Learner:
 
     def accuracy(train: Ints, ask: Ints, seed: int) -> float:
         torch.manual_seed(seed)
-        model = minilm.weights(transformers).to(device)
+        with reading("minilm") as folder:
+            model = minilm.weights(transformers, folder).to(device)
         head = torch.nn.Linear(model.config.hidden_size, classes).to(device)
 
         def logits(some: Any) -> Any:

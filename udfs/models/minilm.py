@@ -8,12 +8,14 @@ at 256 tokens. Other CPUs and builds of torch give other last bits. Left out: bf
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Floats
 from . import files, on_one_thread
+from .reading import closed, reading
 
 WIDTH = 384
 MAX_TOKENS = 256
@@ -23,11 +25,11 @@ _REMEDY = "pip install 'lakesift[torch]' and lakesift encoders get minilm"
 def load(_: int) -> Callable[[Sequence[str]], Floats]:
     """Return n texts, none empty and all UTF-8 -> (n, 384) float64; it has no other width."""
     torch, transformers = requirements()  # before the files, because its message names everything that is needed
-    folder = files.verified("minilm")
-    on_one_thread(torch, transformers)
-    tokenizer = files.tokenizer(folder / "tokenizer.json", _REMEDY)
+    with reading("minilm") as folder:
+        on_one_thread(torch, transformers)
+        tokenizer = files.tokenizer(folder / "tokenizer.json", _REMEDY)
+        model = weights(transformers, folder).eval()
     tokenizer.enable_truncation(MAX_TOKENS)
-    model = weights(transformers).eval()
 
     def encode(texts: Sequence[str]) -> Floats:
         rows = np.empty((len(texts), model.config.hidden_size))
@@ -41,10 +43,11 @@ def load(_: int) -> Callable[[Sequence[str]], Floats]:
     return encode
 
 
-def weights(transformers: Any) -> Any:
-    """Return the model with its own weights, float32, whose files have been verified."""
-    folder = str(files.path_of("minilm"))
-    return transformers.AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).float()
+def weights(transformers: Any, folder: Path) -> Any:
+    """Return the model with its own weights, float32, of its folder; no other file there is read."""
+    with closed(folder, files.MODELS["minilm"].pins) as place:
+        model = transformers.AutoModel.from_pretrained(str(place), local_files_only=True, use_safetensors=True)
+        return model.float()
 
 
 def requirements() -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from scipy import sparse
 from ..arrays import Floats
 from ..kernels.tokens import utf8
 from . import files
+from .reading import reading
 
 WIDTH = 256
 _REMEDY = f"pip install {files.MODELS['wordllama'].requirement}"
@@ -24,7 +25,8 @@ _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 
 def tokeniser() -> Callable[[str], list[int]]:
     """Return text -> ids of its sub-word tokens; no tokens for text that is not UTF-8."""
-    tokenizer = files.tokenizer(files.verified("wordllama") / _TOKENIZER, _REMEDY)
+    with reading("wordllama") as folder:
+        tokenizer = files.tokenizer(folder / _TOKENIZER, _REMEDY)
 
     def tokenise(text: str) -> list[int]:
         return [] if utf8(text) is None else list(tokenizer.encode(text, add_special_tokens=False).ids)
@@ -40,9 +42,9 @@ def load(dimensions: int) -> Callable[[Sequence[str]], Floats]:
     dimensions : int
         How many of the 256 columns are kept, from the first; the model was trained to be cut at 64 and 128.
     """
-    folder = files.verified("wordllama")
-    tokenizer = files.tokenizer(folder / _TOKENIZER, _REMEDY)
-    weights = files.module("safetensors.numpy", _REMEDY).load_file(folder / "weights/l2_supercat_256.safetensors")
+    with reading("wordllama") as folder:
+        tokenizer = files.tokenizer(folder / _TOKENIZER, _REMEDY)
+        weights = files.module("safetensors.numpy", _REMEDY).load_file(folder / "weights/l2_supercat_256.safetensors")
     matrix = weights["embedding.weight"][:, :dimensions].astype(np.float64, order="C")
 
     def encode(texts: Sequence[str]) -> Floats:

@@ -18,6 +18,7 @@ from ..constraints import Between, Needed
 from ..errors import RecipeError, ScoreError
 from ..kernels.tokens import utf8
 from ..models import causal, causal_torch, files, llama_onnx, one_model
+from ..models.reading import reading
 from ..scorer import Kernel, Scorer
 
 #: Fewer scored tokens leave both means undefined: they would be about the start of a text alone.
@@ -124,11 +125,7 @@ class GenerativeEntropy(Scorer):
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> the four fields, float64 (n,) each."""
-        if (found := self._found()) != self.identity:
-            raise ScoreError(
-                f"the score was declared with model files {self.identity!r}, here are {found!r} for {self.model}; give "
-                "driver and workers the same files and the same version of lakesift"
-            )
+        self._refuse_other()
         self._load()  # so that a missing file is reported now, not in the middle of a table
 
         def kernel(texts: Sequence[str]) -> dict[str, Any]:
@@ -141,12 +138,24 @@ class GenerativeEntropy(Scorer):
 
     def _load(self) -> causal.CausalModel:
         def load() -> causal.CausalModel:
-            folder = files.verified(self.model) if self._fetched else Path(self.model).expanduser()
-            return (
-                llama_onnx.load(folder) if self.engine == "onnx" else causal_torch.load(folder, self.device, self.dtype)
-            )
+            if not self._fetched:
+                model = causal_torch.load(Path(self.model).expanduser(), self.device, self.dtype)
+                self._refuse_other()  # what was loaded is what was hashed before
+                return model
+            with reading(self.model) as folder:
+                if self.engine == "onnx":
+                    return llama_onnx.load(folder)
+                return causal_torch.load(folder, self.device, self.dtype)
 
         return one_model(self.model_held, load)
+
+    def _refuse_other(self) -> None:
+        """Raise ScoreError if the files here are not those that the score was declared with."""
+        if (found := self._found()) != self.identity:
+            raise ScoreError(
+                f"the score was declared with model files {self.identity!r}, here are {found!r} for {self.model}; give "
+                "driver and workers the same files and the same version of lakesift"
+            )
 
 
 def _row(model: causal.CausalModel, text: str, most: int) -> tuple[float, float, float, float]:

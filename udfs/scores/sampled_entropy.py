@@ -20,6 +20,7 @@ from ..constraints import AtLeast, Between
 from ..kernels.hashing import uniforms
 from ..kernels.tokens import utf8
 from ..models import causal_torch, files, minilm, one_model
+from ..models.reading import reading
 from ..scorer import Kernel, Scorer
 
 
@@ -119,7 +120,8 @@ class SampledEntropy(Scorer):
 
     def _load(self) -> Any:
         def load() -> Any:
-            return causal_torch.sampler(files.verified("smollm2")), minilm.load(minilm.WIDTH)
+            with reading("smollm2") as folder:
+                return causal_torch.sampler(folder), minilm.load(minilm.WIDTH)
 
         return one_model(self.model_held, load)
 

@@ -25,7 +25,18 @@ from lakesift.jobs.inputs.opening import open_documents
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import Recipe, parse
 from lakesift.jobs.selectors import selectors
-from lakesift.jobs.selectors.needs import Cluster, Fitted, Group, Need, Number, Turns, Vector, needs_with, renamed
+from lakesift.jobs.selectors.needs import (
+    Cluster,
+    Fitted,
+    Group,
+    Need,
+    Number,
+    Stratum,
+    Turns,
+    Vector,
+    needs_with,
+    renamed,
+)
 from lakesift.udfs.constraints import hints_of, is_needed
 from lakesift.udfs.discovery import scorers
 from lakesift.udfs.errors import InputError, RecipeError
@@ -54,6 +65,7 @@ SCORES: dict[str, Any] = {
 FITTING: dict[type[Need], str] = {
     Number: "entropy",
     Group: "module",
+    Stratum: "module",
     Cluster: "cells",
     Vector: "vector",
     Turns: "entropy",

@@ -8,7 +8,7 @@ from pyspark.sql import types as T
 from lakesift.jobs.selectors.coverage import FacilityLocation
 from lakesift.jobs.selectors.interval import Interval
 from lakesift.jobs.selectors.kmeans_quota import KMQ, KMeansClosest
-from lakesift.jobs.selectors.needs import Cluster, Fitted, Group, Need, Number, Text, Vector, field_of
+from lakesift.jobs.selectors.needs import Cluster, Fitted, Group, Need, Number, Stratum, Text, Turns, Vector, field_of
 from lakesift.jobs.selectors.selector import Selector
 from lakesift.jobs.selectors.sensitivity import Sensitivity
 from lakesift.jobs.selectors.zipfit_race import ZipFitRace
@@ -66,3 +66,15 @@ def test_the_field_that_a_need_comes_from(selector: Selector, named: dict[str, N
 
 def test_needs_of_two_kinds_differ() -> None:
     assert len({Number("x"), Group("x"), Cluster("x"), Vector("x"), Number("y")}) == 5
+
+
+def test_what_counts_as_defined() -> None:
+    """NaN and null alike for numbers, wherever they stand; null is a stratum of its own."""
+    double, texts = T.DoubleType(), T.StringType()
+    assert Number("x").defined("`x`", double) == "`x` IS NOT NULL AND NOT isnan(`x`)"
+    assert Number("x").defined("`x`", T.LongType()) == "`x` IS NOT NULL"
+    assert Turns("x").defined("`x`", double) == Number("x").defined("`x`", double)
+    assert Group("x").defined("`x`", texts) == "`x` IS NOT NULL"
+    assert Group("x").defined("`x`", CELLS) == Cluster("x").defined("`x`", CELLS) == "`x`.cluster IS NOT NULL"
+    assert Stratum("x").defined("`x`", texts) == "true"
+    assert Stratum("x").accepts(texts)

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from lakesift.jobs.commands.report import _rank_correlation
+from lakesift.jobs.ranking.rank_correlation import rank_correlation
 
 NAN = float("nan")
 
 
 def correlation(x: object, y: object) -> float:
-    return _rank_correlation(pd.DataFrame({"x": x, "y": y}), "x", "y")
+    return rank_correlation(pd.DataFrame({"x": x, "y": y}), "x", "y")
 
 
 def test_it_equals_scipy_with_ties_and_missing_pairs() -> None:
@@ -42,7 +42,7 @@ def test_its_laws_and_where_it_is_undefined() -> None:
 
 def test_scipy_stats_is_not_imported() -> None:
     code = (
-        "import sys, pandas as pd; from lakesift.jobs.commands.report import _rank_correlation; "
-        "_rank_correlation(pd.DataFrame({'x': [1, 2], 'y': [2, 1]}), 'x', 'y'); sys.exit('scipy.stats' in sys.modules)"
+        "import sys, pandas as pd; from lakesift.jobs.ranking.rank_correlation import rank_correlation; "
+        "rank_correlation(pd.DataFrame({'x': [1, 2], 'y': [2, 1]}), 'x', 'y'); sys.exit('scipy.stats' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,93 @@
+"""The rows that a selection is made from: those that `where:` lets in, and those of them that can be ranked; counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from ...udfs.encoding import is_published
+from ...udfs.errors import InputError
+from ...udfs.fitted import FittedScore
+from ...udfs.quoting import quoted, quoted_name
+from ..inputs.conditions import satisfying
+from ..inputs.run import Run
+from ..lake.tuning import collect_small
+from ..recipe import Recipe
+from ..recipe.clauses import clauses
+from ..recipe.recipe import mentions
+from .memos import BROADCAST_ROWS, values
+
+#: Characters of a clause that a note shows.
+CLAUSE_CHARS = 60
+
+
+def eligible_rows(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame) -> DataFrame:
+    """Return the rows that `where:` lets in: id, and the scores and source columns that selectors and budget name."""
+    recipe, documents = run.recipe, run.hashes.summary.documents
+    names = recipe.columns_used() | (recipe.columns_on_demand() - recipe.on_demand_only())
+    names |= {recipe.budget.length} if recipe.budget.tokens else set()
+    vectors = sorted(n for n in names if n in recipe.scores and not is_published(recipe.scores[n].value))
+    narrow = sorted(names - set(vectors))
+    eligible = satisfying(run, scores, recipe.where, narrow)
+    rows = collect_small(eligible.select("id", *(quoted_name(n) for n in narrow)), documents)
+    for name in vectors:  # every document has a row in `memos`: the few columns are broadcast, vectors stay put
+        few = F.broadcast(rows) if documents <= BROADCAST_ROWS else rows
+        rows = values(run, fitted[name]).withColumnRenamed("value", name).join(few, "id", "inner")
+    return rows
+
+
+def count_rankable(rows: DataFrame, recipe: Recipe) -> tuple[int, int, str]:
+    """Return how many rows there are, how many of them can be selected, and SQL of the latter.
+
+    A row can be if its values of all that the selector needs are defined, and under a token budget its length.
+    """
+    needs, conditions = recipe.selector.needs, []
+    types = rows.select("id", *(F.col(quoted(need.name)) for need in needs)).schema.fields[1:]
+    for need, field in zip(needs, types, strict=True):
+        name = quoted(need.name)
+        # No element of a score that is a vector is undefined: these are not looked through.
+        whole = isinstance(field.dataType, T.ArrayType) and need.name in recipe.scores
+        conditions.append(f"{name} IS NOT NULL" if whole else need.defined(name, field.dataType))
+    if recipe.budget.tokens:
+        conditions.append(f"{quoted_name(recipe.budget.length)} IS NOT NULL")
+    rankable = " AND ".join(f"({condition})" for condition in conditions) or "true"
+    eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
+    return eligible, ranked, rankable
+
+
+def count_excluded(run: Run, scores: DataFrame) -> list[tuple[str, int]]:
+    """Return each clause of `where:` and how many documents it excludes that the clauses before it let in; note it.
+
+    Nothing is counted where it is one clause: it excludes all that are not eligible.
+
+    Raises
+    ------
+    InputError
+        If the documents that are counted are not those that were hashed.
+    """
+    where, documents = run.recipe.where, run.hashes.summary.documents
+    parts = clauses(where) if where else []
+    if len(parts) < 2:
+        return []
+    named = [c for c in run.documents.named if mentions(where, c)]
+    cases = " ".join(f"WHEN NOT coalesce(({sql}\n), false) THEN {i}" for i, sql in enumerate(parts))
+    first = satisfying(run, scores, "", named).select(F.expr(f"CASE {cases} ELSE -1 END").alias("clause"))
+    counts = {row["clause"]: row["count"] for row in first.groupBy("clause").count().collect()}
+    if (counted := sum(counts.values())) != documents:
+        raise InputError(
+            f"{run.recipe.documents.table} has {documents:,} documents, and {counted:,} were found when where: was "
+            "applied: it changed meanwhile; run again, over a table that has versions"
+        )
+    excluded = [(" ".join(sql.split()), counts.get(i, 0)) for i, sql in enumerate(parts)]
+    eligible = counts.get(-1, 0)
+    said = ", then ".join(f"{_short(sql)}: {rows:,}" for sql, rows in excluded)
+    if eligible < documents:
+        run.manifest.note(f"where: excludes {documents - eligible:,} of {documents:,} documents: {said}")
+    return excluded
+
+
+def _short(sql: str) -> str:
+    return sql if len(sql) <= CLAUSE_CHARS else f"{sql[: CLAUSE_CHARS - 1]}…"

@@ -1,0 +1,75 @@
+"""What a run says of scores that rows were chosen by: where a selection may not be what its scores' names promise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ...udfs.encoding import is_published
+from ...udfs.fitted import FittedScore
+from ...udfs.quoting import quoted_name
+from ...udfs.scorer import Estimator
+from ...udfs.scores.dsir import DsirScorer
+from ..inputs.run import Run
+from ..ranking.rank_correlation import rank_correlation
+from ..ranking.top import rows_of
+
+#: Rows of the sample in which correlations are taken, by id hash, and the fewest that are worth a word.
+SAMPLE_ROWS, FEWEST_ROWS = 20_000, 30
+#: Rank correlation with length, of either sign, from which it is said.
+STRONG = 0.5
+
+
+def warn_of_scores(
+    run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, scores: DataFrame, picks: pd.DataFrame
+) -> None:
+    """Note, of each score that the selector ranks by, what somebody who trusts its name should know.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The eligible rows.
+    scores : DataFrame
+        `scores_<recipe>`.
+    """
+    recipe = run.recipe
+    for name in dict.fromkeys(need.name for need in recipe.selector.needs):
+        score = recipe.scores.get(name)
+        if not isinstance(score, Estimator) or not is_published(score.value) or set(score.fits_on) <= {"documents"}:
+            continue
+        if isinstance(fitted[name].scorer, DsirScorer):
+            _warn_of_weights(run, name, rows, picks)
+        _warn_of_length(run, name, rows, scores)
+
+
+def _warn_of_weights(run: Run, name: str, rows: DataFrame, picks: pd.DataFrame) -> None:
+    """Say how many of the rows selected are not likelier in the target than in the documents."""
+    above = F.count_if(F.col(quoted_name(name)) > 0)
+    count, selected = rows_of(rows, picks).agg(above).collect()[0][0], len(picks)
+    if count < selected:
+        every = rows.agg(above).collect()[0][0]
+        run.manifest.note(
+            f"{name}: {count:,} of the {selected:,} rows selected have a log weight above 0 ({every:,} of the eligible "
+            "have one); the others are likelier among the documents, and the shortest of such rows win: lower the "
+            "budget, or set a floor of length in where:"
+        )
+
+
+def _warn_of_length(run: Run, name: str, rows: DataFrame, scores: DataFrame) -> None:
+    """Say that a score which compares rows with a target orders them by length, where it does."""
+    length, documents = run.recipe.length_name(), run.hashes.summary.documents
+    limit = math.ceil(1e6 * min(1.0, SAMPLE_ROWS / max(1, documents)))
+    some = F.pmod(F.xxhash64("id", F.lit("length")), F.lit(1_000_000)) < limit
+    columns = (F.col(quoted_name(column)).cast("double").alias(column) for column in (name, length))
+    table = scores.where(some).select("id", *columns).join(rows.where(some).select("id"), "id", "left_semi")
+    frame = table.drop("id").toPandas().dropna()
+    found = rank_correlation(frame, name, length)
+    if len(frame) >= FEWEST_ROWS and abs(found) >= STRONG:
+        run.manifest.note(
+            f"{name}: its rank correlation with {length} is {found:.2f} among {len(frame):,} eligible rows, so it "
+            "chooses by length, too: compare with the control length_matched, or bound the length in where:"
+        )
