@@ -10,14 +10,16 @@ import argparse
 import json
 import logging
 import os
-import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..udfs import errors
-from ..udfs.errors import LakeSiftError
+from .lake.interrupts import ended_by_signals
+from .lake.terminal import sentence, speak, user_message
+from .lake.text_table import printable
+
+__all__ = ["main", "parser", "user_message"]
 
 log = logging.getLogger("lakesift")
 
@@ -73,6 +75,9 @@ def parser() -> argparse.ArgumentParser:
     maintain.add_argument("--dry-run", action="store_true", help="say what would be done")
     sql = add("sql", "run a query over the lake's tables", place)
     sql.add_argument("query")
+    sql.add_argument(
+        "--write", dest="may_write", action="store_true", help="run statements that change tables, with the lake's lock"
+    )
     catalog = add("list", "list scores, selectors, rewards or recipes", shown)
     catalog.add_argument("what", choices=("scores", "selectors", "rewards", "recipes"))
     encoders = add("encoders", "get or list files of encoders and language models", shown)
@@ -132,7 +137,7 @@ def _of_lake(args: argparse.Namespace) -> Any:
     from .. import Lake
 
     lake = Lake(args.lake, conf=args.spark)
-    return lake.sql(args.query) if args.command == "sql" else lake.maintain(args.dry_run)
+    return lake.sql(args.query, args.may_write) if args.command == "sql" else lake.maintain(args.dry_run)
 
 
 def _of_recipe(args: argparse.Namespace) -> Any:
@@ -171,6 +176,9 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
 }  # fmt: skip
 
 
+STOPPED = "stopped; finished units are kept, run again to go on"
+
+
 def _shown(result: Any, as_json: bool) -> str:
     """Return a command's result as text, or as JSON; several are separated by an empty line, or are a list."""
     if as_json:
@@ -180,34 +188,23 @@ def _shown(result: Any, as_json: bool) -> str:
     return "\n\n".join(map(str, result)) if isinstance(result, tuple) else str(result)
 
 
-def user_message(error: BaseException) -> str | None:
-    """Return the sentence for the user inside an error, None if it is not a user's error.
-
-    An error raised in a Python worker arrives as text inside Spark's own exception.
-    """
-    if isinstance(error, LakeSiftError):
-        return str(error)
-    kinds = "|".join(k for k, v in vars(errors).items() if isinstance(v, type) and issubclass(v, LakeSiftError))
-    sentences = re.findall(rf"(?:{kinds}): (.+)", str(error))
-    return sentences[-1].strip() if sentences else None
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command; raises SystemExit with a sentence for a user's error, any other error as it is."""
+    """Run one command; raises SystemExit with a sentence for a user's error, any other error as it is.
+
+    In a process of its own SIGINT, SIGTERM and SIGHUP end it with a sentence and the status 128 + number.
+    """
     args = parser().parse_args(argv)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    log.setLevel(logging.DEBUG if args.debug else logging.INFO)
-    for noise in ("py4j", "SQLQueryContextLogger"):  # they print an error that is told in one sentence below
-        logging.getLogger(noise).setLevel(logging.CRITICAL)
-    try:
-        print(_shown(COMMANDS[args.command](args), args.json))
-    except KeyboardInterrupt:
-        raise SystemExit("stopped; finished units are kept, run again to go on") from None
-    except Exception as error:
-        message = user_message(error)
-        if message is None or args.debug:
-            raise
-        raise SystemExit(f"lakesift: {message}") from None
+    speak(args.debug)
+    with ended_by_signals(STOPPED):
+        try:
+            print(printable(_shown(COMMANDS[args.command](args), args.json), lines=True))
+        except KeyboardInterrupt:
+            raise SystemExit(f"lakesift: {STOPPED}") from None
+        except Exception as error:
+            message = sentence(error)
+            if message is None or args.debug:
+                raise
+            raise SystemExit(printable(f"lakesift: {message}")) from None
 
 
 if __name__ == "__main__":

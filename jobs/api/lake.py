@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -18,13 +18,26 @@ from .jobs.commands.report import report
 from .jobs.commands.report_result import Report
 from .jobs.commands.sql import QueryResult, register
 from .jobs.lake import tables
-from .jobs.lake.session import session
+from .jobs.lake.session import as_needed, session
 from .jobs.lake.text_table import Rows
 from .jobs.recipe import Recipe, load
 from .udfs.errors import RecipeError
 
 #: What stands for a recipe: a shipped name, a path, a URI that Spark reads, a mapping, or a recipe.
 AnyRecipe = str | Mapping[str, Any] | Recipe
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def with_settings(method: Callable[Concatenate[Lake, P], T]) -> Callable[Concatenate[Lake, P], T]:
+    """Let a method run with the properties that LakeSift needs; the session is as it was afterwards."""
+
+    @wraps(method)
+    def call(self: Lake, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with as_needed(self.spark):
+            return method(self, *args, **kwargs)
+
+    return call
 
 
 class Lake:
@@ -36,7 +49,7 @@ class Lake:
         A folder, an object-store prefix, or a catalog schema such as "main.selection".
     spark : SparkSession, optional
         By default the session that exists (notebook, Databricks, Connect), else a new one on this machine. It is never
-        stopped.
+        stopped, and after a call its properties are as they were.
     conf : str, default "local"
         Spark configuration of a new session: local, cluster, or the path of a file in the form of spark-defaults.conf.
     """
@@ -65,36 +78,47 @@ class Lake:
         """Make tables known to SQL by their names and scorers as functions; returns the names."""
         return register(self.tables)
 
-    def sql(self, query: str) -> QueryResult:
-        """Run SQL over the tables by their names; at most 1 000 rows. For frames: `register()`, then `spark.sql`."""
+    @with_settings
+    def sql(self, query: str, may_write: bool = False) -> QueryResult:
+        """Run SQL over the tables by their names; at most 1 000 rows. For frames: `register()`, then `spark.sql`.
+
+        A statement that changes tables is refused unless `may_write` is given; then it waits for runs.
+        """
         from .jobs.commands.sql import query as run_query
 
-        return run_query(self.tables, query)
+        return run_query(self.tables, query, may_write)
 
+    @with_settings
     def report(self, recipe: AnyRecipe) -> Report:
         """Compare the newest selection with its pool and its controls."""
         return report(self.tables, as_recipe(recipe))
 
+    @with_settings
     def rounds(self, recipe: AnyRecipe) -> Rounds:
         """Return the rounds of a recipe's newest refinement, and what it waits for."""
         return rounds_of(self.tables, as_recipe(recipe))
 
+    @with_settings
     def history(self, recipe: AnyRecipe) -> Rows:
         """Return the versions of a recipe's selection, newest first, and what changed in each."""
         return history(self.tables, as_recipe(recipe).name)
 
+    @with_settings
     def diff(self, recipe: AnyRecipe, *versions: int) -> Diff:
         """Return the rows that came and went between two versions, by default the last two, and why."""
         return diff(self.tables, as_recipe(recipe), list(versions))
 
+    @with_settings
     def export(self, recipe: AnyRecipe, to: str, out: str, version: int | None = None) -> Export:
         """Write a version of the selection to files: `to` is "jsonl" or "parquet"."""
         return export(self.tables, as_recipe(recipe).name, to, out, version)
 
+    @with_settings
     def export_model(self, recipe: AnyRecipe, out: str) -> ExportedModel:
         """Write the model that the newest round of a refinement trained to a folder that transformers loads."""
         return export_model(self.tables, as_recipe(recipe), out)
 
+    @with_settings
     def maintain(self, dry_run: bool = False) -> Rows:
         """Compact, drop unused memos, and remove files that no kept version needs."""
         return maintain(self.tables, dry_run)

@@ -19,6 +19,7 @@ from ..inputs.tables import tables_of
 from ..lake.schemas import WRITER, rejected_lines
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
+from ..lake.tuning import property_of
 from ..recipe import Recipe
 from ..recipe.keys import to_yaml
 from ..sources.samples import SAMPLES
@@ -205,7 +206,7 @@ def warnings(lake: Lake, recipe: Recipe, documents: Documents | None, count: int
     """Return what a careful reader of the plan should know."""
     lines = []
     scheme = re.match(r"(s3[an]?):/", lake.root)
-    if scheme and not lake.spark.conf.get(f"spark.delta.logStore.{scheme[1]}.impl", None):
+    if scheme and not property_of(lake.spark, f"spark.delta.logStore.{scheme[1]}.impl"):
         lines.append(f"{lake.root} is an object store without a multi-writer log store: run one driver at a time")
     if documents and documents.state.version is None:
         lines.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
-from .text_table import Rows, rows_of
+from .text_table import Rows, printable, rows_of
 
 #: Fields of a step that the closing table shows, where any step has them.
 SHOWN = ("rows", "computed", "undefined", "not_asked", "ineligible", "rejected", "kernel", "seconds")
@@ -68,7 +68,8 @@ class Manifest:
     steps: list[Step] = field(default_factory=list)
 
     def note(self, sentence: str) -> None:
-        """Add a sentence, once."""
+        """Add a sentence, once; names in it that come from data are escaped to one line."""
+        sentence = printable(sentence)
         if sentence not in self.notes:
             self.notes.append(sentence)
 
