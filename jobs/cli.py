@@ -38,9 +38,8 @@ def parser() -> argparse.ArgumentParser:
     place.add_argument("--spark", default=spark, help="Spark configuration: local, cluster or a file")
     recipe = argparse.ArgumentParser(add_help=False, parents=[place])
     recipe.add_argument("recipe", metavar="RECIPE", help="a shipped name, a path or a URI")
-    recipe.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, e.g. --set budget.rows=100"
-    )
+    text = "override a key, e.g. --set budget.rows=100"
+    recipe.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=text)
 
     def add(name: str, text: str, parent: argparse.ArgumentParser = recipe) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=[parent])

@@ -93,7 +93,8 @@ def query(lake: Lake, sql: str, may_write: bool = False) -> QueryResult:
     word = written_by(sql)
     if word and not may_write:
         raise InputError(
-            f"{word} may change tables, and a query only reads; to change them add --write (may_write=True), which waits for runs"
+            f"{word} may change tables, and a query only reads; to change them add --write (may_write=True), which waits "
+            "for runs"
         )
     with lake.lock("sql") if word else nullcontext():
         return _run(lake, sql)
