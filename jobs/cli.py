@@ -11,13 +11,13 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..udfs import errors
 from .lake.interrupts import ended_by_signals
 from .lake.terminal import sentence, speak, user_message
 from .lake.text_table import printable
+from .lake.whole_files import whole_file
 
 __all__ = ["main", "parser", "user_message"]
 
@@ -104,10 +104,12 @@ def _run(args: argparse.Namespace) -> Any:
 
 def _report(args: argparse.Namespace) -> Any:
     lake, recipe = _opened(args)
-    report = lake.report(recipe)
-    if args.out:
-        Path(args.out).write_text(_shown(report, as_json=True) + "\n", encoding="utf-8")
-        log.info("written to %s", args.out)
+    if not args.out:
+        return lake.report(recipe)
+    with whole_file(args.out, "--out") as write:
+        report = lake.report(recipe)
+        write(_shown(report, as_json=True) + "\n")
+    log.info("written to %s", args.out)
     return report
 
 

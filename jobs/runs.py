@@ -33,7 +33,21 @@ def last_run(lake: Lake, recipe: str) -> dict[str, Any] | None:
     # Two runs at once, in a lake without a lock, may have taken one number.
     newest = F.max_by(F.struct("manifest", "sequence"), F.struct("sequence", "finished_at")).alias("newest")
     row = lake.read("runs").where(F.col("recipe") == recipe).agg(newest).collect()[0]["newest"]
-    return {**json.loads(row["manifest"]), "sequence": row["sequence"]} if row else None
+    return {**_manifest(row["manifest"]), "sequence": row["sequence"]} if row else None
+
+
+#: What a later run reads in a manifest.
+_READ = ("recipe_hash", "run_id", "selection_version", "rows", "data_versions", "counts", "fingerprints", "steps")
+
+
+def _manifest(text: str) -> dict[str, Any]:
+    """Return a manifest, of one that somebody has damaged nothing that stands: the run is made again."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = {}
+    whole = isinstance(said, dict) and all(key in said for key in _READ)
+    return said if whole else {**dict.fromkeys(_READ), "fingerprints": {}, "steps": []}
 
 
 def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> dict[str, Any]:

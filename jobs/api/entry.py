@@ -13,6 +13,7 @@ from pyspark.sql import Column
 
 from .jobs.commands.plan import Plan
 from .jobs.lake.session import as_needed
+from .jobs.lake.whole_files import whole_file
 from .jobs.lake.workers import check_workers
 from .jobs.recipe import keys_of, parse
 from .jobs.recipe.keys import to_yaml, tuned_keys
@@ -89,12 +90,12 @@ def tune(lake: Lake | str, source: str | Mapping[str, Any], settings: tuple[str,
 
     raw = keys_of(source, settings, partial(read_uri, "local"))
     parsed, opened = parse(raw), _lake(lake)
-    with _computing(opened):
-        found = tune_run(opened.tables, parsed)
     beside = Path(source).parent if isinstance(source, str) and Path(source).is_file() else Path()
     path = Path(out) if out else beside / f"{parsed.name}_tuned.yaml"
-    comment = f"{parsed.name} with the bounds of lakesift tune, search {found.run}.\n{found.verdict}"
-    path.write_text(to_yaml(tuned_keys(raw, parsed, found.bounds), comment), encoding="utf-8")
+    with whole_file(path, "--out") as write, _computing(opened):
+        found = tune_run(opened.tables, parsed)
+        comment = f"{parsed.name} with the bounds of lakesift tune, search {found.run}.\n{found.verdict}"
+        write(to_yaml(tuned_keys(raw, parsed, found.bounds), comment))
     return replace(found, path=str(path))
 
 

@@ -66,7 +66,7 @@ def written_by(sql: str) -> str | None:
     >>> written_by("SELECT 'delete from t' FROM t"), written_by("with a as (select 1) insert into t select * from a")
     (None, 'INSERT')
     """
-    words = _QUOTED.sub(" '' ", sql)
+    words = _QUOTED.sub(lambda quoted: " " if quoted[0][:2] in ("--", "/*") else " '' ", sql)
     first = re.match(r"[\s(]*(\w+)", words)
     if first is None or first[1].upper() not in READING:
         return first[1].upper() if first else sql.strip()[:20]
@@ -93,7 +93,7 @@ def query(lake: Lake, sql: str, may_write: bool = False) -> QueryResult:
     word = written_by(sql)
     if word and not may_write:
         raise InputError(
-            f"{word} may change tables, and a query only reads; to change them add --write (may_write=True), which waits "
+            f"{word} may change tables, and a query only reads; to change them add --write (may_write=True): it waits "
             "for runs"
         )
     with lake.lock("sql") if word else nullcontext():
