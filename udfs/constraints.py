@@ -41,7 +41,7 @@ class Range:
         """Return whether a number lies in the range; NaN never does."""
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
-        return above and below and (self.infinite or isinstance(value, int) or math.isfinite(value))
+        return above and below and (self.infinite or math.isfinite(value))
 
     def __str__(self) -> str:
         """Say the range in words, to stand after "a number"."""

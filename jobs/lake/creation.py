@@ -15,11 +15,8 @@ from typing import TYPE_CHECKING
 from ...udfs.errors import InputError
 from .commits import Commit, Conflict, conflicts
 from .schemas import RETENTION, WRITER, Table
-from .spark_errors import analysis_message
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from .tables import Lake
 
 
@@ -42,25 +39,6 @@ def create(lake: Lake, table: Table) -> None:
                 return None
         time.sleep(0.2 * (attempt + 1))
     raise _foreign(lake, table.name)
-
-
-def schema_exists(spark: SparkSession, schema: str) -> bool:
-    """Tell whether a schema exists.
-
-    Raises
-    ------
-    InputError
-        If the session has no such catalog: then it is mostly a folder whose name has a dot.
-    """
-    try:
-        return spark.catalog.databaseExists(schema)
-    except Exception as error:
-        if (reason := analysis_message(error)) is None:
-            raise
-        raise InputError(
-            f"{schema!r} is taken for a schema of a catalog, and Spark cannot look it up: {reason} For a folder of "
-            f"that name write --lake ./{schema}"
-        ) from error
 
 
 def newest_of_ours(lake: Lake, name: str) -> Commit | None:

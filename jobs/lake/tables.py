@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...udfs.uris import is_uri, local_path
 from .commits import Commit, Conflict, TableState, conflicts, retry_on_conflict
-from .creation import create, newest_of_ours, schema_exists
+from .creation import create, newest_of_ours
 from .history import commits
 from .lock import ensure_folder, hold
 from .schemas import Table, cast_to
@@ -42,17 +42,13 @@ class Lake:
     ----------
     spark : SparkSession
     root : str
-        "./lake", "s3://bucket/lake", or a schema such as "main.selection" (a name with a dot and no slash, unless a
-        folder of that name exists). Raises InputError for a schema of a catalog that the session does not have.
+        "./lake", "s3://bucket/lake", or a schema such as "main.selection" (a name with a dot and no slash).
     """
 
     def __init__(self, spark: SparkSession, root: str = "lake") -> None:
-        self.spark = spark
-        root = local_path(root)
+        self.spark, root = spark, local_path(root)
         schema = re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)+", root) is not None and not Path(root).exists()
         self.schema = root if schema else None
-        if schema:
-            schema_exists(spark, root)  # else every table would fail in words of its own
         self.local = not (schema or is_uri(root))
         self.root = str(Path(root).expanduser().absolute()) if self.local else root
 
@@ -98,7 +94,7 @@ class Lake:
     def tables(self) -> list[str]:
         """Return the names of the lake's tables."""
         if self.schema:
-            if not schema_exists(self.spark, self.schema):
+            if not self.spark.catalog.databaseExists(self.schema):
                 return []
             rows = self.spark.sql(f"SHOW TABLES IN {self.schema}").where("NOT isTemporary").collect()
             return sorted(r["tableName"] for r in rows)
@@ -194,7 +190,7 @@ class Lake:
         PlatformError
             If the folder cannot be made or written.
         """
-        if self.schema and not schema_exists(self.spark, self.schema):
+        if self.schema and not self.spark.catalog.databaseExists(self.schema):
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
         return hold(ensure_folder(Path(self.root)), who) if self.local else nullcontext()
 

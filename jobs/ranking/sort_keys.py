@@ -19,8 +19,6 @@ from ...udfs.quoting import quoted
 
 #: Groups that an error lists, the largest ones.
 LISTED_GROUPS = 20
-#: A word that YAML reads as true or false.
-YES_OR_NO = {True: "yes", False: "no"}
 
 
 def column_of(name: str) -> Column:
@@ -96,12 +94,6 @@ def by_tag(mapped: Mapping[Any, Any], groups: pd.DataFrame, what: str, noun: str
     given = {group_tag(value): item for value, item in mapped.items()}
     if absent := sorted(set(given) - set(groups["group"])):
         largest = [tag[1:] for tag in groups.nlargest(LISTED_GROUPS, "size")["group"]]
-        truth = next((value for value in mapped if isinstance(value, bool) and group_tag(value) in absent), None)
-        if truth is not None:
-            raise InputError(
-                f"{what} = {str(truth).lower()}, which no row has: YAML reads yes, no, on, off without quotes as true "
-                f"and false; write {YES_OR_NO[truth]!r} in quotes"
-            )
         raise InputError(
             f"{what} = {absent[0][1:] or None!r}; {nearest(absent[0][1:], largest)}; correct the quota or leave the "
             f"{noun} out"

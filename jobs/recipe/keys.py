@@ -61,7 +61,7 @@ def keys_of(
                 raise RecipeError(f"--set {key}: {part!r} is not a block of the recipe")
         try:
             place[key.split(".")[-1]] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError):
+        except yaml.YAMLError:
             raise RecipeError(f"--set {key}: {value!r} is not a YAML value; put it in quotes") from None
     return raw
 
@@ -76,12 +76,7 @@ def _text(recipe: str, read_uri: Callable[[str], str] | None) -> str:
     known = shipped()
     place = known.get(recipe, Path(recipe))
     if place.is_file():
-        try:
-            return str(place.read_text(encoding="utf-8"))
-        except UnicodeDecodeError as error:
-            raise RecipeError(
-                f"{recipe} is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-            ) from None
+        return str(place.read_text(encoding="utf-8"))
     if is_uri(recipe) and read_uri is not None:
         return read_uri(recipe)
     raise RecipeError(f"there is no recipe {recipe!r}: give a path, a URI or a shipped name; {nearest(recipe, known)}")

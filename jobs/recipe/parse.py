@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Annotated, Any, TypeVar
 
-from ...udfs.constraints import Between
+from ...udfs.constraints import AtLeast, Between
 from ...udfs.discovery import scorers
 from ...udfs.errors import RecipeError
 from ...udfs.quoting import quoted_name
@@ -154,7 +154,7 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
         keep=_keep(raw.get("keep")),
         seed=strict.typed(raw.get("seed", 42), Seed, "seed"),
         shares=strict.typed(report.get("shares") or [], tuple[str, ...], "report: shares"),
-        keep_versions=strict.typed(raw.get("keep_versions", 365), Annotated[int, Between(1, 36_500)], "keep_versions"),
+        keep_versions=strict.typed(raw.get("keep_versions", 365), Annotated[int, AtLeast(1)], "keep_versions"),
         score_where=score_where,
         tune=_block(raw.get("tune"), "tune", Tune),
         start=_block(raw.get("start"), "start", Start),

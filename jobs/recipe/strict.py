@@ -20,10 +20,6 @@ def yaml_of(text: str, name: str) -> dict[str, Any]:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
-    except RecursionError:
-        raise RecipeError(f"{name} is nested deeper than a recipe can be: write it anew") from None
-    except ValueError as error:  # a date that does not exist, a number of thousands of digits
-        raise RecipeError(f"{name} has a value that YAML cannot read: {error}; put it in quotes") from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{name} holds {type(raw).__name__}, not a block of keys; start with 'name: ...'")
     return raw

@@ -9,7 +9,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above, AtLeast
-from ...udfs.errors import BoundError, InputError
+from ...udfs.errors import BoundError
 from ..ranking.top import DRIVER_ROWS, rows_of
 from .selector import Pool, Selector
 
@@ -43,8 +43,6 @@ def apply_budget(selector: Selector, pool: Pool, budget: Budget, documents: int,
     ------
     BoundError
         If the selection would hold more rows than the driver takes.
-    InputError
-        If the first row of the ranking alone has more tokens than the budget.
     """
     if budget.tokens:
         return _within_tokens(selector, pool, budget, ranked)
@@ -86,10 +84,4 @@ def _within_tokens(selector: Selector, pool: Pool, budget: Budget, ranked: int) 
     if budget.truncate_last and fits < len(picks) and left > 0:
         last = picks.iloc[fits : fits + 1].assign(tokens_used=left)
         keep = pd.concat([keep, last], ignore_index=True)
-    if keep.empty and len(picks):
-        raise InputError(
-            f"the first row of the ranking, id {picks['id'].iloc[0]!r}, has {int(tokens[0]):,} tokens by "
-            f"{budget.length}, and the budget is {most:,}: raise budget: tokens, or keep its beginning with "
-            "truncate_last: true"
-        )
     return keep

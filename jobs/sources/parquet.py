@@ -6,12 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
-from ...udfs.java_errors import causes
 from ...udfs.quoting import quoted_name
 from .column_types import column_name_error, table_type
 from .listing import READ_FROM, File, globbed
 from .source import Source
-from .unreadable import unreadable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -65,7 +63,5 @@ def parquet_rows(spark: SparkSession, source: Source, listed: list[File]) -> tup
 def _reason(text: str) -> str:
     if "TIMESTAMP(NANOS" in text:
         return "it holds timestamps in nanoseconds; write it again with microseconds (pandas: coerce_timestamps='us')"
-    if reason := unreadable(text):
-        return reason
-    said = [message or name for name, message in causes(text)] or text.strip().splitlines()
-    return f"{said[0][:200]}; check the files, and that one column has one type in all of them"
+    first = text.strip().splitlines()[0]
+    return f"{first[:200]}; check the files, and that one column has one type in all of them"

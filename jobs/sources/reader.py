@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ...udfs.errors import InputError
-from .listing import PACKED, READ_FROM, File, files, globbed
+from .listing import READ_FROM, File, files, globbed
 from .parquet import parquet_rows
 from .parsers import ParsedRecord, records, utf8
 from .samples import SAMPLES
 from .schema_inference import Kind, TypeCounts, coerce, columns, count_types, ddl, merge
 from .source import Source
-from .unreadable import unreadable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -94,10 +93,6 @@ def _raw(spark: SparkSession, form: str, source_files: list[File]) -> DataFrame:
         text = spark.read.option("lineSep", "\n").text(paths)
         return text.selectExpr("CAST(value AS BINARY) AS raw", f"{READ_FROM} AS file")
     for file in source_files:
-        if file.name.lower().endswith(tuple(p for p in PACKED if p != ".gz")):
-            raise InputError(
-                f"{file.name} is packed in a way that is read for jsonl only; a {form} file may end in .gz: unpack it"
-            )
         if file.size > WHOLE_BYTES:
             raise InputError(
                 f"{file.name} holds {file.size:,} bytes; a {form} file is read whole, at most {WHOLE_BYTES:,}: "
@@ -114,8 +109,8 @@ def _infer(raw: DataFrame, form: str, what: str) -> tuple[TypeCounts, int]:
         for task in raw.mapInArrow(partial(_count, form), "counts string").collect():
             counts = merge(counts, json.loads(task["counts"]))
     except Exception as error:
-        if reason := unreadable(str(error)):
-            raise InputError(f"{what} cannot be read: {reason}") from error
+        if "FAILED_READ_FILE" in str(error) or "Input stream" in str(error):
+            raise InputError(f"{what} cannot be read to the end (a broken archive?); fetch the files again") from error
         raise
     if "wide" in counts:
         raise InputError(
