@@ -24,12 +24,8 @@ __all__ = ["main", "parser", "user_message"]
 log = logging.getLogger("lakesift")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
-    top = argparse.ArgumentParser(prog="lakesift", description="Selects training data inside a lakehouse.")
-    top.add_argument("--debug", action="store_true", help="show tracebacks")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
+def _parents() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser, argparse.ArgumentParser]:
+    """Return what commands have in common: all of them, those with a lake, those with a recipe."""
     shown = argparse.ArgumentParser(add_help=False)
     shown.add_argument("--json", action="store_true", help="print JSON instead of text")
     place = argparse.ArgumentParser(add_help=False, parents=[shown])
@@ -38,8 +34,19 @@ def parser() -> argparse.ArgumentParser:
     place.add_argument("--spark", default=spark, help="Spark configuration: local, cluster or a file")
     recipe = argparse.ArgumentParser(add_help=False, parents=[place])
     recipe.add_argument("recipe", metavar="RECIPE", help="a shipped name, a path or a URI")
-    text = "override a key, e.g. --set budget.rows=100"
-    recipe.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=text)
+    recipe.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, e.g. --set budget.rows=100"
+    )
+    return shown, place, recipe
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(prog="lakesift", description="Selects training data inside a lakehouse.")
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    shown, place, recipe = _parents()
 
     def add(name: str, text: str, parent: argparse.ArgumentParser = recipe) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=[parent])
@@ -70,6 +77,9 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--out", metavar="PATH")
     export.add_argument("--model", metavar="FOLDER", help="write the model of the newest round there instead")
     export.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
+    stored = add("recipe", "print the recipe that made a version of a selection, to be run again", place)
+    stored.add_argument("recipe", metavar="NAME", help="the name of the recipe: of selection_<name>")
+    stored.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
     maintain = add("maintain", "compact, drop unused memos, remove files that no kept version needs", place)
     maintain.add_argument("--dry-run", action="store_true", help="say what would be done")
     sql = add("sql", "run a query over the lake's tables", place)
@@ -89,8 +99,14 @@ def parser() -> argparse.ArgumentParser:
 def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return lake and recipe; the recipe first, so that a wrong one fails before Spark starts."""
     from .. import Lake, recipe
+    from .commands.stored_recipe import may_hold
 
-    parsed = recipe(args.recipe, tuple(args.set), conf=args.spark)
+    try:
+        parsed: Any = recipe(args.recipe, tuple(args.set), conf=args.spark)
+    except errors.RecipeError:
+        if args.set or args.command not in FINISHED or not may_hold(args.lake, args.recipe):
+            raise
+        parsed = args.recipe  # the lake keeps it
     return Lake(args.lake, conf=args.spark), parsed
 
 
@@ -138,6 +154,8 @@ def _of_lake(args: argparse.Namespace) -> Any:
     from .. import Lake
 
     lake = Lake(args.lake, conf=args.spark)
+    if args.command == "recipe":
+        return lake.recipe(args.recipe, args.version)
     return lake.sql(args.query, args.may_write) if args.command == "sql" else lake.maintain(args.dry_run)
 
 
@@ -172,11 +190,13 @@ def _encoders(args: argparse.Namespace) -> Any:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "tune": _tune,
-    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "export": _of_recipe, "maintain": _of_lake,
-    "sql": _of_lake, "list": _list, "encoders": _encoders,
+    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "export": _of_recipe, "recipe": _of_lake,
+    "maintain": _of_lake, "sql": _of_lake, "list": _list, "encoders": _encoders,
 }  # fmt: skip
 
 
+#: Commands that read what a recipe has made: they take its name, and the lake has the rest.
+FINISHED = ("report", "history", "diff", "export")
 STOPPED = "stopped; finished units are kept, run again to go on"
 
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from pyspark.sql import functions as F
 
 from ..udfs.errors import InputError
 from .inputs.tables import tables_of
-from .lake.manifest import Manifest, Step
+from .lake.manifest import Manifest, Step, made_by
 from .lake.schemas import MEMOS, runs
 from .lake.tables import Lake, retry_on_conflict
+from .lake.tuning import property_of
 from .recipe import Recipe
+from .recipe.resolved import resolved_keys
 from .sources import sources_digest
 
 
@@ -95,6 +98,7 @@ def unchanged_since(lake: Lake, recipe: Recipe) -> Manifest | None:
 def record(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
     """Append a row to `runs` unless its newest row says the same already."""
     manifest.data_versions = data_versions(lake, recipe, manifest.fingerprints)
+    manifest.resolved, manifest.made_by = resolved_keys(recipe), made_by(partial(property_of, lake.spark))
     with manifest.step("record", "runs") as step:
         written = retry_on_conflict("runs", lambda: _append(lake, recipe, manifest))
         step.ends(written or lake.version("runs"), written is not None)

@@ -28,6 +28,7 @@ from .lake.commits import Commit
 from .lake.schemas import Col, Table, controls
 from .lake.tables import retry_on_conflict
 from .lake.tuning import collect_small
+from .recipe.resolved import resolved_keys
 from .scoring.memos import BROADCAST_ROWS, values
 from .scoring.on_demand import OnDemand
 from .selectors.budget import apply_budget
@@ -83,7 +84,8 @@ def commit_selection(
     def selection_rows() -> tuple[DataFrame, dict[str, Any]]:
         picks, said = chosen()
         made_from = {"inputs": manifest.inputs, "fingerprints": manifest.fingerprints, "scores": scores_version}
-        metadata = {"recipe": recipe.name, "seed": recipe.seed, **also, **said, **made_from}
+        named = {"recipe": recipe.name, "seed": recipe.seed, "resolved": resolved_keys(recipe)}
+        metadata = {**named, **also, **said, **made_from}
         return with_columns(run, fitted, scores, picks), metadata
 
     def control_rows() -> tuple[DataFrame, dict[str, Any]]:
