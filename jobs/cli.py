@@ -122,9 +122,9 @@ def _report(args: argparse.Namespace) -> Any:
     lake, recipe = _opened(args)
     if not args.out:
         return lake.report(recipe)
-    with whole_file(args.out, "--out") as write:
+    with whole_file(args.out, "--out") as put:
         report = lake.report(recipe)
-        write(_shown(report, as_json=True) + "\n")
+        put(_shown(report, as_json=True) + "\n")
     log.info("written to %s", args.out)
     return report
 

@@ -92,10 +92,10 @@ def tune(lake: Lake | str, source: str | Mapping[str, Any], settings: tuple[str,
     parsed, opened = parse(raw), _lake(lake)
     beside = Path(source).parent if isinstance(source, str) and Path(source).is_file() else Path()
     path = Path(out) if out else beside / f"{parsed.name}_tuned.yaml"
-    with whole_file(path, "--out") as write, _computing(opened):
+    with whole_file(path, "--out") as put, _computing(opened):
         found = tune_run(opened.tables, parsed)
         comment = f"{parsed.name} with the bounds of lakesift tune, search {found.run}.\n{found.verdict}"
-        write(to_yaml(tuned_keys(raw, parsed, found.bounds), comment))
+        put(to_yaml(tuned_keys(raw, parsed, found.bounds), comment))
     return replace(found, path=str(path))
 
 

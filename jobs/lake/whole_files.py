@@ -39,7 +39,7 @@ def whole_file(place: str | Path, use: str) -> Iterator[Callable[[str], None]]:
     os.close(descriptor)
     scratch = Path(name)
 
-    def write(text: str) -> None:
+    def put(text: str) -> None:
         try:
             with open(scratch, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
@@ -49,7 +49,7 @@ def whole_file(place: str | Path, use: str) -> Iterator[Callable[[str], None]]:
             raise InputError(f"{refusal} ({error.strerror}); give another place") from error
 
     try:
-        yield write
+        yield put
     finally:
         scratch.unlink(missing_ok=True)
 
