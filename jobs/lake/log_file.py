@@ -70,7 +70,11 @@ def printing_to_it() -> Iterator[None]:
 
 
 def reason() -> str:
-    """Return the first line of the file that says why a program failed, else its last line; "" for an empty file."""
+    """Return the first lines of the file that say why a program failed, else its last line; "" for an empty file."""
     lines = [line.strip() for line in log_file().read_text(encoding="utf-8", errors="replace").splitlines()]
-    said = [line for line in lines if any(word in line for word in _ERRORS)]
-    return (said or [line for line in lines if line][-1:] or [""])[0]
+    lines = [line for line in lines if line]
+    first = next((i for i, line in enumerate(lines) if any(word in line for word in _ERRORS)), None)
+    if first is None:
+        return (lines[-1:] or [""])[0]
+    more = lines[first + 1 : first + 2] if lines[first].endswith("of VM") else []  # Java says why below
+    return " ".join([lines[first], *more])

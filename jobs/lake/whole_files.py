@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ...udfs.errors import InputError
+from .interrupts import LEFTOVERS
 
 
 @contextmanager
@@ -38,6 +39,7 @@ def whole_file(place: str | Path, use: str) -> Iterator[Callable[[str], None]]:
         raise InputError(f"{refusal} ({error.strerror}); give another place") from error
     os.close(descriptor)
     scratch = Path(name)
+    LEFTOVERS.add(scratch)
 
     def put(text: str) -> None:
         try:
@@ -52,6 +54,7 @@ def whole_file(place: str | Path, use: str) -> Iterator[Callable[[str], None]]:
         yield put
     finally:
         scratch.unlink(missing_ok=True)
+        LEFTOVERS.discard(scratch)
 
 
 def _umask() -> int:

@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import platform
+import shutil
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -324,6 +326,58 @@ def test_unknown_spark_configuration() -> None:
     assert refused(lambda: session.read_conf("clutser")) == (
         "there is no Spark configuration 'clutser': give local, cluster or the path of a file"
     )
+
+
+class Builder:
+    """Stands for the builder of a session: keeps what it is given, and starts nothing, or says why not."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.given: dict[str, str] = {}
+        self._failing = failing
+
+    def config(self, map: dict[str, str]) -> Builder:
+        self.given = map
+        return self
+
+    def getOrCreate(self) -> Refusing:
+        if self._failing:
+            os.write(2, self._failing.encode())
+            raise RuntimeError("[JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number.")
+        return Refusing()
+
+
+@pytest.fixture
+def nothing_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "java_version", lambda: 17)
+    monkeypatch.setattr(session, "delta_jars", lambda _: {})
+
+
+@pytest.mark.usefixtures("nothing_needed")
+def test_an_environment_whose_path_has_odd_characters_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "my env #1 %41 'ä'"
+    shutil.copytree(Path(session.__file__).resolve().parents[2] / "conf", place)
+    monkeypatch.setattr(session.resources, "files", lambda _: place)
+    builder = Builder()
+    session._start(cast(Any, builder), "local")
+    first = builder.given["spark.driver.extraJavaOptions"].split(" ")[0]
+    uri = first.removeprefix("-Dlog4j2.configurationFile=")
+    assert unquote(urlsplit(uri).path) == str(place / "spark" / "log4j2.properties")
+    assert builder.given["spark.driver.extraJavaOptions"].split(" ")[1].startswith("-XX:"), "one option a word"
+
+
+@pytest.mark.usefixtures("nothing_needed")
+def test_a_spark_that_does_not_start_says_why_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rest.log"
+    path.touch()
+    monkeypatch.setattr(log_file, "log_file", lambda: path)
+    java = "WARNING: Using incubator modules\nError occurred during initialization of VM\nToo small maximum heap\n"
+    said = refused(lambda: session._start(cast(Any, Builder(java)), "local"))
+    assert said.startswith("Spark did not start (Error occurred during initialization of VM Too small maximum heap)")
+    assert str(path) in said
+    assert path.read_text().startswith("WARNING: Using incubator modules")
+    assert capfd.readouterr() == ("", ""), "nothing of Java's reaches the terminal"
 
 
 # -- the lake folder ---------------------------------------------------------------------------------------------------
