@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lakesift.jobs.lake.interrupts import descendants
-from tests.jobs.test_faults import MOMENTS, RESULTS, UNIT, commits, finish, gone, rows, start
+from tests.jobs.test_faults import MOMENTS, ROWS, commits, finish, gone, rows, start
 
 __all__ = ["place", "undisturbed"]
 from tests.jobs.test_faults import place, undisturbed  # fixtures
@@ -86,11 +86,9 @@ def test_at_ten_moments(place: Path, undisturbed: dict[str, list[object]], numbe
 def test_while_spark_starts_and_while_it_scores(place: Path) -> None:
     stop_at(place, "stopped", _starting(0.7), signal.SIGINT)
     said = stop_at(place, "stopped", lambda lake, _: MOMENTS["in the middle of scoring"](lake), signal.SIGTERM)
-    assert f"{UNIT // 2}" not in said or "rows/s" in said
-    computed = finish(place, "stopped")
-    assert 0 < computed["alignment"] < 240, "finished units are kept"
-    assert commits(place / "stopped", "selection_killed") == 1
-    assert set(RESULTS) <= {p.name for p in (place / "stopped").iterdir()}
+    assert f" of {ROWS} rows, " in said, "finished units are said"
+    assert commits(place / "stopped", "memos") >= 1, "and kept"
+    assert not commits(place / "stopped", "selection_killed")
 
 
 def test_programs_below_a_process_are_found_and_ended() -> None:
