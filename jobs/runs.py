@@ -87,6 +87,7 @@ def unchanged_since(lake: Lake, recipe: Recipe) -> Manifest | None:
         return None
     manifest = Manifest(recipe.name, last["recipe_hash"], last["run_id"], last["selection_version"], last["rows"], True)
     manifest.data_versions, manifest.counts, manifest.fingerprints = now, last["counts"], last["fingerprints"]
+    manifest.resolved, manifest.made_by = last.get("resolved", {}), last.get("made_by", {})
     for line in last["steps"]:
         step = Step(**{key: value for key, value in line.items() if key != "outcome"})
         step.computed, step.kernel, step.seconds = 0, None, None

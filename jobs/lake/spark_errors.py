@@ -6,7 +6,7 @@ import errno
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from ...udfs.java_errors import causes
 
@@ -55,6 +55,7 @@ _CONDITIONS = (
         "a file may not be read or written",
         "change its mode or owner, or give another place",
     ),
+    ("Mkdirs failed to create", "a folder cannot be made", "give a place that may be written"),
     ("Read-only file system", "a file system cannot be written", "give another place"),
     (
         r"bigger than (spark\.driver\.maxResultSize|local result size)",
@@ -74,7 +75,7 @@ _CONDITIONS = (
     ("FILE_NOT_EXIST|FileNotFoundException|NoSuchFileException", "a file that is to be read is gone", _AGAIN),
     ("is not a Parquet file|CANNOT_READ_FILE_FOOTER|ParquetDecodingException", "a data file is damaged", _AGAIN),
 )
-_SYSTEM = {
+_SYSTEM: dict[int | None, str] = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EACCES: "change its mode or owner, or give another place",
@@ -88,13 +89,16 @@ _SYSTEM = {
 
 def error_sentence(error: BaseException) -> str | None:
     """Return one line for an error of Spark, of its JVM, or of the machine; None for an error of any other kind."""
-    origin = type(error).__module__.split(".")[0]
-    if isinstance(error, ConnectionError) or (origin == "py4j" and type(error).__name__ != "Py4JJavaError"):
-        return _of_the_connection(error)
-    if isinstance(error, OSError) and error.errno and error.errno in _SYSTEM:
+    spark = type(error).__module__.startswith(("pyspark.", "py4j.", "delta."))
+    cut = isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError"
+    if (spark or cut) and (ended := _ended(1.0 if cut else 0.0)):
+        return ended
+    if isinstance(error, OSError) and error.errno in _SYSTEM:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}; {_SYSTEM[error.errno]}, and run again"
-    if not type(error).__module__.startswith(("pyspark.", "py4j.", "delta.")):
+    if cut:
+        return f"the connection to Spark broke ({type(error).__name__}: {_first_line(text_of(error))}); run again"
+    if not spark:
         return None
     text = text_of(error)
     return _of_the_machine(text) or analysis_message(error) or f"Spark failed: {_innermost(text)}"
@@ -108,16 +112,17 @@ def text_of(error: BaseException) -> str:
         return f"{type(error).__name__}, of which Spark says no more"
 
 
-def _of_the_connection(error: BaseException) -> str:
+def _ended(seconds: float) -> str | None:
+    """Return a sentence if the JVM that was started here has ended, or does so within seconds."""
     from pyspark import SparkContext
 
     process = getattr(SparkContext._gateway, "proc", None)
-    status = None
-    if process is not None:
-        with suppress(subprocess.TimeoutExpired):
-            status = process.wait(1)
-    if status is None:
-        return f"the connection to Spark broke ({type(error).__name__}: {_first_line(text_of(error))}); run again"
+    if process is None:
+        return None
+    try:
+        status = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
     how = f"was killed by signal {-status}, often for lack of memory" if status < 0 else f"ended with status {status}"
     return f"Spark's JVM {how}; finished units are kept: look at the memory of this machine, and run again"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import errno
+import json
 import logging
 import os
 import platform
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lakesift.jobs import cli
@@ -256,6 +258,9 @@ def test_a_session_that_exists_is_adopted_and_is_afterwards_as_it_was(
         assert settings_of(theirs) == {**before, **session.ALWAYS}, "the outer block goes on"
     assert settings_of(theirs) == before
     assert theirs.range(2).count() == 2, "nobody stopped it"
+    workers._known.clear()
+    workers.check_workers(theirs)
+    assert workers._known
 
 
 class Refusing:
@@ -562,6 +567,32 @@ def test_an_error_of_spark_is_one_line_by_its_innermost_cause(frame: str, cause:
 def test_an_error_of_the_machine_names_the_file(number: int, said: str) -> None:
     sentence = error_sentence(OSError(number, os.strerror(number), "/lake/x")) or ""
     assert sentence.startswith(f"/lake/x: {os.strerror(number)}; {said}")
+
+
+def test_a_jvm_that_was_killed_is_told_from_a_connection_that_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gateway:
+        proc = subprocess.Popen(["sleep", "60"])
+
+    monkeypatch.setattr("pyspark.SparkContext._gateway", Gateway)
+    cut, other = ConnectionRefusedError(111, "Connection refused"), spark_error("[SOME] thing", "Py4JError")
+    assert (error_sentence(cut) or "").startswith("the connection to Spark broke (ConnectionRefusedError")
+    assert error_sentence(other) == "Spark failed: [SOME] thing"
+    Gateway.proc.kill()
+    for error in (cut, other):
+        said = error_sentence(error) or ""
+        assert said.startswith("Spark's JVM was killed by signal 9, often for lack of memory; finished units are kept")
+        Gateway.proc.wait()
+
+
+def test_what_workers_are_asked_travels_without_lakesift() -> None:
+    from pyspark import cloudpickle
+
+    code = cloudpickle.dumps(workers._by_value(workers._say))
+    assert b"lakesift.jobs" not in code
+    (batch,) = cloudpickle.loads(code)(iter([pa.RecordBatch.from_pydict({"id": [0]})]))
+    said = json.loads(batch.column(0)[0].as_py())
+    assert said == {"executable": sys.executable, "python": platform.python_version(), "missing": {}}
+    workers.refuse_workers(said)
 
 
 def test_an_error_of_ours_is_no_error_of_spark() -> None:
