@@ -15,7 +15,7 @@ from typing import Any
 
 from ..udfs import errors
 from .lake.interrupts import ended_by_signals
-from .lake.terminal import sentence, speak, user_message
+from .lake.terminal import sentence, speak_safely, user_message
 from .lake.text_table import printable
 from .lake.whole_files import whole_file
 
@@ -215,7 +215,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     In a process of its own SIGINT, SIGTERM and SIGHUP end it with a sentence and the status 128 + number.
     """
     args = parser().parse_args(argv)
-    speak(args.debug)
+    speak_safely()
+    log.setLevel(logging.DEBUG if args.debug else logging.INFO)
     with ended_by_signals(STOPPED):
         try:
             print(printable(_shown(COMMANDS[args.command](args), args.json), lines=True))

@@ -13,8 +13,6 @@ from .log_file import keep
 from .spark_errors import error_sentence, text_of
 from .text_table import printable
 
-log = logging.getLogger("lakesift")
-
 
 def user_message(error: BaseException) -> str | None:
     """Return the sentence for the user inside an error, None if it is not a user's error.
@@ -33,13 +31,12 @@ def sentence(error: Exception) -> str | None:
     return f"{message}; the whole error is in {keep(''.join(traceback.format_exception(error)))}"
 
 
-def speak(debug: bool) -> None:
+def speak_safely() -> None:
     """Let log lines and results be printed so that no character of the data acts on the terminal."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine("%(message)s"))
     logging.basicConfig(handlers=[handler])
-    log.setLevel(logging.DEBUG if debug else logging.INFO)
-    for noise in ("py4j", "SQLQueryContextLogger"):  # they print an error that is told in one sentence below
+    for noise in ("py4j", "SQLQueryContextLogger"):  # they print an error that is told in one sentence
         logging.getLogger(noise).setLevel(logging.CRITICAL + 1)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a notebook's are its own
@@ -47,8 +44,8 @@ def speak(debug: bool) -> None:
 
 
 class OneLine(logging.Formatter):
-    """Makes every log record one line of printable characters."""
+    """Makes a log record one line of printable characters; a traceback below it, and debugging, have their lines."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the message with whatever would act on a terminal escaped."""
-        return printable(super().format(record), lines=record.levelno < logging.INFO)
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line with whatever would act on a terminal escaped."""
+        return printable(super().formatMessage(record), lines=record.levelno < logging.INFO)
