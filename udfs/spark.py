@@ -24,6 +24,7 @@ from .errors import BoundError
 from .fitted import FittedScore
 from .quoting import quoted_name
 from .scorer import Fold, Scorer
+from .worker_errors import MARK, marked
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -70,7 +71,16 @@ def apply(frame: DataFrame, scores: Sequence[FittedScore]) -> DataFrame:
     inputs = dict.fromkeys(i for s in scores for i in s.scorer.inputs if i not in names)
     hashes = dict.fromkeys(s.hash_column for s in scores)
     rows = frame.select("id", "missing", *map(quoted_name, (*hashes, *inputs)))
-    return rows.mapInArrow(partial(_score_batches, tuple(scores)), f"{MEMO}, seconds double")
+    return rows.mapInArrow(_on_workers(_score_batches, tuple(scores)), f"{MEMO}, seconds double")
+
+
+def _on_workers(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+    """Return a function of batches alone, whose errors the driver tells from others."""
+    return partial(_marked, MARK, function, arguments)
+
+
+def _marked(mark: str, function: Callable[..., Any], arguments: tuple[Any, ...], batches: Any) -> Iterator[Any]:
+    return marked(mark, function(*arguments, batches))
 
 
 def _score_batches(scores: Sequence[FittedScore], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -123,7 +133,12 @@ def column(scorer: Scorer) -> Callable[..., Column]:
             typed = [s.astype("string") if s.dtype == object and s.isna().all() else s for s in series]
             yield _to_pandas(score_batch(scorer, [pa.Array.from_pandas(s) for s in typed]))
 
-    return pandas_udf(values, scorer.value)  # type: ignore[call-overload, no-any-return]
+    mark = MARK  # the driver's: what a closure holds travels with it
+
+    def marked_values(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.Series]:
+        return marked(mark, values(batches))
+
+    return pandas_udf(marked_values, scorer.value)  # type: ignore[call-overload, no-any-return]
 
 
 def register_all(spark: SparkSession) -> list[str]:
@@ -192,8 +207,8 @@ def fold(frame: DataFrame, fold: Fold[Any]) -> Any:
     BoundError
         If a state outgrows `fold.limit_bytes`.
     """
-    partials = frame.mapInArrow(partial(_fold_batches, fold), "state binary")
+    partials = frame.mapInArrow(_on_workers(_fold_batches, fold), "state binary")
     # By a column, not a number: adaptive execution then makes one task of groups that are small.
     groups = partials.selectExpr("state", f"spark_partition_id() % {MERGE_GROUPS} AS part").repartition("part")
-    merged = groups.select("state").mapInArrow(partial(_merge_batches, fold), "state binary")
+    merged = groups.select("state").mapInArrow(_on_workers(_merge_batches, fold), "state binary")
     return reduce(fold.merge, (pickle.loads(row["state"]) for row in merged.collect()), fold.zero())

@@ -27,3 +27,16 @@ def globbed(path: str) -> str:
     'a\\\\[1\\\\].csv'
     """
     return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
+
+
+def local_path(place: str) -> str:
+    """Return a URI of this machine's file system as the path it names, any other place as it is.
+
+    Hadoop takes what follows the scheme as it stands: no character is decoded.
+
+    Examples
+    --------
+    >>> [local_path(p) for p in ("file:/tmp/a b", "file:///tmp/lake", "file://localhost/a", "s3://bucket/lake")]
+    ['/tmp/a b', '/tmp/lake', '/a', 's3://bucket/lake']
+    """
+    return re.sub(r"^file:(//(localhost)?)?/+", "/", place)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 from pyspark.sql import Column
 
 from .jobs.commands.plan import Plan
+from .jobs.lake.session import as_needed
+from .jobs.lake.whole_files import whole_file
+from .jobs.lake.workers import check_workers
 from .jobs.recipe import keys_of, parse
 from .jobs.recipe.keys import to_yaml, tuned_keys
 from .jobs.recipe.strict import build
@@ -51,15 +55,17 @@ def run(lake: Lake | str, source: AnyRecipe, until: str = "select", refit: bool 
     if until not in ("ingest", "score", "select"):
         raise RecipeError(f"until is {until!r}; allowed: ingest, score, select")
     parsed, opened = recipe(source), _lake(lake)
-    return Result(opened, parsed, run_steps(opened.tables, parsed, until, refit), until)
+    with _computing(opened):
+        return Result(opened, parsed, run_steps(opened.tables, parsed, until, refit), until)
 
 
 def plan(lake: Lake | str, source: AnyRecipe) -> Plan:
     """Return what a run would read, compute and write; nothing runs."""
     from .jobs.commands.plan import plan as plan_run
 
-    parsed = recipe(source)
-    return plan_run(_lake(lake).tables, parsed)
+    parsed, opened = recipe(source), _lake(lake)
+    with as_needed(opened.spark):
+        return plan_run(opened.tables, parsed)
 
 
 def tune(lake: Lake | str, source: str | Mapping[str, Any], settings: tuple[str, ...] = (), out: str = "") -> Tuned:
@@ -83,12 +89,13 @@ def tune(lake: Lake | str, source: str | Mapping[str, Any], settings: tuple[str,
     from .jobs.run import tune as tune_run
 
     raw = keys_of(source, settings, partial(read_uri, "local"))
-    parsed = parse(raw)
-    found = tune_run(_lake(lake).tables, parsed)
+    parsed, opened = parse(raw), _lake(lake)
     beside = Path(source).parent if isinstance(source, str) and Path(source).is_file() else Path()
     path = Path(out) if out else beside / f"{parsed.name}_tuned.yaml"
-    comment = f"{parsed.name} with the bounds of lakesift tune, search {found.run}.\n{found.verdict}"
-    path.write_text(to_yaml(tuned_keys(raw, parsed, found.bounds), comment), encoding="utf-8")
+    with whole_file(path, "--out") as put, _computing(opened):
+        found = tune_run(opened.tables, parsed)
+        comment = f"{parsed.name} with the bounds of lakesift tune, search {found.run}.\n{found.verdict}"
+        put(to_yaml(tuned_keys(raw, parsed, found.bounds), comment))
     return replace(found, path=str(path))
 
 
@@ -110,7 +117,8 @@ def refine(lake: Lake | str, source: AnyRecipe, wait: bool = False) -> Refined:
     from .jobs.run import refine as refine_run
 
     parsed, opened = recipe(source), _lake(lake)
-    manifest = refine_run(opened.tables, parsed, WAIT_SECONDS if wait else None)
+    with _computing(opened):
+        manifest = refine_run(opened.tables, parsed, WAIT_SECONDS if wait else None)
     return Refined(Result(opened, parsed, manifest, "refine"), opened.rounds(parsed))
 
 
@@ -132,3 +140,11 @@ def score(kind: str, **parameters: Any) -> Callable[..., Column]:
 
 def _lake(lake: Lake | str) -> Lake:
     return Lake(lake) if isinstance(lake, str) else lake
+
+
+@contextmanager
+def _computing(lake: Lake) -> Iterator[None]:
+    """Run a block that needs workers: they can import what scores need, and the session is as it was afterwards."""
+    with as_needed(lake.spark):
+        check_workers(lake.spark)
+        yield

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -12,19 +12,34 @@ from .jobs.commands.diff import Diff, diff
 from .jobs.commands.export import Export, export
 from .jobs.commands.export_model import ExportedModel, export_model
 from .jobs.commands.history import history
+from .jobs.commands.kept_reports import keep_report
 from .jobs.commands.maintain import maintain
 from .jobs.commands.refinement import Rounds, rounds_of
 from .jobs.commands.report import report
 from .jobs.commands.report_result import Report
 from .jobs.commands.sql import QueryResult, register
+from .jobs.commands.stored_recipe import StoredRecipe, may_hold, stored_recipe
 from .jobs.lake import tables
-from .jobs.lake.session import session
+from .jobs.lake.session import as_needed, session
 from .jobs.lake.text_table import Rows
 from .jobs.recipe import Recipe, load
 from .udfs.errors import RecipeError
 
 #: What stands for a recipe: a shipped name, a path, a URI that Spark reads, a mapping, or a recipe.
 AnyRecipe = str | Mapping[str, Any] | Recipe
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def with_settings(method: Callable[Concatenate[Lake, P], T]) -> Callable[Concatenate[Lake, P], T]:
+    """Let a method run with the properties that LakeSift needs; the session is as it was afterwards."""
+
+    @wraps(method)
+    def call(self: Lake, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with as_needed(self.spark):
+            return method(self, *args, **kwargs)
+
+    return call
 
 
 class Lake:
@@ -36,7 +51,7 @@ class Lake:
         A folder, an object-store prefix, or a catalog schema such as "main.selection".
     spark : SparkSession, optional
         By default the session that exists (notebook, Databricks, Connect), else a new one on this machine. It is never
-        stopped.
+        stopped, and after a call its properties are as they were.
     conf : str, default "local"
         Spark configuration of a new session: local, cluster, or the path of a file in the form of spark-defaults.conf.
     """
@@ -53,48 +68,74 @@ class Lake:
         """Return the call that makes it."""
         return f"Lake({self.tables.root!r})"
 
+    def _recipe(self, source: AnyRecipe) -> Recipe:
+        """Return a recipe; a name that is neither shipped nor a file may be that of a selection in this lake."""
+        try:
+            return as_recipe(source)
+        except RecipeError:
+            name = source if isinstance(source, str) and may_hold(self.tables.root, source) else ""
+            if not name or not self.tables.history(f"selection_{name}", 1):
+                raise
+        return as_recipe(stored_recipe(self.tables, name).keys)
+
     def read(self, table: str, version: int | None = None) -> DataFrame:
         """Return a table, at a version if one is given; a name with dots is a table outside of the lake."""
         return self.tables.read(table, version)
 
     def selection(self, recipe: AnyRecipe, version: int | None = None) -> DataFrame:
         """Return a version of a recipe's selection, by default the newest."""
-        return self.read(f"selection_{as_recipe(recipe).name}", version)
+        return self.read(f"selection_{self._recipe(recipe).name}", version)
 
     def register(self) -> list[str]:
         """Make tables known to SQL by their names and scorers as functions; returns the names."""
         return register(self.tables)
 
-    def sql(self, query: str) -> QueryResult:
-        """Run SQL over the tables by their names; at most 1 000 rows. For frames: `register()`, then `spark.sql`."""
+    @with_settings
+    def sql(self, query: str, may_write: bool = False) -> QueryResult:
+        """Run SQL over the tables by their names; at most 1 000 rows. For frames: `register()`, then `spark.sql`.
+
+        A statement that changes tables is refused unless `may_write` is given; then it waits for runs.
+        """
         from .jobs.commands.sql import query as run_query
 
-        return run_query(self.tables, query)
+        return run_query(self.tables, query, may_write)
 
+    @with_settings
     def report(self, recipe: AnyRecipe, version: int | None = None) -> Report:
         """Compare a version of the selection, by default the newest, with the pool and controls that its run had."""
-        return report(self.tables, as_recipe(recipe), version)
+        return keep_report(self.tables, report(self.tables, self._recipe(recipe), version))
 
+    @with_settings
     def rounds(self, recipe: AnyRecipe) -> Rounds:
         """Return the rounds of a recipe's newest refinement, and what it waits for."""
-        return rounds_of(self.tables, as_recipe(recipe))
+        return rounds_of(self.tables, self._recipe(recipe))
 
+    @with_settings
+    def recipe(self, name: str, version: int | None = None) -> StoredRecipe:
+        """Return the recipe that made a version of a selection, by default the newest, as its commit keeps it."""
+        return stored_recipe(self.tables, name, version)
+
+    @with_settings
     def history(self, recipe: AnyRecipe) -> Rows:
         """Return the versions of a recipe's selection, newest first, and what changed in each."""
-        return history(self.tables, as_recipe(recipe).name)
+        return history(self.tables, self._recipe(recipe).name)
 
+    @with_settings
     def diff(self, recipe: AnyRecipe, *versions: int) -> Diff:
         """Return the rows that came and went between two versions, by default the last two, and why."""
-        return diff(self.tables, as_recipe(recipe), list(versions))
+        return diff(self.tables, self._recipe(recipe), list(versions))
 
+    @with_settings
     def export(self, recipe: AnyRecipe, to: str, out: str, version: int | None = None) -> Export:
         """Write a version of the selection to files: `to` is "jsonl" or "parquet"."""
-        return export(self.tables, as_recipe(recipe).name, to, out, version)
+        return export(self.tables, self._recipe(recipe).name, to, out, version)
 
+    @with_settings
     def export_model(self, recipe: AnyRecipe, out: str) -> ExportedModel:
         """Write the model that the newest round of a refinement trained to a folder that transformers loads."""
-        return export_model(self.tables, as_recipe(recipe), out)
+        return export_model(self.tables, self._recipe(recipe), out)
 
+    @with_settings
     def maintain(self, dry_run: bool = False) -> Rows:
         """Compact, drop unused memos, and remove files that no kept version needs."""
         return maintain(self.tables, dry_run)

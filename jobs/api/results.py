@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .jobs.commands.refinement import Rounds
-from .jobs.commands.report import report
 from .jobs.commands.report_result import Report
 from .jobs.lake.manifest import Manifest
 from .jobs.lake.text_table import Rows
@@ -72,7 +71,7 @@ class Result:
 
     def report(self) -> Report:
         """Compare the selection that this run made, or found, with its pool and its controls."""
-        return report(self.lake.tables, self.recipe, self.manifest.selection_version)
+        return self.lake.report(self.recipe, self.manifest.selection_version)
 
     def _table(self, step: str, name: str) -> DataFrame:
         version = next((s.version for s in self.manifest.steps if s.step == step), None)

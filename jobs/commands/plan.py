@@ -6,13 +6,11 @@ changed, the fingerprint of a model that is not fitted yet) is said to be unknow
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ...udfs.errors import InputError
-from ...udfs.scorer import parameters
 from ..inputs.documents import Documents
 from ..inputs.opening import check_machine, check_sample, open_documents, open_start, open_target
 from ..inputs.tables import tables_of
@@ -20,8 +18,10 @@ from ..lake.ingest_tables import ingested_files, rejected_lines
 from ..lake.schemas import WRITER
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
+from ..lake.tuning import property_of
 from ..recipe import Recipe
 from ..recipe.keys import to_yaml
+from ..recipe.resolved import resolved_keys
 from ..sources.samples import SAMPLES
 from .predicted_steps import UNKNOWN, cpu_hours, origin_of, predict_steps
 from .rates import measured_rates
@@ -81,7 +81,12 @@ def plan(lake: Lake, recipe: Recipe) -> Plan:
                 open_target(lake, documents, name)
     count = _documents_count(lake, recipe)
     steps, nothing_new = predict_steps(lake, recipe, documents, count)
-    body, reads, writes = resolved(recipe, documents), _reads(lake, recipe), _writes(lake, recipe, documents)
+    keep = (documents.keep if documents else recipe.keep) or "all source columns"
+    body, reads, writes = (
+        {**resolved_keys(recipe), "keep": keep},
+        _reads(lake, recipe),
+        _writes(lake, recipe, documents),
+    )
     warned, ddl = tuple(warnings(lake, recipe, documents, count)), _ddl(lake, recipe, documents)
     return Plan(lake.root, recipe.name, recipe.digest(), body, reads, steps, writes, warned, nothing_new, ddl)
 
@@ -93,46 +98,6 @@ def _documents(lake: Lake, recipe: Recipe) -> Documents | None:
         check_sample(lake, recipe)
         return None
     return open_documents(lake, recipe)
-
-
-# -- the resolved recipe -----------------------------------------------------------------------------------------------
-
-
-def resolved(recipe: Recipe, documents: Documents | None) -> dict[str, Any]:
-    """Return the recipe as JSON values with every default written out."""
-    scores = {k: {"kind": s.kind, **parameters(s)} for k, s in recipe.scores.items()}
-    for name, sql in recipe.score_where.items():
-        scores[name]["where"] = sql
-    body = {
-        "name": recipe.name,
-        "documents": _block(recipe.documents),
-        "targets": {k: _block(t) for k, t in recipe.targets.items()},
-        "scores": scores,
-        "where": recipe.where,
-        "select": {"kind": recipe.selector.kind, **_values(recipe.selector)},
-        "budget": {k: v for k, v in _values(recipe.budget).items() if v not in (None, "")},
-        "controls": [{"kind": c.kind, **_values(c)} for c in recipe.controls.values()],
-        "keep": (documents.keep if documents else recipe.keep) or "all source columns",
-        "report": {"shares": list(recipe.shares)},
-        "seed": recipe.seed,
-        "keep_versions": recipe.keep_versions,
-    }
-    body |= {"start": _values(recipe.start)} if recipe.start else {}
-    if recipe.refine:
-        reward = recipe.refine.reward
-        body["refine"] = {**_values(recipe.refine), "reward": {"kind": reward.kind, **_values(reward)}}
-    return dict(json.loads(json.dumps(body, default=str)))
-
-
-def _values(item: Any) -> dict[str, Any]:
-    return {f.name: getattr(item, f.name) for f in fields(item)}
-
-
-def _block(item: Any) -> dict[str, Any]:
-    block = {k: v for k, v in _values(item).items() if k != "source" and v != ""}
-    if item.source:
-        block["from"] = {k: v for k, v in asdict(item.source).items() if v}
-    return block
 
 
 # -- reads and writes --------------------------------------------------------------------------------------------------
@@ -208,7 +173,7 @@ def warnings(lake: Lake, recipe: Recipe, documents: Documents | None, count: int
     """Return what a careful reader of the plan should know."""
     lines = []
     scheme = re.match(r"(s3[an]?):/", lake.root)
-    if scheme and not lake.spark.conf.get(f"spark.delta.logStore.{scheme[1]}.impl", None):
+    if scheme and not property_of(lake.spark, f"spark.delta.logStore.{scheme[1]}.impl"):
         lines.append(f"{lake.root} is an object store without a multi-writer log store: run one driver at a time")
     if documents and documents.state.version is None:
         lines.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")

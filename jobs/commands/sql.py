@@ -6,6 +6,7 @@ Left out: large results; `lakesift export`, or Spark itself, writes those.
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from ...udfs.errors import InputError
 from ...udfs.quoting import quoted, quoted_name
 from ...udfs.spark import register_all
 from ..lake.tables import Lake
-from ..lake.text_table import Rows, rows_of, text_table
+from ..lake.text_table import Rows, printable, rows_of, text_table
 
 #: Views over the newest model that has labels: the column of `models`, and the fields of its rows.
 VIEWS = {"label_names": ("labels", "label", "name", "rows", "merged"), "label_edges": ("edges", "a", "b", "weight")}
@@ -44,17 +45,63 @@ class QueryResult:
         return self.rows.to_dict()
 
 
-def query(lake: Lake, sql: str) -> QueryResult:
+#: What a statement that only reads begins with.
+READING = ("SELECT", "WITH", "FROM", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN")
+#: Literals, quoted names and comments: no words of the statement. As Spark's grammar has them.
+_QUOTED = re.compile(
+    r"""--[^\r\n]*|/\*.*?\*/|r'[^']*'|r"[^"]*"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:``|[^`])*`""", re.S | re.I
+)
+#: What makes a statement that begins with WITH or FROM write, and functions that call any code of the JVM.
+_WRITING = re.compile(
+    r"\b(?:(INSERT)\s+(?:INTO|OVERWRITE)|(MERGE)\s+(?:WITH\s+SCHEMA\s+EVOLUTION\s+)?INTO|(DELETE)\s+FROM|(UPDATE)\s+\S.*\bSET\b"
+    r"|(java_method|reflect|try_reflect)\s*\()",
+    re.S | re.I,
+)
+
+
+def written_by(sql: str) -> str | None:
+    """Return the word by which a statement may change something, None if it only reads.
+
+    Examples
+    --------
+    >>> written_by("SELECT 'delete from t' FROM t"), written_by("with a as (select 1) insert into t select * from a")
+    (None, 'INSERT')
+    """
+    words = _QUOTED.sub(lambda quoted: " " if quoted[0][:2] in ("--", "/*") else " '' ", sql)
+    first = re.match(r"[\s(]*(\w+)", words)
+    if first is None or first[1].upper() not in READING:
+        return first[1].upper() if first else sql.strip()[:20]
+    found = _WRITING.search(words)
+    return next(filter(None, found.groups())).upper() if found and first[1].upper() != "EXPLAIN" else None
+
+
+def query(lake: Lake, sql: str, may_write: bool = False) -> QueryResult:
     """Run SQL over the lake's tables by name and return up to 1 000 rows.
 
     Every scorer that needs no fitting is a function: `SELECT id, compression_ratio(text) FROM corpus`. Cells are cut
     at 80 characters.
 
+    Parameters
+    ----------
+    may_write : bool
+        Run statements that change tables, too, with the lock of the lake.
+
     Raises
     ------
     InputError
-        If the query is wrong: in one sentence.
+        If the query is wrong, or would write and may not: in one sentence.
     """
+    word = written_by(sql)
+    if word and not may_write:
+        raise InputError(
+            f"{word} may change tables, and a query only reads; to change them add --write (may_write=True): it waits "
+            "for runs"
+        )
+    with lake.lock("sql") if word else nullcontext():
+        return _run(lake, sql)
+
+
+def _run(lake: Lake, sql: str) -> QueryResult:
     try:
         register(lake, sql)
         frame = lake.spark.sql(sql)
@@ -119,7 +166,7 @@ def _cell(value: Any) -> str:
         return "NULL"
     if not isinstance(value, str):
         return str(value)  # no separators: a number may be a year or an id
-    line = value.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    line = printable(value)
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
 
 

@@ -95,9 +95,9 @@ def read_log(table: Path) -> Iterator[Commit]:
 
 
 def _commit_in(file: Path) -> Commit:
-    with file.open(encoding="utf-8") as lines:
-        line = next((k for k in lines if k.startswith('{"commitInfo"')), '{"commitInfo": {}}')
     try:
+        with file.open(encoding="utf-8") as lines:
+            line = next((k for k in lines if k.startswith('{"commitInfo"')), '{"commitInfo": {}}')
         info = json.loads(line)["commitInfo"]
     except ValueError as error:
         raise InputError(f"{file} is damaged ({error}); drop the table or bring the file back") from error

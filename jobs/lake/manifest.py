@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import platform
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from itertools import islice
 from typing import Any
 
-from .text_table import Rows, rows_of
+from .text_table import Rows, printable, rows_of
 
 #: Fields of a step that the closing table shows, where any step has them.
 SHOWN = ("rows", "computed", "undefined", "not_asked", "ineligible", "rejected", "kernel", "seconds")
+
+#: Packages whose versions a manifest names, where they are installed.
+PACKAGES = (
+    "lakesift", "pyspark", "delta-spark", "numpy", "scipy", "pyarrow", "pandas", "PyYAML", "wordllama", "onnxruntime",
+    "tokenizers", "torch", "transformers", "scikit-learn",
+)  # fmt: skip
+#: Where schedulers name the job: variables of the environment, then properties of Spark.
+JOB_VARIABLES = ("LAKESIFT_JOB", "AIRFLOW_CTX_DAG_RUN_ID", "SLURM_JOB_ID", "GITHUB_RUN_ID", "BUILD_TAG", "EMR_STEP_ID")
+JOB_PROPERTIES = ("spark.databricks.job.runId", "spark.databricks.job.id", "spark.app.id")
 
 
 @dataclass
@@ -63,7 +75,10 @@ class Step:
 
 @dataclass
 class Manifest:
-    """A run: what it was, what it read, what it made."""
+    """A run: what it was, what it read, what it made.
+
+    `resolved` is the recipe with every default, `made_by` says who ran it where; both are known when it is recorded.
+    """
 
     recipe: str
     recipe_hash: str
@@ -77,9 +92,12 @@ class Manifest:
     counts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    resolved: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, str] = field(default_factory=dict)
 
     def note(self, sentence: str) -> None:
-        """Add a sentence, once."""
+        """Add a sentence, once; names in it that come from data are escaped to one line."""
+        sentence = printable(sentence)
         if sentence not in self.notes:
             self.notes.append(sentence)
 
@@ -113,7 +131,24 @@ class Manifest:
 def versions() -> dict[str, str]:
     """Return versions of the code, Python, packages and the zlib that was used."""
     by_name = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
-    for package in ("lakesift", "pyspark", "delta-spark", "numpy", "pyarrow", "pandas"):
+    for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):  # a cluster may carry them without metadata
             by_name[package] = metadata.version(package)
     return by_name
+
+
+def made_by(property_of: Callable[[str], str]) -> dict[str, str]:
+    """Return user, host, and the job where one is known, by the name of what names it.
+
+    Parameters
+    ----------
+    property_of : callable
+        Returns a property of the session, "" for one that it does not have.
+    """
+    by = {"host": platform.node()}
+    with suppress(Exception):  # a container may give its user no name
+        by["user"] = getpass.getuser()
+    found = {name: os.environ.get(name, "") for name in JOB_VARIABLES}
+    found |= {name: property_of(name) for name in JOB_PROPERTIES}
+    by |= dict(islice(((name, value) for name, value in found.items() if value), 2))
+    return by

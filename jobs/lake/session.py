@@ -11,7 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -19,7 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import PlatformError
 from .delta_jars import delta_jars
-from .tuning import set_allowed
+from .interrupts import armed
+from .log_file import keep, printing_to_it, reason
+from .tuning import put_back, set_allowed
+from .workers import trust_workers
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -75,7 +80,7 @@ def java_version() -> int:
 def session(conf: str = "local") -> SparkSession:
     """Return the session that exists (notebook, Databricks, spark-submit, Connect), or start one from a conf file.
 
-    Of a session that exists only what `ALWAYS` says is set, where the platform allows it; it is never stopped.
+    A session that exists is not changed and never stopped: see `as_needed`.
 
     Parameters
     ----------
@@ -100,7 +105,6 @@ def session(conf: str = "local") -> SparkSession:
         spark = SparkSession.builder.getOrCreate()
     if spark is None:
         return _start(SparkSession.builder, conf)
-    set_allowed(spark, ALWAYS)
     return spark
 
 
@@ -122,22 +126,50 @@ def _spelling_names() -> Iterator[None]:
             os.environ["LC_ALL"] = before
 
 
+#: Sessions that a call is using now, with what their properties were before: several threads may use one.
+_using: list[tuple[SparkSession, dict[str, str | None]]] = []
+_calls = [0]
+_changing = threading.Lock()
+
+
+@contextmanager
+def as_needed(spark: SparkSession) -> Iterator[None]:
+    """Set what `ALWAYS` says for a block, where the platform allows it; the last of several blocks puts all back."""
+    with _changing:
+        _calls[0] += 1
+        _using.append((spark, set_allowed(spark, ALWAYS)))
+    try:
+        yield
+    finally:
+        with _changing:
+            _calls[0] -= 1
+            while not _calls[0] and _using:
+                put_back(*_using.pop())
+
+
 def _start(builder: SparkSession.Builder, conf: str) -> SparkSession:
     java_version()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     place = read_conf(conf)
     settings: dict[str, Any] = {"spark.app.name": "lakesift", **delta_jars(place), **STATIC, **ALWAYS, **place}
-    # log4j speaks before spark.log.level is read; this silences the start.
-    # As a URI: Java's options are split at blanks, which a path may hold.
+    # log4j speaks before spark.log.level is read; this silences the start. As a URI, because Spark splits at blanks.
     quiet = Path(str(resources.files("lakesift.conf") / "spark" / "log4j2.properties")).absolute().as_uri()
     options = f"-Dlog4j2.configurationFile={quiet}"
     settings["spark.driver.extraJavaOptions"] = f"{options} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
+    start = builder.config(map=settings).getOrCreate
     try:
-        with _spelling_names():
-            return builder.config(map=settings).getOrCreate()
+        with printing_to_it(), _spelling_names():
+            if armed():
+                with ThreadPoolExecutor(1) as other:  # in the main thread Spark would install a handler of Ctrl-C
+                    spark = other.submit(start).result()
+            else:
+                spark = start()
     except Exception as error:
+        said = reason() or str(error).splitlines()[0]
         raise PlatformError(
-            f"Spark did not start ({str(error).splitlines()[0]}); the lines above say why: often the memory or the "
-            f"master in the configuration {conf!r}"
+            f"Spark did not start ({said}); look at the memory and the master in the configuration {conf!r}; all that "
+            f"it printed is in {keep('')}"
         ) from error
+    trust_workers(spark)
+    return spark

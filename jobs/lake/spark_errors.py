@@ -1,10 +1,14 @@
-"""Turns exceptions of Spark and Delta into one-line messages."""
+"""Turns exceptions of Spark, Delta and the machine into one-line messages."""
 
 from __future__ import annotations
 
+import errno
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from ...udfs.java_errors import causes
 
 #: Errors of DESCRIBE HISTORY that mean: no Delta table of that name.
 NOT_DELTA = re.compile(
@@ -41,3 +45,107 @@ def analysis_message(error: BaseException) -> str | None:
     if not type(error).__name__.endswith(("AnalysisException", "ParseException")):
         return None
     return " ".join(re.sub(r"SQLSTATE.*|;\s*'\w.*", "", str(error), flags=re.S).split())
+
+
+_AGAIN = "bring it back (RESTORE TABLE, a copy) or write its table anew"
+#: What the innermost causes say of the machine, what that means, and what to do: one message, one condition.
+_CONDITIONS = (
+    ("No space left on device", "the disk of the lake or of Spark's temporary files is full", "free some space"),
+    ("Disk quota exceeded", "the quota of the disk is used up", "free some space"),
+    (
+        "Permission denied|AccessControlException|AccessDenied",
+        "a file may not be read or written",
+        "change its mode or owner, or give another place",
+    ),
+    ("Mkdirs failed to create", "a folder cannot be made", "give a place that may be written"),
+    ("Read-only file system", "a file system cannot be written", "give another place"),
+    (
+        r"bigger than (spark\.driver\.maxResultSize|local result size)",
+        "a result is larger than the driver takes",
+        "raise spark.driver.maxResultSize in the file of --spark",
+    ),
+    (
+        "OutOfMemoryError",
+        "Spark's JVM ran out of memory",
+        "raise spark.driver.memory, or on a cluster spark.executor.memory, in the file of --spark",
+    ),
+    (
+        "Python worker exited unexpectedly",
+        "a Python worker crashed or was killed",
+        "look for a lack of memory, and take fewer cores in the file of --spark",
+    ),
+    ("FILE_NOT_EXIST|FileNotFoundException|NoSuchFileException", "a file that is to be read is gone", _AGAIN),
+    ("is not a Parquet file|CANNOT_READ_FILE_FOOTER|ParquetDecodingException", "a data file is damaged", _AGAIN),
+)
+_SYSTEM: dict[int | None, str] = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EACCES: "change its mode or owner, or give another place",
+    errno.EPERM: "change its mode or owner, or give another place",
+    errno.EROFS: "give another place",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENOENT: "check the path",
+    errno.EIO: "check the disk",
+}
+
+
+def error_sentence(error: BaseException) -> str | None:
+    """Return one line for an error of Spark, of its JVM, or of the machine; None for an error of any other kind."""
+    spark = type(error).__module__.startswith(("pyspark.", "py4j.", "delta."))
+    cut = isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError"
+    if (spark or cut) and (ended := _ended(1.0 if cut else 0.0)):
+        return ended
+    if isinstance(error, OSError) and error.errno in _SYSTEM:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}; {_SYSTEM[error.errno]}, and run again"
+    if cut:
+        return f"the connection to Spark broke ({type(error).__name__}: {_first_line(text_of(error))}); run again"
+    if not spark:
+        return None
+    text = text_of(error)
+    return _of_the_machine(text) or analysis_message(error) or f"Spark failed: {_innermost(text)}"
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of an error, whatever has become of the JVM that some errors ask for it."""
+    try:
+        return str(error)
+    except Exception:
+        return f"{type(error).__name__}, of which Spark says no more"
+
+
+def _ended(seconds: float) -> str | None:
+    """Return a sentence if the JVM that was started here has ended, or does so within seconds."""
+    from pyspark import SparkContext
+
+    process = getattr(SparkContext._gateway, "proc", None)
+    if process is None:
+        return None
+    try:
+        status = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    how = f"was killed by signal {-status}, often for lack of memory" if status < 0 else f"ended with status {status}"
+    return f"Spark's JVM {how}; finished units are kept: look at the memory of this machine, and run again"
+
+
+def _of_the_machine(text: str) -> str | None:
+    """Return a sentence for what the innermost causes say of memory, disk, rights or files; None if they do not."""
+    for name, message in causes(text)[:3]:
+        for pattern, fact, remedy in _CONDITIONS:
+            if re.search(pattern, f"{name}: {message}"):
+                return f"{fact} ({message or name}): {remedy}, and run again; finished units are kept"
+    return None
+
+
+def _innermost(text: str) -> str:
+    """Return the line that says most: of a Python worker the last of its traceback, else the innermost cause."""
+    workers = re.findall(r"^(?:\w+\.)*\w+(?:Error|Exception|Interrupt)\b.*$", text, re.M)
+    if "Traceback (most recent call last)" in text and workers:
+        return str(workers[-1]).strip()
+    thrown = [f"{name}: {message}" for name, message in causes(text) if message]
+    return re.sub(r" SQLSTATE: \w+$", "", (thrown or [_first_line(text)])[0])
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no message")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import PlatformError
 from ...udfs.quoting import quoted, quoted_name
-from ...udfs.uris import is_uri
+from ...udfs.uris import is_uri, local_path
 from .commits import Commit, Conflict, TableState, conflicts, retry_on_conflict
 from .creation import create, newest_of_ours
 from .history import commits
@@ -49,7 +49,7 @@ class Lake:
     """
 
     def __init__(self, spark: SparkSession, root: str = "lake") -> None:
-        self.spark = spark
+        self.spark, root = spark, local_path(root)
         schema = re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)+", root) is not None
         if schema and Path(root).exists():
             schema = False

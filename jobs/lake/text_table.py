@@ -3,9 +3,31 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+#: Characters that act on a terminal or on the order of text: controls, marks of direction, separators of lines, halves
+#: of pairs. The joiners of emoji and of Persian are none of them.
+_ACTING = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
+def printable(text: str, lines: bool = False) -> str:
+    """Return text with every character that would act on a terminal as an escape; with `lines`, newlines stay.
+
+    Examples
+    --------
+    >>> print(printable("a\\x1b[2Jb\\nnote: forged"))
+    a\\x1b[2Jb\\nnote: forged
+    """
+    return _ACTING.sub(lambda match: match[0] if lines and match[0] == "\n" else _escape(match[0]), text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 @dataclass(frozen=True)
@@ -28,7 +50,7 @@ class Rows:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(c)}</th>" for c in self.columns)
+        head = "".join(f"<th>{html.escape(printable(c))}</th>" for c in self.columns)
         cells = ("".join(f"<td>{html.escape(_cell(v))}</td>" for v in row) for row in self.rows)
         return f"<table><tr>{head}</tr>{''.join(f'<tr>{c}</tr>' for c in cells)}</table>"
 
@@ -51,7 +73,7 @@ def text_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """
     body = list(rows)
     number = [all(_is_number(v) for row in body if (v := row[i]) is not None) for i in range(len(head))]
-    lines = [tuple(head), *(tuple(_cell(value) for value in row) for row in body)]
+    lines = [tuple(map(printable, head)), *(tuple(_cell(value) for value in row) for row in body)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
 
     def lay(line: tuple[str, ...]) -> str:
@@ -71,4 +93,4 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(str(value))

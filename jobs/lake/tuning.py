@@ -1,6 +1,7 @@
 """Speed, not results: how many tasks scan a table, when projections are compiled, which frames are collected early.
 
-Settings are changed for a block and put back. They belong to the session: other threads on it see them meanwhile.
+The only place that reads and sets Spark's properties, because managed runtimes refuse some of them. They are changed
+for a block and put back, and belong to the session: other threads on it see them meanwhile.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ FEW_BYTES = 64_000_000
 
 def cores(spark: SparkSession) -> int:
     """Return how many tasks can run at once: a hint for the number of splits, from settings alone."""
-    master = spark.conf.get("spark.master", "") or ""
+    master = property_of(spark, "spark.master")
     if local := re.match(r"local\[(\d+|\*)", master):
         return (os.cpu_count() or 1) if local[1] == "*" else int(local[1])
     if cluster := re.match(r"local-cluster\[(\d+),(\d+)", master):
         return int(cluster[1]) * int(cluster[2])
-    executors = int(spark.conf.get("spark.executor.instances", "4") or 4)
-    return executors * int(spark.conf.get("spark.executor.cores", "4") or 4)
+    return int(property_of(spark, "spark.executor.instances", "4")) * int(
+        property_of(spark, "spark.executor.cores", "4")
+    )
 
 
 @contextmanager
@@ -81,7 +83,7 @@ def every_file(spark: SparkSession) -> AbstractContextManager[None]:
 def compiled(spark: SparkSession, rows: int) -> AbstractContextManager[None]:
     """Compile the projections of jobs inside if `rows` repay it and the session's configuration interprets them."""
     mode = "spark.sql.codegen.factoryMode"
-    pays = rows >= COMPILE_FROM and spark.conf.get(mode, None) == "NO_CODEGEN"
+    pays = rows >= COMPILE_FROM and property_of(spark, mode) == "NO_CODEGEN"
     return settings(spark, {mode: "FALLBACK"} if pays else {})
 
 
@@ -97,25 +99,43 @@ def collect_small(frame: DataFrame, rows: int) -> DataFrame:
     return frame.sparkSession.createDataFrame(frame.toArrow(), frame.schema)
 
 
+def property_of(spark: SparkSession, key: str, default: str = "") -> str:
+    """Return a property of the session, the default where it has none or a managed runtime refuses to tell it."""
+    try:
+        return spark.conf.get(key, None) or default
+    except Exception as error:
+        log.debug("%s is not told: %s", key, error)
+        return default
+
+
 def set_allowed(spark: SparkSession, values: Mapping[str, str]) -> dict[str, str | None]:
-    """Set values of the session but those that a managed runtime refuses; returns what the others were before."""
+    """Set properties of the session but those that a managed runtime refuses; returns what the changed were before."""
     before: dict[str, str | None] = {}
     for key, value in values.items():
         try:
             old = spark.conf.get(key, None)
-            spark.conf.set(key, value)
-            before[key] = old
+            if old != value:
+                spark.conf.set(key, value)
+                before[key] = old
         except Exception as error:
             log.debug("%s stays as it is: %s", key, error)
     return before
 
 
+def put_back(spark: SparkSession, before: Mapping[str, str | None]) -> None:
+    """Give properties the values that they had before."""
+    for key, old in before.items():
+        try:
+            spark.conf.unset(key) if old is None else spark.conf.set(key, old)
+        except Exception as error:  # the session may have been stopped
+            log.debug("%s is not put back: %s", key, error)
+
+
 @contextmanager
-def settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
-    """Set values of the session for a block; those that a managed runtime refuses stay as they are."""
+def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
+    """Set properties of the session for a block; those that a managed runtime refuses stay as they are."""
     before = set_allowed(spark, values)
     try:
         yield
     finally:
-        for key, old in before.items():
-            spark.conf.unset(key) if old is None else spark.conf.set(key, old)
+        put_back(spark, before)

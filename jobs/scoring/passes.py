@@ -22,6 +22,7 @@ from ..inputs.documents import BUCKETS, bucket_of
 from ..inputs.run import Run, Touched
 from ..lake.schemas import MEMOS, memos
 from ..lake.tables import retry_on_conflict
+from ..lake.tuning import property_of
 from .measures import Measured, observed
 from .memos import BROADCAST_ROWS
 from .progress import Pace, heartbeat
@@ -161,7 +162,7 @@ def _units(source: Source, pending: Pending) -> Iterator[dict[str, Measured]]:
     total = sum(pending.rows.values())
     if not total:
         return
-    fixed = int(source.run.lake.spark.conf.get("spark.lakesift.unitRows", "0") or 0)
+    fixed = int(property_of(source.run.lake.spark, "spark.lakesift.unitRows", "0"))
     buckets, low, rows, pace = pending.end - pending.low, pending.low, 0, Pace(total)
     width = math.ceil(buckets * min(1.0, (fixed or first_rows(source.scores)) / total))
     while low < pending.end:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .listing import File, plain_path
+from ...udfs.uris import local_path
+from .listing import File
 from .schema_inference import TypeCounts, merge
 
 #: Files of one source up to which they are told apart: what is counted of each reaches the driver.
@@ -28,7 +29,7 @@ def fresh_files(listed: Sequence[File], known: Mapping[str, FileCounts]) -> list
     """Return the files that are not known, or were known with other bytes."""
 
     def is_known(file: File) -> bool:
-        before = known.get(plain_path(file.path))
+        before = known.get(local_path(file.path))
         return before is not None and (before.size, before.digest) == (file.size, file.digest)
 
     return [file for file in listed if not is_known(file)]
@@ -41,11 +42,11 @@ def counted(
 
     That is where there are more than `MOST_FILES`, or rows name a file by another path than the listing.
     """
-    read = {plain_path(f.path): f for f in fresh}
+    read = {local_path(f.path): f for f in fresh}
     if len(listed) > MOST_FILES or not set(by_file) <= set(read):
         return ()
     new = {name: FileCounts(name, f.size, f.digest, json.dumps(by_file.get(name, {}))) for name, f in read.items()}
-    names = [plain_path(f.path) for f in listed]
+    names = [local_path(f.path) for f in listed]
     return tuple(new[name] if name in new else known[name] for name in names)
 
 

@@ -8,7 +8,6 @@ for files that change while they are read.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ...udfs.digests import digest
 from ...udfs.errors import InputError
-from ...udfs.uris import is_uri
+from ...udfs.uris import is_uri, local_path
 from .folder_columns import folder_columns
 from .local_files import local_paths, looks_like
 from .samples import SAMPLES
@@ -53,7 +52,7 @@ def files(spark: SparkSession, source: Source) -> list[File]:
     for entry in source.files:
         remote = is_uri(entry) and not entry.startswith("file:/")
         for file in _remote(spark, entry, source.format) if remote else _local(entry, source.format):
-            by_path.setdefault(plain_path(file.path), file)
+            by_path.setdefault(local_path(file.path), file)
     return sorted(by_path.values(), key=lambda f: f.path)
 
 
@@ -72,7 +71,7 @@ def sources_digest(spark: SparkSession, source: Source, id_sql: str | None = Non
         return digest([*head, "sample", source.sample, SAMPLES[source.sample].digest()])
     if source.dialect != Dialect():
         head.append(asdict(source.dialect))
-    listed = [[f.name, f.size, f.digest, folder_columns(plain_path(f.path))] for f in files(spark, source)]
+    listed = [[f.name, f.size, f.digest, folder_columns(local_path(f.path))] for f in files(spark, source)]
     return digest([*head, source.format, listed])
 
 
@@ -80,21 +79,10 @@ def rewritten(listed: Iterable[File]) -> list[str]:
     """Return the files of this machine that have other bytes than when they were listed, or are gone."""
 
     def same(file: File) -> bool:
-        path = Path(plain_path(file.path))
-        return is_uri(plain_path(file.path)) or (path.is_file() and _sha256(path) == file.digest)
+        path = Path(local_path(file.path))
+        return is_uri(local_path(file.path)) or (path.is_file() and _sha256(path) == file.digest)
 
     return [file.name for file in listed if not same(file)]
-
-
-def plain_path(path: str) -> str:
-    """Return a path as `READ_FROM` gives it: without the scheme of local files.
-
-    Examples
-    --------
-    >>> plain_path("file:///a/b"), plain_path("file:/a/b"), plain_path("/a/b"), plain_path("s3://a/b")
-    ('/a/b', '/a/b', '/a/b', 's3://a/b')
-    """
-    return re.sub("^file:/+", "/", path)
 
 
 def _local(entry: str, form: str) -> list[File]:

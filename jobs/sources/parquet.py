@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
 from ...udfs.quoting import quoted_name
-from ...udfs.uris import globbed, is_uri
+from ...udfs.uris import globbed, is_uri, local_path
 from .column_types import column_name_error, table_type
 from .folder_columns import folder_names, folder_sql
-from .listing import READ_FROM, File, plain_path
+from .listing import READ_FROM, File
 from .source import Source
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ def parquet_rows(
     try:
         frame = reader.parquet(*(globbed(f.path) for f in listed))
         if len(fresh) < len(listed):  # Spark lists the files and opens those that are left
-            frame = frame.where(F.expr(READ_FROM).isin([plain_path(f.path) for f in fresh]))
+            frame = frame.where(F.expr(READ_FROM).isin([local_path(f.path) for f in fresh]))
         counts = frame.groupBy(F.expr(READ_FROM).alias("file")).count().collect()
     except Exception as error:
         if not UNREADABLE.search(str(error)):
             raise
         raise InputError(f"{what} cannot be read as Parquet: {_reason(str(error))}") from error
     own = {name.lower() for name in frame.columns}
-    folders = [n for n in folder_names(plain_path(f.path) for f in listed) if n.lower() not in own]
+    folders = [n for n in folder_names(local_path(f.path) for f in listed) if n.lower() not in own]
     if name_error := column_name_error([*frame.columns, *folders]):
         raise InputError(f"{what}: {name_error}")
     types = {f.name: table_type(f.dataType, f"{what}: column {f.name!r}") for f in frame.schema}
@@ -76,7 +76,7 @@ def parquet_rows(
 
 def _check_file(file: File) -> None:
     """Refuse a file of this machine that Spark cannot open by its name, or that does not begin and end as Parquet."""
-    path = plain_path(file.path)
+    path = local_path(file.path)
     if is_uri(path):
         return
     if ":" in Path(path).name:
@@ -100,5 +100,5 @@ def _reason(text: str) -> str:
         return "it holds timestamps in nanoseconds; write it again with microseconds (pandas: coerce_timestamps='us')"
     first = text.strip().splitlines()[0]
     named = re.search(r"file(?:Status\{path=|:? )?=?\s*((?:file|s3a?|abfss?|gs|hdfs|dbfs):/[^\s;}]+)", text)
-    place = f"the file {plain_path(named[1])}: " if named else ""
+    place = f"the file {local_path(named[1])}: " if named else ""
     return f"{place}{first[:200]}; check the files, and that one column has one type in all of them"

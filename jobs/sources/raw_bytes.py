@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ...udfs.errors import InputError
-from ...udfs.uris import globbed, is_uri
-from .listing import READ_FROM, File, plain_path
+from ...udfs.uris import globbed, is_uri, local_path
+from .listing import READ_FROM, File
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -40,7 +40,7 @@ def raw_bytes(spark: SparkSession, form: str, listed: list[File], whole: frozens
     InputError
         If a file that is read whole is above `WHOLE_BYTES`.
     """
-    own = [f for f in listed if not is_uri(plain_path(f.path)) and (_not_in_spark(f, form) or _of(f, whole))]
+    own = [f for f in listed if not is_uri(local_path(f.path)) and (_not_in_spark(f, form) or _of(f, whole))]
     by_line = [f for f in listed if form == "jsonl" and f not in own and not (_not_in_spark(f, form) or _of(f, whole))]
     at_once = [f for f in listed if f not in own and f not in by_line]
     for file in at_once if form == "jsonl" else listed:
@@ -59,7 +59,7 @@ def raw_bytes(spark: SparkSession, form: str, listed: list[File], whole: frozens
         files = spark.read.format("binaryFile").load([globbed(f.path) for f in at_once])
         frames.append(files.selectExpr("content AS raw", f"{READ_FROM} AS file", "CAST(NULL AS BIGINT) AS start"))
     if own:
-        frames.append(spark.createDataFrame([(None, plain_path(f.path), None) for f in own], SCHEMA))
+        frames.append(spark.createDataFrame([(None, local_path(f.path), None) for f in own], SCHEMA))
     if not frames:
         return spark.createDataFrame([], SCHEMA)
     union = frames[0]
@@ -85,4 +85,4 @@ def _not_in_spark(file: File, form: str) -> bool:
 
 
 def _of(file: File, whole: frozenset[str]) -> bool:
-    return plain_path(file.path) in whole
+    return local_path(file.path) in whole

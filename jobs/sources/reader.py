@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ...udfs.errors import InputError
+from ...udfs.uris import local_path
 from .file_counts import FileCounts, counted, fresh_files, total
 from .folder_columns import folder_names
-from .listing import File, files, plain_path, rewritten
+from .listing import File, files, rewritten
 from .parquet import parquet_rows
 from .parsers import utf8
 from .raw_bytes import raw_bytes
@@ -90,7 +91,7 @@ def read(
         return _sample(spark, source.sample)
     source_files, what = files(spark, source), ", ".join(source.files)
     fresh = fresh_files(source_files, known)
-    kept = {plain_path(f.path) for f in source_files} - {plain_path(f.path) for f in fresh}
+    kept = {local_path(f.path) for f in source_files} - {local_path(f.path) for f in fresh}
     before = [json.loads(known[name].counts) for name in kept]
     always = None
     if source.format == "parquet":
@@ -108,7 +109,7 @@ def read(
         notes = () if source.dialect.delimiter else _notes(counts, what)
     if count == 0:
         raise InputError(f"{what} hold no row; give files with rows in 'from: files:'")
-    if names := folder_names(plain_path(f.path) for f in source_files):
+    if names := folder_names(local_path(f.path) for f in source_files):
         notes += (f"{what}: folders named column=value give the columns {', '.join(names)}, as text",)
     lines = total(by_file.values()).get("lines", 0)
     told = counted(source_files, fresh, by_file, known)

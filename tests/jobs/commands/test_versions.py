@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 import pytest
+import yaml
 
+import lakesift as ls
 from lakesift.jobs.commands.diff import diff
 from lakesift.jobs.commands.export import export
 from lakesift.jobs.commands.history import history
@@ -20,7 +22,7 @@ from lakesift.jobs.commands.sql import SHOWN_ROWS, query
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import Recipe, parse
 from lakesift.jobs.run import run
-from lakesift.udfs.errors import InputError
+from lakesift.udfs.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -124,11 +126,55 @@ def test_a_costly_score_is_said_and_warned_of(made: Made, monkeypatch: pytest.Mo
 def test_history_says_what_changed(made: Made) -> None:
     rows = lines(str(history(made.lake, made.recipe.name)))[2:]
     assert [(r[0], r[4]) for r in rows[:2]] == [("2", "5"), ("1", "5")]
-    assert rows[0][-5:] == ["documents:", "version", "0", "to", "3"]
+    assert " ".join(rows[0]).endswith("documents: version 0 to 3 (1 added, 1 deleted, 1 edited)"), (
+        "d18's text is as it was"
+    )
     assert rows[0][3] != rows[1][3], "another run id"
     assert " ".join(rows[1]).endswith("WRITE first run")
     with pytest.raises(InputError, match=r"no selection_other in .*; make it: lakesift run other"):
         history(made.lake, "other")
+
+
+def test_history_names_the_keys_that_were_edited_and_the_lake_has_the_recipe(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    lake = ls.Lake(str(tmp_path / "lake"), spark=spark)
+    docs = spark.range(9).selectExpr(
+        "concat('d', id) AS id", "repeat('wört ', CAST(id + 2 AS INT)) AS text", "'os' AS module"
+    )
+    docs.write.format("delta").save(lake.tables.path("docs"))
+    first = ls.run(lake, RAW)
+    spark.sql(f"DELETE FROM {lake.tables.ref('docs')} WHERE id = 'd0'")
+    ls.run(lake, {**RAW, "budget": {"fraction": 0.5}, "where": "tokens > 3"})
+    changed = lake.history("longest").to_dict()[0]["changed"]
+    assert changed.startswith(
+        "recipe: where \"module <> 'test'\" -> 'tokens > 3', budget.rows 5 -> none, budget.fraction none -> 0.5; "
+    )
+    assert changed.endswith("documents: version 0 to 1 (1 deleted)")
+    kept = lake.recipe("longest", 1)
+    assert (kept.version, kept.run_id, kept.keys["budget"]) == (1, first.run_id, {"rows": 5})
+    assert parse(yaml.safe_load(str(kept))).digest() == parse(RAW).digest()
+    assert lake.recipe("longest").keys["where"] == "tokens > 3"
+    with pytest.raises(InputError, match="has no version 7; it has 0 to 2"):
+        lake.recipe("longest", 7)
+    with pytest.raises(RecipeError, match="there is no recipe 'longer'"):
+        lake.history("longer")
+    assert lake.diff("longest").to_version == 2
+    report = lake.report("longest")
+    lake.report("longest")
+    kept_reports = lake.read("reports").collect()
+    assert [(r["recipe"], r["selection_version"], r["text"]) for r in kept_reports] == [("longest", 2, str(report))]
+    assert json.loads(kept_reports[0]["body"]) == report.to_dict()
+    manifest = json.loads(lake.read("runs").orderBy("sequence").collect()[0]["manifest"])
+    assert manifest["resolved"] == kept.keys
+    assert manifest["versions"]["numpy"]
+    assert {"host", "spark.app.id"} <= set(manifest["made_by"])
+    assert "1 deleted" in str(lake.history("longest"))
+    with pytest.raises(InputError, match="DELETE may change tables, and a query only reads"):
+        lake.sql("DELETE FROM docs")
+    assert lake.read("docs").count() == 8
+    lake.sql("DELETE FROM docs WHERE id = 'd1'", may_write=True)
+    assert lake.sql("WITH a AS (SELECT count(*) AS n FROM docs) SELECT * FROM a").to_dict() == [{"n": 7}]
 
 
 def test_diff_names_the_score_that_moved_each_row(made: Made) -> None:
