@@ -102,7 +102,7 @@ def session(conf: str = "local") -> SparkSession:
     # A thread of a notebook has no active session of its own; a builder without options returns the one that exists.
     elsewhere = {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT", "SPARK_REMOTE"} & set(os.environ)
     if spark is None and (elsewhere or getattr(SparkSession, "_instantiatedSession", None) is not None):
-        spark = SparkSession.builder.getOrCreate()
+        spark = _started(SparkSession.builder)
     if spark is None:
         return _start(SparkSession.builder, conf)
     return spark
@@ -147,6 +147,14 @@ def as_needed(spark: SparkSession) -> Iterator[None]:
                 put_back(*_using.pop())
 
 
+def _started(builder: SparkSession.Builder) -> SparkSession:
+    """Return the session of a builder; in the main thread of a command Spark would install a handler of Ctrl-C."""
+    if not armed():
+        return builder.getOrCreate()
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(builder.getOrCreate).result()
+
+
 def _start(builder: SparkSession.Builder, conf: str) -> SparkSession:
     java_version()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -157,14 +165,9 @@ def _start(builder: SparkSession.Builder, conf: str) -> SparkSession:
     quiet = Path(str(resources.files("lakesift.conf") / "spark" / "log4j2.properties")).absolute().as_uri()
     options = f"-Dlog4j2.configurationFile={quiet}"
     settings["spark.driver.extraJavaOptions"] = f"{options} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
-    start = builder.config(map=settings).getOrCreate
     try:
         with printing_to_it(), _spelling_names():
-            if armed():
-                with ThreadPoolExecutor(1) as other:  # in the main thread Spark would install a handler of Ctrl-C
-                    spark = other.submit(start).result()
-            else:
-                spark = start()
+            spark = _started(builder.config(map=settings))
     except Exception as error:
         said = reason() or str(error).splitlines()[0]
         raise PlatformError(

@@ -68,7 +68,7 @@ def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
     Examples
     --------
     >>> changed_keys({"budget": {"rows": 500}, "where": ""}, {"budget": {"fraction": 0.03}, "where": "a > 1"})
-    ["budget.rows 500 -> none", "where '' -> 'a > 1'", 'budget.fraction none -> 0.03']
+    ['budget.rows 500 -> none', "where '' -> 'a > 1'", 'budget.fraction none -> 0.03']
     """
     old, new = dict(_flat(before)), dict(_flat(after))
     return [f"{key} {_shown(old, key)} -> {_shown(new, key)}" for key in {**old, **new} if old.get(key) != new.get(key)]

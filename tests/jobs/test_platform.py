@@ -407,6 +407,25 @@ def test_reading_makes_no_lake(tmp_path: Path) -> None:
         assert (tmp_path / "lake").is_dir()
 
 
+@pytest.mark.parametrize("scheme", ["file:", "file://", "file://localhost"])
+def test_a_file_uri_is_the_folder_with_its_lock(scheme: str, tmp_path: Path) -> None:
+    place = tmp_path / "my lake%41"
+    by_uri = Lake(NO_SPARK, f"{scheme}{place}")
+    assert (by_uri.local, by_uri.root, by_uri.ref("t")) == (True, str(place), f"delta.`{place}/t`")
+    inside = threading.Event()
+
+    def work() -> None:
+        with Lake(NO_SPARK, str(place)).lock("by path"):
+            inside.set()
+
+    with by_uri.lock("by URI"):
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert not inside.wait(0.3)
+    thread.join(10)
+    assert inside.is_set()
+
+
 def test_a_lake_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The tests may run as root, to whom every folder is writable: os.access stands in.
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
