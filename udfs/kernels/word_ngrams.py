@@ -81,8 +81,8 @@ class Keys(NamedTuple):
 
 def _distinct(values: Hashes) -> Hashes:
     """Return the distinct values, ascending; np.unique hashes whole numbers, which is slow for millions of them."""
-    ordered = np.sort(values)
-    return ordered[np.diff(ordered, prepend=~ordered[:1]) != 0]
+    ordered: Hashes = np.sort(values)
+    return ordered[np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))]
 
 
 def keys(texts: Sequence[str], n: int) -> Keys:
