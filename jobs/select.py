@@ -163,7 +163,7 @@ def choose(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame) -> tupl
             f"no row of {documents:,} can be selected ({left}); widen where:, or look at scores_{recipe.name}"
         )
     counts["selected"], drawn = len(picks), int(picks["copies"].sum())
-    if recipe.budget.rows and drawn < recipe.budget.rows:
+    if recipe.budget.rows and drawn < recipe.selector.wants(recipe.budget.rows):
         run.manifest.note(f"budget is {recipe.budget.rows:,} rows, {drawn:,} could be selected ({left})")
     return picks, {"counts": counts, "notes": [note for note in run.manifest.notes if note not in before]}
 

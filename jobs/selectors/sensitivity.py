@@ -111,6 +111,12 @@ class Sensitivity(Selector):
         """The loss."""
         return (Number(self.loss),)
 
+    def wants(self, budget: int) -> int:
+        """Return the draws that eps and delta need, if these are fewer."""
+        if self.eps is None or self.delta is None or self.mixing == 1:
+            return budget
+        return min(budget, draws_needed(self.eps, self.delta, self.mixing))
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the drawn rows in order of their first draw; with strata, in order of their turns.
 
