@@ -18,7 +18,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above, AtLeast, Needed
-from ...udfs.errors import InputError, RecipeError
+from ...udfs.errors import BoundError, InputError, RecipeError
 from ..ranking.quota import quota
 from ..ranking.sort_keys import by_tag, cluster_of, draw, hashed, numeric_column, uniform
 from ..ranking.top import GROUPS, collect_pandas, rows_of, top_by_quota
@@ -188,6 +188,8 @@ class KMQ(KMeansRandom):
             # Relative to the largest quality of the cluster, so that exp does not overflow, and not underflow in all of
             # its rows; a constant factor in a cluster changes no probability.
             largest = collect_pandas(rows.groupBy("cell").agg(F.max("quality").alias("largest")).limit(GROUPS + 1))
+            if len(largest) > GROUPS:
+                raise BoundError(f"{self.cluster!r} has more than {GROUPS:,} clusters; name a coarser score or column")
             of_cells = rows.sparkSession.createDataFrame(largest, "cell string, largest double")
             rows = rows.join(F.broadcast(of_cells), "cell", "inner")
             weight = F.exp((F.col("quality") - F.col("largest")) / F.lit(float(self.temperature)))
