@@ -118,7 +118,7 @@ class NgramEntropyScorer(Scorer):
     def of_tables(cls, of: str, fit_bytes: int, tables: Sequence[NgramTable]) -> NgramEntropyScorer:
         """Return the scorer with the tables of the even and of the odd half."""
         split = np.array([len(tables[0].grams), len(tables[0].histories)], np.int64)
-        columns = (np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(NgramTable)[1:])
+        columns: list[Any] = [np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(NgramTable)[1:]]
         return cls(of, fit_bytes, split, *columns)
 
     def tables(self) -> tuple[NgramTable, NgramTable]:
