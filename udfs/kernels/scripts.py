@@ -47,7 +47,7 @@ _PLANES = (range(0x20000), range(0xE0000, 0xE1000))
 class _Patterns(NamedTuple):
     invisible: re.Pattern[str]
     invisible_or_mark: re.Pattern[str]
-    solid: re.Pattern[str]
+    units: re.Pattern[str]
     word: re.Pattern[str]
     wordpunct: re.Pattern[str]
 
@@ -90,7 +90,7 @@ def _patterns() -> _Patterns:
     return _Patterns(
         re.compile(f"[{_class(format_like)}]+"),
         re.compile(f"[{_class(sorted({*format_like, *above}))}]+"),
-        re.compile(f"[{solid}][{marks}]*"),
+        re.compile(f"[{solid}][{marks}]*|[^{solid}]+"),
         re.compile(rf"[\w{marks}]+"),
         re.compile(rf"[\w{marks}]+|[^\w\s{marks}]+"),
     )
@@ -119,9 +119,9 @@ def spaced(text: str) -> str:
     Examples
     --------
     >>> spaced("Ein 漢字"), spaced("ที่นี่").split()
-    ('Ein  漢  字 ', ['ที่', 'นี่'])
+    ('Ein  漢 字', ['ที่', 'นี่'])
     """
-    return text if text.isascii() else _patterns().solid.sub(r" \g<0> ", text)
+    return text if text.isascii() else " ".join(_patterns().units.findall(text))
 
 
 def spelling(text: str) -> str:
