@@ -1,9 +1,11 @@
 """LakeSift: which rows of a lakehouse to train on, why these, and the same answer next month."""
 
+import hashlib
 import os
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 #: The folders are installed as lakesift.udfs, lakesift.jobs, lakesift.conf: bare names would collide with users' own.
@@ -31,6 +33,25 @@ NATIVE = (
     ]
 )
 
+NATIVE_FOLDER = "udfs/kernels/native"
+
+
+class BuildWithDigest(build_ext):
+    """Writes the SHA-256 of what was built beside it: kernels/deflate.py loads no file that is not whole."""
+
+    def run(self) -> None:
+        """Build, then write the digests: beside the built files, and in place for an editable installation."""
+        super().run()
+        folders = [Path(self.build_lib, "lakesift", NATIVE_FOLDER)] + ([ROOT / NATIVE_FOLDER] if self.inplace else [])
+        for built in (path for folder in folders for path in folder.glob("*.so")):
+            built.with_name(f"{built.name}.sha256").write_text(hashlib.sha256(built.read_bytes()).hexdigest() + "\n")
+
+    def get_outputs(self) -> list[str]:
+        """Return the files that were built, and their digests."""
+        built = super().get_outputs()
+        return [*built, *(digest for path in built if Path(digest := f"{path}.sha256").is_file())]
+
+
 #: What runs the language model on every worker (onnxruntime, tokenizers) and makes it ready once (onnx, gguf).
 LANGUAGE_MODEL = ["onnxruntime>=1.23", "tokenizers>=0.20", "onnx>=1.18", "gguf>=0.10"]
 
@@ -48,6 +69,7 @@ setup(
     packages=list(PACKAGES),
     package_dir=PACKAGES,
     ext_modules=NATIVE,
+    cmdclass={"build_ext": BuildWithDigest},
     options={"bdist_wheel": {"py_limited_api": "cp310"}} if NATIVE else {},
     package_data={
         "lakesift": ["py.typed"],

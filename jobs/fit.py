@@ -43,6 +43,8 @@ def fit_on_targets(run: Run) -> dict[str, Scorer]:
             scorers |= {name: score.fit(_folds(run, score, {})) for name, score in learning.items()}
             tables = {n: {"tables": [_at_version(run, t) for t in s.fits_on]} for n, s in learning.items()}
             _remember(run, step, [Model(fingerprint(scorers[n]), scorers[n], tables[n]) for n in learning])
+            if read := [rows for n in learning if (rows := scorers[n].read())]:
+                step.rows, step.undefined = (sum(counts) for counts in zip(*read, strict=True))
     return scorers
 
 

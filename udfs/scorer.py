@@ -127,6 +127,10 @@ class Scorer(Declared):
         """Return what a run should say of the fitted state."""
         return []
 
+    def read(self) -> tuple[int, int] | None:
+        """Return how many rows of its tables the fit read, and how many of them gave it nothing; None if untold."""
+        return None
+
     def unknown(self) -> tuple[Fold[Any], Callable[[Any], str]] | None:
         """Return a pass over newer documents that finds what the fitted state does not know, and what to say of it."""
         return None
@@ -242,6 +246,5 @@ def fingerprint(scorer: Scorer, reads: Mapping[str, str] | None = None) -> str:
         Fingerprints of the scores among its inputs, by label. Document inputs are not part of it: a memo row is
         keyed by the hash of their content.
     """
-    body = {k: v for k, v in parameters(scorer).items() if k != "of"}
-    known = reads or {}
+    body, known = {k: v for k, v in parameters(scorer).items() if k != "of"}, reads or {}
     return digest([scorer.kind, scorer.revision, body, [known[i] for i in scorer.inputs if i in known]])

@@ -59,7 +59,7 @@ def apply_budget(selector: Selector, pool: Pool, budget: Budget, supply: Supply)
         return _within_tokens(selector, pool, budget, supply)
     wanted = rows_wanted(budget, supply.documents)
     picks = selector.select(replace(pool, budget=wanted))
-    if (drawn := int(picks["copies"].sum())) < wanted:
+    if (drawn := int(picks["copies"].sum())) < selector.wants(wanted):
         share = "" if budget.rows else f" ({budget.fraction:g} of {supply.documents:,} documents)"
         done = "could be selected" if selector.prefix_stable else "were selected"
         pool.note(f"budget is {wanted:,} rows{share}, {drawn:,} {done} ({supply.cause(selector, picks)})")

@@ -8,12 +8,14 @@ udfs/kernels/facility_location.py. Bound: 2 GB of vectors (jobs/ranking/vectors.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
+from ...udfs.arrays import Floats
 from ...udfs.constraints import AtLeast, Between
 from ...udfs.errors import RecipeError
 from ...udfs.kernels.facility_location import facility_location
@@ -59,8 +61,8 @@ class FacilityLocation(Selector):
     vector : str, default "vector"
         Score of kind embedding, or a column of vectors; their length must be 1.
     quality : str, optional
-        Score, score.field or numeric source column, larger is better. A gain is counted in rows covered: the first is
-        a share of all rows.
+        Score, score.field or numeric source column, larger is better; it counts in standard deviations from its mean
+        over the eligible rows (ours), whatever its unit. Cover is counted in rows covered anew.
     alpha : float, default 0.0
         Weight of quality, 0 to 1; above 0 it needs `quality`.
     mode : {"auto", "dense", "neighbours", "cells"}
@@ -99,7 +101,22 @@ class FacilityLocation(Selector):
             columns["cell"] = cluster_of(pool.rows, self.cluster)
         rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, **columns)
         cells = pd.factorize(rows["cell"])[0] if self.cluster else None
-        quality = rows["quality"].to_numpy(float) if self.quality else None
+        quality = standardised(rows["quality"].to_numpy(float)) if self.quality else None
         start = places_of(pool.start, rows["id"])
         cover = facility_location(matrix, pool.budget, quality, self.alpha, self.mode, self.neighbours, cells, start)
         return picks(rows["id"].iloc[cover.order], pd.Series(cover.gains))
+
+
+def standardised(quality: Floats) -> Floats:
+    """Return (quality - mean) / sd, the same for any order of the rows; 0 throughout where all are equal.
+
+    Examples
+    --------
+    >>> standardised(np.array([1.0, 3.0])).tolist(), standardised(np.array([2.0, 2.0])).tolist()
+    ([-1.0, 1.0], [0.0, 0.0])
+    """
+    if not len(quality) or not np.isfinite(quality).all():  # the kernel names the value
+        return quality
+    apart: Floats = quality - math.fsum(quality) / len(quality)
+    sd = math.sqrt(math.fsum(apart**2) / len(quality))
+    return apart / sd if sd > 0 else apart

@@ -18,10 +18,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above, AtLeast, Needed
-from ...udfs.errors import InputError, RecipeError
+from ...udfs.errors import BoundError, InputError, RecipeError
 from ..ranking.quota import quota
 from ..ranking.sort_keys import by_tag, cluster_of, draw, hashed, numeric_column, uniform
-from ..ranking.top import collect_pandas, rows_of, top_by_quota
+from ..ranking.top import GROUPS, collect_pandas, rows_of, top_by_quota
 from ..ranking.with_replacement import block_totals, draw_rows, with_running_weight
 from .needs import DISTANCE, Cluster, Group, Number
 from .selector import Pool, Selector, picks
@@ -180,13 +180,22 @@ class KMQ(KMeansRandom):
             )
         if not self.replacement:
             return super().select(pool)
-        # Relative to the largest quality, so that exp does not overflow; a constant factor changes no probability.
-        weight = quality if self.weights == "linear" else F.exp((quality - F.lit(float(most))) / self.temperature)
-        return self._with_replacement(pool, weight)
+        return self._with_replacement(pool, quality)
 
-    def _with_replacement(self, pool: Pool, weight: Column) -> pd.DataFrame:
-        cluster = cluster_of(pool.rows, self.cluster)
-        sums = with_running_weight(pool.rows, F.when(cluster.isNotNull(), weight), pool.seed, cluster)
+    def _with_replacement(self, pool: Pool, quality: Column) -> pd.DataFrame:
+        cluster = cluster_of(pool.rows, self.cluster).cast("string")
+        rows = pool.rows.select("id", cluster.alias("cell"), quality.alias("quality"))
+        rows, weight = rows.where("cell IS NOT NULL AND quality IS NOT NULL"), F.col("quality")
+        if self.weights == "softmax":
+            # Relative to the largest quality of the cluster, so that exp does not overflow, and not underflow in all of
+            # its rows; a constant factor in a cluster changes no probability.
+            largest = collect_pandas(rows.groupBy("cell").agg(F.max("quality").alias("largest")).limit(GROUPS + 1))
+            if len(largest) > GROUPS:
+                raise BoundError(f"{self.cluster!r} has more than {GROUPS:,} clusters; name a coarser score or column")
+            of_cells = rows.sparkSession.createDataFrame(largest, "cell string, largest double")
+            rows = rows.join(F.broadcast(of_cells), "cell", "inner")
+            weight = F.exp((F.col("quality") - F.col("largest")) / F.lit(float(self.temperature)))
+        sums = with_running_weight(rows, weight, pool.seed, F.col("cell"))
         totals = block_totals(sums)
         groups = totals.groupby("group", as_index=False).agg({"total": "sum", "rows": "sum"})
         share = self._weights(pd.DataFrame({"group": "=" + groups["group"], "size": groups["rows"]}))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import pandas as pd
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from ...udfs.constraints import Above
@@ -19,6 +20,9 @@ from ..ranking.sort_keys import draw, numeric_column
 from ..ranking.top import collect_pandas, top
 from .needs import Number
 from .selector import Pool, Selector, picks
+
+#: Share of a draw's rows that are those of the largest log weights from which on it is called a top-k.
+NEARLY_TOP = 0.9
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,9 @@ class Resample(Selector):
     by : str
         Score, score.field or numeric source column with the log weights, of any sign; null is never selected.
     temperature : float, default 1.0
-        The log weights are divided by it: towards 0 the plain top-k, large values draw uniformly (ours).
+        The log weights are divided by it: towards 0 the plain top-k, large values draw uniformly (ours). Sums over rows
+        of text differ by hundreds, beside which the draw's noise of sd 1.28 is nothing: the run notes how near to the
+        plain top-k a draw is.
 
     Examples
     --------
@@ -91,4 +97,20 @@ class Resample(Selector):
         """Return the picks."""
         log_weight = numeric_column(pool.rows, self.by)
         key = F.log(draw(pool.seed)) - log_weight / F.lit(float(self.temperature))
-        return picks(top(pool.rows, key, pool.budget, pool.seed)["id"])
+        drawn = top(pool.rows, key, pool.budget, pool.seed)["id"]
+        self._note_nearness(pool, log_weight, drawn)
+        return picks(drawn)
+
+    def _note_nearness(self, pool: Pool, log_weight: Column, drawn: pd.Series[str]) -> None:
+        """Note how many of the drawn rows are those of the largest log weights."""
+        count, spread = collect_pandas(pool.rows.agg(F.count(log_weight), F.stddev_pop(log_weight))).iloc[0]
+        if not len(drawn) or len(drawn) >= count:  # all rows: nothing is drawn
+            return
+        best = top(pool.rows, -log_weight, len(drawn), pool.seed)["id"]
+        share, noise = float(drawn.isin(set(best)).mean()), 1.28 * self.temperature
+        told = f"{share:.0%} of the {len(drawn):,} rows drawn are those of the largest {self.by!r}"
+        advice = ""
+        if share >= NEARLY_TOP and share > 2 * len(drawn) / count:
+            advice = f": this is nearly top_k; a temperature of about {spread / 1.28:.2g}, or the mean log weight "
+            advice += "(dsir: per: token), would draw"
+        pool.note(f"{told} (their sd is {spread:.3g}, that of the draw {noise:.3g}){advice}")

@@ -93,6 +93,10 @@ class Selector(ABC):
         """Whether a smaller budget is a prefix of a larger one."""
         return True
 
+    def wants(self, budget: int) -> int:
+        """Return how many rows or draws it takes of a budget where it can: fewer only where a parameter says so."""
+        return budget
+
     @property
     def on_demand(self) -> tuple[Need, ...]:
         """What it reads through `pool.values`, for the rows it asks about only."""

@@ -18,9 +18,9 @@ from ...udfs.errors import InputError
 from ...udfs.kernels.least_squares import weighted_least_squares
 from ..ranking.top import rows_of
 from ..ranking.vectors import collect_vectors
+from ._sensitivity_draws import Floats, clusters_of, losses_of, weighted_draw
 from .needs import Cluster, Need, Number, Vector
 from .selector import Pool, Selector, picks
-from .sensitivity import Floats, clusters_of, losses_of, weighted_draw
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,17 @@ import pandas as pd
 
 from ...udfs.constraints import Above
 from ...udfs.errors import InputError
-from ...udfs.kernels.racing import MOST_ROWS, Race, Stages, race
+from ...udfs.kernels.landmarks import of_groups
+from ...udfs.kernels.racing import FEWEST_TARGETS, MOST_ROWS, Race, Stages, race
 from ...udfs.scores.zipfit import ZipFitScorer
 from ...udfs.scores.zipfit_pairs import ZipFitPairsScorer
 from ..ranking.sort_keys import hashed
 from ..ranking.top import collect_pandas
 from .needs import Fitted, Need
 from .selector import Pool, Selector, picks
+
+#: Most targets that are landmarks because they stand for a group of targets.
+GROUPS = 4
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,24 @@ class ZipFitRace(Selector):
             )
         rows = collect_pandas(pool.rows.select("id", hashed(pool.seed).alias("h")).limit(MOST_ROWS + 1))
         ids = rows.sort_values(["h", "id"])["id"].reset_index(drop=True)
-        result = race(len(ids), len(scorer.targets), pool.budget, _pairs(pool, scorer, ids), Stages(z=self.z))
+        stages = Stages(z=self.z, groups=tuple(_groups(scorer)))
+        result = race(len(ids), len(scorer.targets), pool.budget, _pairs(pool, scorer, ids), stages)
+        if stages.groups and "landmarks" in result.pairs:
+            pool.note(f"every row is compared with one target of each of {len(stages.groups)} groups unlike the others")
         _note_costs(result, pool.note)
         best = picks(ids.iloc[result.order], pd.Series(result.score))
         return best.assign(score_exact=result.exact, score_sd=result.sd)
+
+
+def _groups(scorer: ZipFitScorer) -> list[int]:
+    """Return one target of each group that is unlike the others, at most GROUPS and a twentieth of the targets."""
+
+    def similar(target: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        pairs = ZipFitPairsScorer.of_targets(scorer, [target]).kernel()(scorer.targets)
+        return np.nan_to_num(np.asarray(pairs, dtype=np.float64)[:, 2])
+
+    count = len(scorer.targets)
+    return of_groups(similar, count, min(GROUPS, count // 20)) if count >= FEWEST_TARGETS else []
 
 
 def _pairs(pool: Pool, scorer: ZipFitScorer, ids: pd.Series[str]) -> Callable[[list[int], Any], Any]:
@@ -107,7 +125,9 @@ def _note_costs(result: Race, note: Callable[[str], None]) -> None:
         exact = f"{int(result.exact.sum()):,} of {len(result.exact):,} scores are exact"
         note(f"{exact}; the others are estimates with sd up to {result.sd.max():.2g}")
     if audit.rows:
+        wrong = round(audit.crossed * audit.rows)
         note(
             f"audit of {audit.rows} estimated rows: error {audit.mean_error:.2g} on average, {audit.max_error:.2g} at "
-            f"most; {audit.crossed:.1%} lay on the other side of the threshold, some {audit.expected_wrong:.0f} rows"
+            f"most; {wrong} lay on the other side of the threshold, so that with probability 95 % at most "
+            f"{audit.most_wrong:,} of all rows do, beside {len(result.order):,} chosen ones"
         )

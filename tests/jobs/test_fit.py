@@ -125,7 +125,7 @@ def test_an_increment_reuses_the_models_and_says_how_much_is_newer(world: World,
 
 
 def test_a_score_that_is_asked_for_is_computed_where_it_is(world: World, first: Manifest) -> None:
-    ours = mine("asked", select={"kind": "sensitivity", "cluster": "cells", "loss": "ratio", "probes": 2})
+    ours = mine("asked", select={"kind": "sensitivity", "cluster": "cells", "loss": "ratio", "probes": 2, "pay": False})
     assert "computed for rows that select asks for" in str(plan(world.lake, ours))
     rows_of_ratio = f"FROM {{memos}} WHERE fingerprint = '{first.fingerprints['ratio']}'"
     before = world.sql(f"SELECT count(*) AS n {rows_of_ratio}")[0]["n"]

@@ -129,7 +129,7 @@ def test_a_loss_on_demand_is_computed_for_centres_and_probes_only(spark: SparkSe
             "cells": {"kind": "kmeans", "k": 20},
             "lm": {"kind": "generative_entropy", "max_tokens": 100},
         },
-        "select": {"kind": "sensitivity", "cluster": "cells", "loss": "lm.nll_bits", "probes": 5},
+        "select": {"kind": "sensitivity", "cluster": "cells", "loss": "lm.nll_bits", "probes": 5, "pay": False},
         "budget": {"rows": 200},
     }
     first = run(world.lake, parse(raw))

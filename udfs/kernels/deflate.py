@@ -2,15 +2,17 @@
 
 ZIP-FIT needs len(deflate(x + t)) for one x and many t. zlib parses x again for every t, or copies 270 KB of state, and
 writes bits that nobody reads; native/deflate_sizes.c does neither. It decides as zlib does, tie for tie, so no value
-depends on which of the two ran. This is checked: against the zlib that is loaded before first use, and after that with
-one whole compression a row (one in 32 pairs where a row has fewer). zlib is used instead where there was no C compiler
-at installation, in a zip for --py-files, with another deflate than stock zlib's, and with LAKESIFT_DEFLATE=zlib in the
-environment.
+depends on which of the two ran. A file is loaded only if it has the SHA-256 that setup.py wrote beside it: a truncated
+one would end the process. What it computes is checked against the zlib that is loaded: before first use, and after that
+with one whole compression a row (one in 32 pairs where a row has fewer). zlib is used instead where there was no C
+compiler at installation, where the file is not whole, in a zip for --py-files, with another deflate than stock zlib's,
+and with LAKESIFT_DEFLATE=zlib in the environment.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -24,6 +26,8 @@ from numpy.typing import NDArray
 from ..errors import ScoreError
 from .codecs import GZIP_WRAPPER, size_function
 
+#: Where the C is built.
+NATIVE = Path(__file__).parent / "native"
 #: One pair a row is compared with zlib; where rows have fewer pairs than this, about one pair in this many.
 CHECKED = 32
 #: Longer texts are never passed on: the C answers "unknown" far below this length.
@@ -36,10 +40,22 @@ PROBE = b" ".join(_WORDS[(i * i * 7 + i // 3) % len(_WORDS)] + b"%d" % (i * i % 
 Lengths = Callable[[bytes], NDArray[np.int32]]
 
 
+def _is_whole(path: Path) -> bool:
+    """Return whether a file has the SHA-256 that stands beside it."""
+    try:
+        return (
+            hashlib.sha256(path.read_bytes()).hexdigest() == path.with_name(f"{path.name}.sha256").read_text().strip()
+        )
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 @cache
 def _library() -> Any:
     """Return the C function, or None."""
-    for path in sorted((Path(__file__).parent / "native").glob("deflate_sizes*.so")):
+    for path in sorted(NATIVE.glob("deflate_sizes*.so")):
+        if not _is_whole(path):
+            continue
         try:
             function = ctypes.CDLL(str(path)).lakesift_deflate_sizes
         except (OSError, AttributeError):

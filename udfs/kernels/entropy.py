@@ -4,8 +4,9 @@
 
 The windowed form (ours; the definition behind EUDS, arXiv 2602.17465, is not public) takes every full window of w
 tokens at stride w // 4, so that length hardly matters; the whole-text form grows with length. A value depends on its
-own row alone, to the last bit: sums run in row order. For sub-word units the caller gives a tokeniser as a function: a
-trained vocabulary is a model, not a kernel.
+own row alone, to the last bit: sums run in row order. Tokens are those of the composed text (kernels/scripts.py): NFC
+and NFD of a text are one. For sub-word units the caller gives a tokeniser as a function: a trained vocabulary is a
+model, not a kernel.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .scripts import composed
 from .tokens import utf8, wordpunct
 
 #: Tokens of one block of texts: enough to amortise numpy's calls, few enough to stay in cache.
@@ -40,12 +42,12 @@ def _counts(unit: Unit) -> Callable[[str], Iterable[int]]:
     if unit == "word":
         return lambda text: Counter(wordpunct(text)).values()
     if unit == "character":
-        return lambda text: Counter(text).values()
+        return lambda text: Counter(composed(text)).values()
     if not isinstance(unit, str):
-        return lambda text: Counter(unit(text)).values()
+        return lambda text: Counter(unit(composed(text))).values()
 
     def of_bytes(text: str) -> list[int]:
-        by_byte = np.bincount(np.frombuffer(utf8(text) or b"", np.uint8))
+        by_byte = np.bincount(np.frombuffer(utf8(composed(text)) or b"", np.uint8))
         counts: list[int] = by_byte[by_byte > 0].tolist()
         return counts
 
@@ -101,10 +103,10 @@ def _ids(unit: Unit) -> Callable[[str], Ids]:
 
         return of_words
     if unit == "character":
-        return lambda text: np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        return lambda text: np.frombuffer(composed(text).encode("utf-32-le", "surrogatepass"), np.uint32)
     if not isinstance(unit, str):
-        return lambda text: np.array(unit(text), np.int32)
-    return lambda text: np.frombuffer(utf8(text) or b"", np.uint8)
+        return lambda text: np.array(unit(composed(text)), np.int32)
+    return lambda text: np.frombuffer(utf8(composed(text)) or b"", np.uint8)
 
 
 def _blocks(texts: Sequence[str], unit: Unit) -> Iterator[list[Ids]]:

@@ -8,12 +8,15 @@ two numbers that need no pair (the row's own size, and the bound it sets). For r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import Floats
+
+#: Times that a target of another group is closer to its own centre; centres that are tried for one that is returned.
+ALIKE, CENTRES = 1.5, 4
 
 
 def landmarks(pairs: Floats, mean: Floats, count: int, taken: Sequence[int] = ()) -> list[int]:
@@ -60,6 +63,46 @@ def landmarks(pairs: Floats, mean: Floats, count: int, taken: Sequence[int] = ()
         chosen.append(int(gain.argmax()))
         explain(unexplained[:, chosen[-1]])
     return chosen[len(taken) :]
+
+
+def of_groups(similar: Callable[[int], Floats], count: int, most: int) -> list[int]:
+    """Return one target of each group that is unlike the largest group, the most unlike first; [] where all are alike.
+
+    Centres are found farthest first; a group is the targets nearest to one, which must be ALIKE times as similar to it
+    as to the centre of the largest group, and at least three and a twentieth of all.
+
+    Parameters
+    ----------
+    similar : callable
+        target -> (count,) similarities of all targets to it.
+    count : int
+        Number of targets.
+    most : int
+        Groups that are returned at most.
+
+    Examples
+    --------
+    >>> of_one_kind = np.equal.outer([0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1, 1]) * 0.9
+    >>> of_groups(of_one_kind.__getitem__, 7, 3)
+    [4]
+    """
+    centres = [0]
+    table = similar(0)[None]
+    while len(centres) < min(count, CENTRES * most):
+        farthest = int(table.max(axis=0).argmin())
+        if farthest in centres:
+            break
+        centres.append(farthest)
+        table = np.vstack([table, similar(farthest)])
+    table[np.arange(len(centres)), centres] = np.inf  # a centre is of its own group
+    group = table.argmax(axis=0)
+    sizes = np.bincount(group, minlength=len(centres))
+    largest, unlike = int(sizes.argmax()), {}
+    for j in np.flatnonzero(sizes >= max(3, count / 20)).tolist():
+        members = np.setdiff1d(np.flatnonzero(group == j), centres)
+        if j != largest and len(members):
+            unlike[centres[j]] = float(table[j, members].mean() / max(table[largest, members].mean(), 1e-9))
+    return [at for at in sorted(unlike, key=lambda at: (-unlike[at], at)) if unlike[at] >= ALIKE][:most]
 
 
 def expand(features: Floats) -> list[Floats]:

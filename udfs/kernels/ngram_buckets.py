@@ -1,9 +1,9 @@
 """Hashes words and pairs of words into buckets: counts per bucket, and sums of a table over a row's n-grams.
 
-An n-gram is a WordPunct token of the lower-cased text (kernels/word_classes.py) or two neighbours of one row joined by
-one blank; its bucket is SHA-256 of its UTF-8, read as one big-endian integer, modulo the number of buckets. Repetitions
-count. Source: DSIR, arXiv 2302.03169, section 4, and its package data-selection 1.0.3, with which the buckets agree.
-Left out: n-grams of three words and more.
+An n-gram is a WordPunct token of the text in its one spelling (kernels/word_classes.py) or two neighbours of one row
+joined by one blank; its bucket is SHA-256 of its UTF-8, read as one big-endian integer, modulo the number of buckets.
+Repetitions count. Source: DSIR, arXiv 2302.03169, section 4, and its package data-selection 1.0.3, with which the
+buckets agree where the spelling is the lower-cased text. Left out: n-grams of three words and more.
 
 SHA-256 is computed once for an n-gram; after that its bucket is looked up under a 64-bit key of its bytes, for all
 n-grams of a block at once. Two n-grams share a key with probability 2^-64, about 3e-8 for a million of them; the later
@@ -128,13 +128,15 @@ class NgramBuckets:
             total += np.bincount(self._of_rows(texts[start:stop])[1], minlength=self.buckets)
         return total
 
-    def sums(self, texts: Sequence[str], table: Floats) -> Floats:
+    def sums(self, texts: Sequence[str], table: Floats, per_token: bool = False) -> Floats:
         """Return for each text the sum of table[bucket] over its n-grams, added in the order of the text.
 
         Parameters
         ----------
         texts : sequence of r str
         table : (buckets,) float64
+        per_token : bool, default False
+            Divide by the number of tokens.
 
         Returns
         -------
@@ -145,7 +147,7 @@ class NgramBuckets:
         for start, stop in _blocks(texts):
             row, bucket, counts = self._of_rows(texts[start:stop])
             added = np.bincount(row, table[bucket], minlength=stop - start)  # adds one by one
-            sums[start:stop] = np.where(counts > 0, added, np.nan)
+            sums[start:stop] = np.where(counts > 0, added / np.maximum(counts, 1) if per_token else added, np.nan)
         return sums
 
     def _of_rows(self, texts: Sequence[str]) -> tuple[Ints, Clusters, Ints]:

@@ -3,8 +3,9 @@
 The matrix of similarities is nearly of low rank, so a few landmark targets predict the mean over all of them. Pairs are
 those of ZIP-FIT (arXiv 2410.18194) and exact; the race around them is ours. Stages, each one call of `ask`:
 
-1. pilot: the first 300 rows on all targets; 4 landmarks by orthogonal matching pursuit; ridge regression of the mean.
-2. landmarks: 4 pairs for every row. Rows below the threshold by more than z sd are dropped.
+1. pilot: the first 300 rows on all targets; 4 landmarks by orthogonal matching pursuit, beside one target of each group
+   that the caller names (rows close to a small group are too rare for a pilot); ridge regression of the mean.
+2. landmarks: their pairs for every row. Rows below the threshold by more than z sd are dropped.
 3. second: 200 of the rows kept, on all targets; the regression is fitted again on these, near the threshold, and
    decides anew which rows are dropped (a fit on 300 random rows errs most among the highest means).
 4. refine: 20 more landmarks for the rows kept; rows farther than z sd from the threshold are decided.
@@ -41,7 +42,10 @@ MANY = 2_000
 
 @dataclass(frozen=True)
 class Stages:
-    """Sizes of the stages; `more` counts the landmarks after stage 4, at most a third of the targets; twice after 5."""
+    """Sizes of the stages; `more` counts the landmarks after stage 4, at most a third of the targets; twice after 5.
+
+    `groups` are targets that are landmarks of every row, one of each group of targets that are alike.
+    """
 
     z: float = 3.0
     pilot: int = 300
@@ -49,6 +53,7 @@ class Stages:
     second: int = 200
     more: int = 24
     audit: int = 200
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +88,7 @@ def pays(count_rows: int, count_targets: int, stages: Stages = Stages()) -> bool
     (True, False, False)
     """
     rows_on_all_targets = stages.pilot + stages.second + stages.audit
-    spent = rows_on_all_targets * count_targets + stages.first * count_rows
+    spent = rows_on_all_targets * count_targets + (stages.first + len(stages.groups)) * count_rows
     return count_targets >= FEWEST_TARGETS and 2 * spent <= count_rows * count_targets
 
 
@@ -97,7 +102,8 @@ def _race(state: RaceState, budget: int, plan: Stages) -> Positions:
         others = np.arange(plan.pilot, state.rows)
         state.make_exact_in_blocks("exact", others, [], np.empty((len(others), 0)))
         return others
-    first = landmarks(exact_pairs[:, 2:], state.score[pilot], plan.first) or [0]
+    groups = list(plan.groups)
+    first = groups + landmarks(exact_pairs[:, 2:], state.score[pilot], plan.first, groups) or [0]
     features = state.features("landmarks", first, None)
     model = fit(features[pilot], state.score[pilot], max(60, 2 * plan.pilot * budget // state.rows))
     estimate, sd = model.predict(features), model.sd

@@ -120,6 +120,10 @@ def lipschitz_from_probes(
 ) -> Floats:
     """Return L from m probes, rows whose loss is known: the largest |l - l(c)| / dist^z (ours).
 
+    dist^z counts as no less than the median of the probes': a near-duplicate of a centre, whose loss differs by a
+    trifle over next to no distance, would else decide L alone (on 4 000 real rows with a fifth of near-copies 8.5 times
+    uniform's error, with the floor 1.1).
+
     Parameters
     ----------
     centre_loss : (k,) float64, 0 or more
@@ -145,9 +149,10 @@ def lipschitz_from_probes(
     losses, power = non_negative(centre_loss, "loss at the centre of cluster"), power_of_distance(probe_distance_sq, z)
     clusters = non_negative(probe_cluster, "cluster of probe", losses.size).astype(np.int64)
     gap = np.abs(non_negative(probe_loss, "loss of a probe of cluster", numbers=clusters) - losses[clusters])
+    usable = power > 0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        slope = gap / power
-    usable = np.isfinite(slope)  # not where the distance is 0, or so small that the quotient overflows
+        slope = gap / np.maximum(power, np.median(power[usable]) if usable.any() else 0)
+    usable &= np.isfinite(slope)  # not where the distances are so small that the quotient overflows
     steepest, overall = np.full(losses.size, -1.0), np.asarray(slope[usable].max(initial=0.0))
     np.maximum.at(steepest, clusters[usable], slope[usable])
     return overall if how == "global" else np.where(steepest < 0, overall, steepest)

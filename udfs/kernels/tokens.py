@@ -1,18 +1,20 @@
 """Counts units of text: UTF-8 bytes, WordPunct tokens (`\\w+|[^\\w\\s]+`, module `re`), whitespace-separated words.
 
-Case is kept. Left out: sub-word units, which need a trained vocabulary; that is a model and not a kernel.
+Case is kept. Tokens and words are those of the composed text (kernels/scripts.py), so that NFC and NFD have the same:
+marks belong to their letter, invisible characters count nothing, and in scripts without blanks every character is one.
+Left out: sub-word units, which need a trained vocabulary; that is a model and not a kernel.
 """
 
 from __future__ import annotations
 
 import re
 
+from . import scripts
+
 #: Characters of a text that models of language read; longer texts are cut.
 CHARACTERS = 16_384
-#: Maximal runs of word characters, and of other visible characters (nltk's WordPunctTokenizer, with `re`).
-WORDPUNCT = re.compile(r"\w+|[^\w\s]+")
-
-
+#: Maximal runs of word characters, and of other visible characters (nltk's WordPunctTokenizer), of ASCII text.
+_ASCII_WORDPUNCT = re.compile(r"\w+|[^\w\s]+")
 #: The translation table of the 128 ASCII bytes to b"w" (word), b"p" (other visible) and b" ".
 _KINDS = ("w" if re.match(r"\w", chr(i)) else " " if re.match(r"\s", chr(i)) else "p" for i in range(128))
 _CLASSES = "".join(_KINDS).encode() + b"p" * 128
@@ -51,7 +53,7 @@ def wordpunct(text: str) -> list[str]:
     >>> wordpunct("don't stop: x_1 += 2")
     ['don', "'", 't', 'stop', ':', 'x_1', '+=', '2']
     """
-    return WORDPUNCT.findall(text)
+    return _ASCII_WORDPUNCT.findall(text) if text.isascii() else scripts.wordpunct(text)
 
 
 def wordpunct_count(text: str) -> int:
@@ -59,11 +61,11 @@ def wordpunct_count(text: str) -> int:
 
     Examples
     --------
-    >>> wordpunct_count("don't stop: x_1 += 2"), wordpunct_count(" "), wordpunct_count("œuvre, déjà")
-    (8, 0, 3)
+    >>> wordpunct_count("don't stop: x_1 += 2"), wordpunct_count("œuvre, de\u0301jà"), wordpunct_count("好的。")
+    (8, 3, 3)
     """
     if not text.isascii():
-        return len(WORDPUNCT.findall(text))
+        return len(scripts.wordpunct(text))
     kinds = b" " + text.encode().translate(_CLASSES)
     return kinds.count(b" w") + kinds.count(b" p") + kinds.count(b"wp") + kinds.count(b"pw")
 
@@ -73,7 +75,7 @@ def whitespace_count(text: str) -> int:
 
     Examples
     --------
-    >>> whitespace_count("don't  stop "), whitespace_count("")
-    (2, 0)
+    >>> whitespace_count("don't  stop "), whitespace_count(""), whitespace_count("好的 ok")
+    (2, 0, 3)
     """
-    return len(text.split())
+    return len(text.split() if text.isascii() else scripts.spaced(scripts.composed(text)).split())

@@ -6,7 +6,9 @@ numbers, connecting punctuation, the two joiners and the circled and squared Lat
 which kernels/tokens.py uses, differs: there "²" is a word character, a combining accent is not, and the separators
 U+001C to U+001F are blank.
 
-Classes follow the `unicodedata` of the running Python; a code point that it has not assigned is "other".
+Texts are read in their one spelling (kernels/scripts.py): case folded, compatibility forms alike, characters as tokens
+in scripts without blanks. Classes follow the `unicodedata` of the running Python; a code point that it has not assigned
+is "other".
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Ints
+from .scripts import spelling
 
 BLANK, WORD, OTHER = 0, 1, 2
 
@@ -62,7 +65,7 @@ def table() -> NDArray[np.uint8]:
 
 
 def token_spans(texts: Sequence[str]) -> tuple[bytes, Ints, Ints, Ints]:
-    """Return the byte spans of the tokens of lower-cased texts, without Python code per token.
+    """Return the byte spans of the tokens of texts in their one spelling, without Python code per token.
 
     Parameters
     ----------
@@ -72,7 +75,7 @@ def token_spans(texts: Sequence[str]) -> tuple[bytes, Ints, Ints, Ints]:
     Returns
     -------
     data : bytes
-        UTF-8 of the lower-cased texts (str.lower), a line feed after each.
+        UTF-8 of the texts as `scripts.spelling` has them, a line feed after each.
     begin, end : (t,) int64
         Token i is data[begin[i]:end[i]]; in order of the texts.
     counts : (r,) int64
@@ -84,11 +87,11 @@ def token_spans(texts: Sequence[str]) -> tuple[bytes, Ints, Ints, Ints]:
     >>> [data[b:e].decode() for b, e in zip(begin, end)], counts.tolist()
     (['don', "'", 't', 'stop', '!?'], [3, 0, 2])
     """
-    # Lower-cased row by row, not after joining, because lower() may change the length of a row.
-    lowered = [text.lower() for text in texts]
-    joined = "\n".join([*lowered, ""])
+    # Row by row, not after joining, because the length of a row changes.
+    spelled = [spelling(text) for text in texts]
+    joined = "\n".join([*spelled, ""])
     data = joined.encode()
-    stops = np.cumsum([len(text) + 1 for text in lowered], dtype=np.int64)
+    stops = np.cumsum([len(text) + 1 for text in spelled], dtype=np.int64)
     if not joined:
         return data, stops, stops, stops
     points = None if len(data) == len(joined) else np.frombuffer(joined.encode("utf-32-le"), "<u4")

@@ -1,8 +1,9 @@
 """hashed_ngrams: counts words and pairs of words in a fixed number of columns chosen by hash; needs no model.
 
-Feature hashing with signs (Weinberger et al. 2009, arXiv 0902.2206). Words are runs of word characters (module `re`),
-lower-cased. A unit that occurs c times counts sqrt(c): sublinear as log is, and the same bits on every machine; ours.
-Left out: weights by rarity, which would need the other rows, and scripts that put no blanks between words.
+Feature hashing with signs (Weinberger et al. 2009, arXiv 0902.2206). Words are those of the text in its one spelling
+(kernels/scripts.py): case folded, single characters in scripts without blanks. A unit that occurs c times counts
+sqrt(c): sublinear as log is, and the same bits on every machine; ours. Left out: weights by rarity, which would need
+the other rows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Hashes
 from ..kernels.hashing import mix_in_place, splitmix64
-from ..kernels.word_ngrams import WORDS
+from ..kernels.scripts import spelling, words
 
 WIDTH = 256
 #: A unit is the number of its row and 40 bits of its hash in one uint64: a sort then brings equal units together.
@@ -25,9 +26,9 @@ _MASK = np.uint64((1 << 40) - 1)
 
 def _units(texts: Sequence[str]) -> Hashes:
     """Return row << 40 | hash for every word and every pair of words, ascending."""
-    words = [WORDS.findall(text.lower()) for text in texts]
-    lengths = [len(row) for row in words]
-    h = np.array([zlib.crc32(word.encode()) for row in words for word in row], dtype=np.uint64)
+    of_rows = [words(spelling(text)) for text in texts]
+    lengths = [len(row) for row in of_rows]
+    h = np.array([zlib.crc32(word.encode()) for row in of_rows for word in row], dtype=np.uint64)
     row = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
     inside = row[1:] == row[:-1]  # a pair may not run into the next row
     pairs = (h[:-1] << np.uint64(32) | h[1:])[inside]

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from ..constraints import AtLeast
 from ..errors import RecipeError
 from ..kernels import vectors
+from ..kernels.scripts import UNICODE, check_unicode
 from ..models import encoders, files
 from ..scorer import DOCUMENT_INPUTS, Kernel, Scorer, Takes
 
@@ -36,6 +37,8 @@ class Embedding(Scorer):
         Scale to length 1, after which a vector of zeros is undefined.
     model : str
         Identity of the encoder's files, filled in; `kernel()` raises ScoreError if others are pinned.
+    unicode : str
+        The driver's version of Unicode, filled in for hashed_ngrams; `kernel()` raises ScoreError for another.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class Embedding(Scorer):
     """
 
     kind = "embedding"
+    revision = 2
     value = "array<float>"
     comment = "vector of the text, of length 1 unless normalise: false; no direction; null for empty text or not UTF-8"
 
@@ -63,6 +67,7 @@ class Embedding(Scorer):
     dimensions: Annotated[int, AtLeast(0)] = 0
     normalise: bool = True
     model: str = ""
+    unicode: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,6 +87,8 @@ class Embedding(Scorer):
             raise RecipeError(f"encoder {self.encoder} reads no model files, got model {self.model!r}; leave it out")
         if self._files and not self.model:
             object.__setattr__(self, "model", files.identity(self._files))
+        if self.encoder == "hashed_ngrams" and not self.unicode:
+            object.__setattr__(self, "unicode", UNICODE)
 
     @property
     def _files(self) -> str:
@@ -131,5 +138,7 @@ class Embedding(Scorer):
             return lambda values: finish(vectors.as_vectors(values, width))
         if self._files:
             files.refuse_other(self.model, files.identity(self._files), name, "model")
+        if name == "hashed_ngrams":
+            check_unicode(self.unicode)
         encoders.load(name, width)  # so that a missing file is reported now, not in the middle of a table
         return lambda texts: finish(encoders.load(name, width)(texts))

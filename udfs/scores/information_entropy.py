@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from ..constraints import AtLeast
 from ..errors import RecipeError
 from ..kernels import entropy
+from ..kernels.scripts import UNICODE, check_unicode
 from ..models import files, wordllama
 from ..scorer import Kernel, Scorer
 
@@ -25,7 +26,9 @@ class InformationEntropy(Scorer):
     ----------
     of : str, default "text"
     unit : {"word", "character", "byte", "subword"}
-        WordPunct tokens, code points, UTF-8 bytes, or tokens of wordllama's tokenizer.
+        WordPunct tokens, code points, UTF-8 bytes, or tokens of wordllama's tokenizer, all of the composed text: NFC
+        and NFD of a text have the same entropy. In scripts without blanks every character is a word
+        (kernels/scripts.py).
     window : int, default 16
         Tokens (of `unit`) in a window; the stride is window // 4. Rows with fewer tokens are undefined.
     whole : bool, default False
@@ -34,6 +37,8 @@ class InformationEntropy(Scorer):
         Divide by log2 of the number of tokens, or of distinct tokens, in the window.
     model : str
         Identity of the tokenizer's files with unit subword, filled in; `kernel()` raises ScoreError for others.
+    unicode : str
+        The driver's version of Unicode; `kernel()` raises ScoreError where another is known.
 
     Raises
     ------
@@ -47,6 +52,7 @@ class InformationEntropy(Scorer):
     """
 
     kind = "information_entropy"
+    revision = 2
     seconds_per_row = 0.00004
     comment = (
         "entropy of the row's own tokens, mean over windows of 16 words, in bits: 0 to log2 window, "
@@ -58,6 +64,7 @@ class InformationEntropy(Scorer):
     whole: bool = False
     normalise: Literal["none", "tokens", "distinct"] = "none"
     model: str = ""
+    unicode: str = UNICODE
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,6 +80,7 @@ class InformationEntropy(Scorer):
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> float64 (n,)."""
+        check_unicode(self.unicode)
         if self.model:
             files.refuse_other(self.model, files.identity("wordllama"), "wordllama", "model")
         unit = wordllama.tokeniser() if self.unit == "subword" else self.unit

@@ -2,7 +2,8 @@
 
 The cheap form of generative_entropy: interpolated Kneser-Ney over 5 bytes (kernels/ngram_model.py), as tables. Ours.
 Cross-fitted in place of leaving one out: texts fall into two halves by their own hash, there is one model a half, and a
-text is scored by the model that never saw it nor a copy of it; else duplicates would look fluent.
+text is scored by the model that never saw it nor a copy of it; else duplicates would look fluent. Texts are read
+composed (kernels/scripts.py): NFC and NFD of a text are copies, and have one entropy.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..constraints import AtLeast
 from ..errors import BoundError, InputError
 from ..kernels import ngram_model
 from ..kernels.ngram_table import NgramScorer, NgramTable, tabulate
+from ..kernels.scripts import UNICODE, check_unicode, composed
 from ..kernels.tokens import CHARACTERS, utf8
 from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, parameters
 
@@ -44,7 +46,7 @@ class Distinct(Fold[Texts]):
     """The distinct texts with the smallest hashes: in each half as many as first reach `half_bytes`."""
 
     def __init__(self, half_bytes: int) -> None:
-        self.half_bytes = half_bytes
+        self.half_bytes, self.unicode = half_bytes, UNICODE
         self.limit_bytes = 4 * half_bytes + 4_000_000  # type: ignore[misc]
 
     def zero(self) -> Texts:
@@ -53,8 +55,9 @@ class Distinct(Fold[Texts]):
 
     def add(self, state: Texts, *columns: Any) -> Texts:
         """Add a batch of texts; what is not UTF-8 is left out."""
+        check_unicode(self.unicode)
         halves: Texts = [], []
-        for text in columns[0]:
+        for text in map(composed, columns[0]):
             if (whole := utf8(text)) is not None:
                 key = key_of(whole)
                 halves[key & 1].append((key, read_of(text, whole)))
@@ -87,9 +90,12 @@ class NgramEntropyScorer(Scorer):
         How many n-grams and histories the model of the texts with an even hash has; those of the other follow.
     grams, probability, history, histories, rest, entropy : arrays
         The tables of both models (NgramTable), one after the other.
+    unicode : str
+        The driver's version of Unicode; `kernel()` raises ScoreError where another is known.
     """
 
     kind = "ngram_entropy"
+    revision = 2
     seconds_per_row = 0.0001
     fitted: ClassVar[bool] = True
     value = "struct<ngram_entropy_bits:double,nll_bits:double,bytes_scored:int,truncated:boolean>"
@@ -106,12 +112,13 @@ class NgramEntropyScorer(Scorer):
     histories: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
     rest: Matrix = field(default_factory=lambda: np.empty(0, np.float32))
     entropy: Matrix = field(default_factory=lambda: np.empty(0, np.float32))
+    unicode: str = UNICODE
 
     @classmethod
     def of_tables(cls, of: str, fit_bytes: int, tables: Sequence[NgramTable]) -> NgramEntropyScorer:
         """Return the scorer with the tables of the even and of the odd half."""
         split = np.array([len(tables[0].grams), len(tables[0].histories)], np.int64)
-        columns = (np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(NgramTable)[1:])
+        columns: list[Any] = [np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(NgramTable)[1:]]
         return cls(of, fit_bytes, split, *columns)
 
     def tables(self) -> tuple[NgramTable, NgramTable]:
@@ -129,13 +136,14 @@ class NgramEntropyScorer(Scorer):
 
     def kernel(self) -> Kernel:
         """Return texts (n,) -> the four fields, float64 (n,) each."""
+        check_unicode(self.unicode)
         halves = [NgramScorer(table) for table in self.tables()]
 
         def kernel(texts: Sequence[str]) -> dict[str, Any]:
             found = np.full((4, len(texts)), np.nan)
             rows: tuple[list[int], list[int]] = ([], [])
             read: tuple[list[bytes], list[bytes]] = ([], [])
-            for i, text in enumerate(texts):
+            for i, text in enumerate(map(composed, texts)):
                 if (whole := utf8(text)) is None:
                     continue
                 part = read_of(text, whole)
@@ -181,6 +189,7 @@ class NgramEntropy(DocumentEstimator):
     """
 
     kind = "ngram_entropy"
+    revision = NgramEntropyScorer.revision
     value = NgramEntropyScorer.value
     comment = NgramEntropyScorer.comment
     model_class = NgramEntropyScorer

@@ -18,6 +18,7 @@ import numpy as np
 from ..arrays import Matrix, Ragged
 from ..constraints import AtLeast, Between
 from ..errors import InputError, RecipeError
+from ..kernels import scripts
 from ..kernels.label_graph import NearestNames
 from ..kernels.tokens import utf8
 from ..kernels.vectors import check_width, unit_rows
@@ -29,8 +30,8 @@ from .embedding import Embedding
 
 #: (hash of the id, UTF-8 text), ascending.
 Texts = list[tuple[int, bytes]]
-#: Words of letters, digits and _ that hold a letter.
-_WORD = re.compile(r"\w*[^\W\d_]\w*")
+#: What a word must hold to be a term.
+_LETTER = re.compile(r"[^\W\d_]")
 #: Bytes of the texts whose terms are counted, and characters that are read of each.
 _SAMPLE_BYTES, _CHARACTERS = 24_000_000, 4_000
 
@@ -80,7 +81,7 @@ def terms(texts: Sequence[str], least: int, most_share: float, count: int) -> di
     """
     rows: Counter[str] = Counter()
     for text in texts:
-        words = [word.casefold() for word in _WORD.findall(text)]
+        words = [word for word in scripts.words(scripts.spelling(text)) if _LETTER.search(word)]
         rows.update({*words, *map(" ".join, itertools.pairwise(words))})
     kept = {t: n for t, n in rows.items() if n >= least and n <= most_share * len(texts) and len(t) > 1}
     best = sorted(kept, key=lambda t: (-kept[t], t))[:count]
@@ -102,6 +103,7 @@ class TagsScorer(LabelModel):
     """
 
     kind = "tags"
+    revision = 2
     seconds_per_row = 0.0001
     fitted: ClassVar[bool] = True
     value = "array<int>"
@@ -176,6 +178,7 @@ class Tags(GraphEstimator):
     """
 
     kind = "tags"
+    revision = TagsScorer.revision
     value = TagsScorer.value
     comment = TagsScorer.comment
     model_class = TagsScorer

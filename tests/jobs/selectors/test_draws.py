@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,18 @@ def test_kmq_with_replacement(layouts: dict[int, DataFrame]) -> None:
     assert (drawn - 300 * there.reindex(drawn.index)).abs().max() < 1.01
 
 
+def test_kmq_softmax_gives_every_cluster_its_share_whatever_its_quality(spark: SparkSession) -> None:
+    """Clusters whose qualities lie far apart: a common maximum would leave the lower ones without weight."""
+    rows = spark.range(1200).selectExpr(
+        "CAST(id AS STRING) AS id", "CAST(id % 4 AS INT) AS cl", "id / 1200 + IF(id % 4 < 2, 0, 1000) AS quality"
+    )
+    selector = KMQ("cl", quality="quality", weights="softmax", replacement=True)
+    made = selector.select(pool_of(rows, 200, 42))
+    assert made.groupby(made["id"].astype(int) % 4)["copies"].sum().tolist() == pytest.approx([50] * 4, abs=1)
+    picked = made["id"].astype(int) / 1200
+    assert np.average(picked, weights=made["copies"]) > 0.5
+
+
 def test_copies_follow_the_weights(spark: SparkSession) -> None:
     """Chi-square with 9 degrees of freedom: above 27.9 once in a thousand."""
     rows = spark.range(10).selectExpr("CAST(id AS STRING) AS id", "CAST(id + 1 AS DOUBLE) AS weight")
@@ -172,7 +185,7 @@ def test_weights_of_clusters_from_outside(layouts: dict[int, DataFrame], replace
 
 
 def test_sensitivity_pays_for_centres_and_probes_only(layouts: dict[int, DataFrame]) -> None:
-    selector = Sensitivity("cells", "loss", probes=2)
+    selector = Sensitivity("cells", "loss", probes=2, pay=False, z=2, mixing=0.1)
     made, asks = [], []
     for rows in layouts.values():
         asks.append(Paid(rows))
@@ -187,6 +200,39 @@ def test_sensitivity_pays_for_centres_and_probes_only(layouts: dict[int, DataFra
     n = DEFINED = POOL["cells"].notna().sum()
     total = (made[0]["copies"] * made[0]["weight"]).sum()
     assert abs(total - n) < 0.25 * DEFINED, "weights add up to about the rows"
+
+
+def test_sensitivity_pays_for_the_drawn_rows_and_tells_the_estimate(layouts: dict[int, DataFrame]) -> None:
+    known = POOL[POOL["cells"].notna()].set_index("id")
+    n, truth = len(known), float(known["loss"].sum())
+    for options in ({"probes": 2}, {"estimate": "stratified"}):
+        ask = Paid(layouts[13])
+        made = Sensitivity("cells", "loss", **options).select(pool_of(layouts[13], 200, 3, values=ask, note=ask.note))
+        assert made["copies"].sum() == 200
+        assert set(made["id"]) <= ask.ids
+        said = re.search(
+            r"sum of 'loss' over ([\d,]+) rows: (\S+) \+- (\S+) \(95 %\), mean (\S+) \+- (\S+); ([\d,]+) losses "
+            r"were paid for \((.*)\), and as many uniform draws would have given \+- (\S+?)(, less than this)?$",
+            ask.notes[-1],
+        )
+        assert said, ask.notes
+        rows, total, error, mean, _, paid, cost, uniform, _ = said.groups()
+        losses = known["loss"].reindex(made["id"]).to_numpy()
+        assert float(total) == pytest.approx((made["copies"] * made["weight"] * losses).sum(), rel=1e-4)
+        assert (int(rows), int(paid)) == (n, len(ask.ids))
+        assert float(mean) == pytest.approx(float(total) / n, rel=1e-3)
+        assert abs(float(total) - truth) < 2 * float(error)
+        assert float(uniform) == pytest.approx(
+            1.96 * n * known["loss"].std() * np.sqrt((1 / len(ask.ids)) - 1 / n), rel=0.3
+        )
+        assert cost.endswith("drawn rows") or cost == "200 drawn rows of 9 clusters"
+        if options == {"probes": 2}:
+            assert any("has the largest share of q" in note for note in ask.notes)
+        else:
+            shares = made["id"].map(CELLS.set_axis(POOL["id"])).value_counts()
+            sizes = CELLS.dropna().value_counts()
+            assert (shares - 200 * sizes / n).abs().max() <= 1
+            assert made["weight"].nunique() == 1
 
 
 def test_sensitivity_is_unbiased_and_its_limits(layouts: dict[int, DataFrame]) -> None:
@@ -216,7 +262,7 @@ def test_size_from_a_guarantee(layouts: dict[int, DataFrame]) -> None:
         pool_of(rows, 10**6, 1, values=ask, note=ask.note)
     )
     assert made["copies"].sum() == kernel.draws_needed(0.5, 0.1)
-    assert "28 draws give eps 0.5" in ask.notes[-1]
+    assert any("28 draws give eps 0.5 with probability 0.9 if L is a true bound" in note for note in ask.notes)
 
 
 def test_mixing_bounds_the_weights(layouts: dict[int, DataFrame]) -> None:
@@ -242,6 +288,8 @@ def test_parameters_that_cannot_be() -> None:
     for wrong in ({"z": 3}, {"lipschitz": -1}, {"lipschitz": "local"}, {"mixing": 2}, {"eps": 0.1}, {"probes": 0}):
         with pytest.raises(RecipeError, match="sensitivity: "):
             Sensitivity("cells", "loss", **wrong)
+    with pytest.raises(RecipeError, match="strata have no such bound"):
+        Sensitivity("cells", "loss", estimate="stratified", eps=0.1, delta=0.1)
     for wrong in (
         {"weights": "cubic"},
         {"temperature": 0},

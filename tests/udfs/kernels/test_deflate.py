@@ -10,6 +10,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +40,29 @@ def _lengths(level: int, texts: Sequence[bytes], data: bytes) -> list[int]:
 
 def test_it_is_built_where_there_is_a_compiler() -> None:
     assert BUILT or not (shutil.which("cc") or shutil.which("gcc")), "it did not compile: pip install -v -e . says why"
+
+
+@needs_c
+@pytest.mark.parametrize("how", ["truncated", "empty", "garbage", "no digest", "another digest", "whole"])
+def test_a_file_that_is_not_whole_is_not_loaded(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = next(deflate.NATIVE.glob("deflate_sizes*.so"))
+    content, digest = built.read_bytes(), built.with_name(f"{built.name}.sha256").read_text()
+    broken = {"truncated": content[: len(content) // 2], "empty": b"", "garbage": b"\x7fELF" + content[9:]}
+    (tmp_path / built.name).write_bytes(broken.get(how, content))
+    if how != "no digest":
+        noted = "0" * 64 if how == "another digest" else digest
+        (tmp_path / f"{built.name}.sha256").write_text(noted)
+    monkeypatch.setattr(deflate, "NATIVE", tmp_path)
+    deflate._library.cache_clear()
+    try:
+        assert (deflate._library() is None) == (how != "whole")
+        sizes = codecs.size_function("gzip", 1)
+        a, b = alignment("gzip", 1, ["to be or not"])(["to be", "that is"]).tolist()
+        assert a > b
+        assert sizes(b"to be") > 0
+    finally:
+        monkeypatch.undo()
+        deflate._library.cache_clear()
 
 
 @needs_c

@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import entropy as scipy_entropy
 
 from lakesift.udfs.kernels.entropy import whole_entropy, window_entropy
+from lakesift.udfs.kernels.scripts import spaced
 from tests.texts import ODD, functions, human_eval
 
 UNITS, NORMALISATIONS = ("word", "character", "byte"), ("none", "tokens", "distinct")
@@ -20,7 +21,7 @@ TEXTS = [*ODD, *functions(80), *human_eval(5), "the cat sat on the mat " * 3000]
 
 def tokens_of(text: str, unit: str) -> list[object]:
     if unit == "word":
-        return list(re.findall(r"\w+|[^\w\s]+", text))
+        return list(re.findall(r"\w+|[^\w\s]+", spaced(text)))
     if unit == "character":
         return list(text)
     return [] if any("\ud800" <= c <= "\udfff" for c in text) else list(text.encode())

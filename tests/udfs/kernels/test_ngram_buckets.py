@@ -16,6 +16,7 @@ import regex
 
 from lakesift.udfs.kernels import ngram_buckets as module
 from lakesift.udfs.kernels.ngram_buckets import NgramBuckets, ngram_buckets
+from lakesift.udfs.kernels.scripts import spelling
 from lakesift.udfs.kernels.word_classes import BLANK, OTHER, WORD, table, token_spans
 from tests.texts import ODD, functions, human_eval
 
@@ -37,7 +38,7 @@ HARD = (
 
 
 def words_of(text: str) -> list[str]:
-    return [] if "\ud800" in text else TOKENS.findall(text.lower())
+    return [] if "\ud800" in text else TOKENS.findall(spelling(text))
 
 
 def buckets_of(text: str, buckets: int) -> list[int]:

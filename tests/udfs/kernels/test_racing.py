@@ -6,13 +6,14 @@ import dataclasses
 import math
 import re
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lakesift.udfs.errors import BoundError, RecipeError
-from lakesift.udfs.kernels import codecs, race_state, racing
-from lakesift.udfs.kernels.landmarks import expand, fit, landmarks
+from lakesift.udfs.kernels import codecs, race_audit, race_state, racing
+from lakesift.udfs.kernels.landmarks import expand, fit, landmarks, of_groups
 from lakesift.udfs.kernels.racing import Race, Stages, pays, race
 from lakesift.udfs.scores.zipfit import ZipFitScorer
 from lakesift.udfs.scores.zipfit_pairs import ZipFitPairsScorer
@@ -36,7 +37,7 @@ class Matrix:
     def exact(self) -> np.ndarray:
         return np.array([math.fsum(row) / len(row) for row in self.features[:, 2:].tolist()])
 
-    def race(self, budget: int, **plan: float) -> Race:
+    def race(self, budget: int, **plan: Any) -> Race:
         rows, width = self.features.shape
         return race(rows, width - 2, budget, self, dataclasses.replace(Stages(), **plan))
 
@@ -123,6 +124,46 @@ def test_the_audit_is_small_where_the_model_holds_and_tells_where_it_does_not() 
     assert found.audit.max_error > 0.1
     assert found.audit.crossed > 0.01
     assert missed / 2 < found.audit.expected_wrong < 2 * missed
+
+
+def planted_rare(rows: int, rare: int, seed: int) -> np.ndarray:
+    """Return features of rows of which a few are close to the last eight of 60 targets, and to these alone."""
+    g = np.random.default_rng(0)
+    pairs = 0.15 + 0.03 * g.normal(size=(rows, 1)) + 0.02 * g.normal(size=(rows, 60))
+    pairs[np.ix_(g.choice(rows, rare, replace=False), np.arange(52, 60))] += 0.9
+    features = np.column_stack([6 + 0.4 * g.normal(size=rows), 0.6 + 0.05 * g.normal(size=rows), pairs])
+    return features[np.random.default_rng(seed).permutation(rows)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rare_rows_are_found_by_a_landmark_of_their_group_or_the_bound_says_so(seed: int) -> None:
+    features = planted_rare(20_000, 40, seed)
+    exact = features[:, 2:].mean(axis=1)
+    for groups in ((), (0, 55)):
+        found = Matrix(features).race(200, groups=groups)
+        wrong = int((exact[found.order] < np.sort(exact)[-200] - 1e-12).sum())
+        assert wrong <= (2 if groups else max(2, found.audit.most_wrong))
+        assert found.audit.most_wrong >= max(wrong, found.audit.expected_wrong)
+
+
+def test_the_bound_by_hand() -> None:
+    # (1 - p)^66 = .05: none of 66; the whole kind was looked at; nothing was.
+    assert race_audit.most_crossed(0, 66, 60_000, 0.05) == math.ceil(60_000 * (1 - 0.05 ** (1 / 66)))
+    assert race_audit.most_crossed(2, 9, 9, 0.05) == 2
+    assert race_audit.most_crossed(0, 0, 9, 0.05) == race_audit.most_crossed(4, 4, 9, 0.05) == 9
+    draw = np.random.default_rng(0)
+    held = [race_audit.most_crossed(int(draw.binomial(66, 0.02)), 66, 10_000, 0.05) >= 200 for _ in range(500)]
+    assert np.mean(held) >= 0.93
+
+
+def test_groups_of_targets() -> None:
+    lean = [f"theorem foo{i} (a b : ℕ) (h : a ≤ b) : {i} * a ≤ {i} * b := by nlinarith [h]" for i in range(6)]
+    targets = [*human_eval(40)[:30], *lean]
+    scorer = ZipFitScorer(targets=tuple(targets), library=codecs.library_version())
+    pairs = ZipFitPairsScorer.of_targets(scorer, range(36)).kernel()(targets)[:, 2:]
+    (found,) = of_groups(lambda target: pairs[:, target], 36, 1)
+    assert targets[found] in lean
+    assert of_groups(lambda _: np.full(30, 0.2), 30, 3) == []
 
 
 def test_a_second_pilot_among_the_kept_sees_what_the_first_could_not() -> None:

@@ -327,11 +327,39 @@ def test_a_third_of_the_error_of_uniform_with_five_probes(how: str) -> None:
 
 def test_lipschitz_by_hand() -> None:
     centre, probes, cluster, d = [1.0, 5.0, 0.0], [3.0, 0.0, 2.0, 8.0], [0, 0, 1, 2], [4.0, 1.0, 9.0, 0.0]
-    assert ss.lipschitz_from_probes(centre, probes, cluster, d, 2).tolist() == [1, 1 / 3, 1]
+    # dist^z counts as 4 at least, the median of 4, 1, 9 (of 2, 1, 3 it is 2); the probe at distance 0 says nothing.
+    assert ss.lipschitz_from_probes(centre, probes, cluster, d, 2).tolist() == [1 / 2, 1 / 3, 1 / 2]
     assert ss.lipschitz_from_probes(centre, probes, cluster, d, 1).tolist() == [1, 1, 1]
     assert ss.lipschitz_from_probes(centre, [10.0], [1], [1.0], 1, "global") == 5
     assert ss.lipschitz_from_probes(centre, [], [], [], 2).tolist() == [0, 0, 0]
     assert ss.lipschitz_from_probes(centre, [9.0], [0], [1e-320], 2).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("z", [1, 2])
+def test_near_duplicates_of_a_centre_do_not_decide_the_draws(z: int) -> None:
+    """The planted case: 119 rows at next to no distance of one centre, their losses a little apart."""
+    g = np.random.default_rng(0)
+    n, k = 3000, 12
+    cluster = g.integers(0, k, n)
+    centres = np.array([np.flatnonzero(cluster == j)[0] for j in range(k)])
+    d = g.exponential(1, n)
+    d[centres] = 0
+    loss = np.abs(2 + 0.3 * cluster + 0.2 * d * g.uniform(-1, 1, n))
+    near = d.copy()
+    near[np.flatnonzero(cluster == 0)[1:120]] = 1e-10
+
+    def error(d: np.ndarray) -> float:
+        found = []
+        for seed in range(4):
+            draw = np.random.default_rng(seed)
+            members = [draw.permutation(np.setdiff1d(np.flatnonzero(cluster == j), centres)) for j in range(k)]
+            probes = np.concatenate([rows[:5] for rows in members])
+            bound = ss.lipschitz_from_probes(loss[centres], loss[probes], cluster[probes], d[probes], z)
+            p = twin.probabilities(twin.scores(loss[centres], cluster, d, bound, z), 0.1)
+            found.append(math.sqrt((loss**2 / p).sum() / loss.sum() ** 2 - 1))
+        return max(found) / math.sqrt((loss**2 * n).sum() / loss.sum() ** 2 - 1)
+
+    assert error(near) < 1.2 * error(d) < 0.5
 
 
 def test_explained_by_hand_and_on_planted_variance() -> None:

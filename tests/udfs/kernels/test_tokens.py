@@ -20,7 +20,8 @@ def test_counts_equal_the_tokens_found() -> None:
     noise = [
         "".join(chr(draw.choice((32, 46, 97, 0xB2, 0x85, 0x3000, 0x1F642))) for _ in range(20)) for _ in range(200)
     ]
-    for text in [*ascii_pairs, *noise, *ODD, *functions(200)]:
+    plain = [text for text in ODD if "数" not in text]  # scripts without blanks: test_scripts.py
+    for text in [*ascii_pairs, *noise, *plain, *functions(200)]:
         assert tokens.wordpunct_count(text) == len(SLOW.findall(text)) == len(tokens.wordpunct(text))
 
 

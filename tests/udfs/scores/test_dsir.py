@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 import random
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -16,16 +17,19 @@ import numpy as np
 import pytest
 from data_selection import HashedNgramDSIR
 
-from lakesift.udfs.errors import InputError, RecipeError
+from lakesift.udfs.errors import InputError, RecipeError, ScoreError
+from lakesift.udfs.kernels.scripts import spelling
 from lakesift.udfs.scores.dsir import Counts, Dsir, DsirScorer
 from tests.texts import ODD, functions, human_eval, stitched
-from tests.udfs.kernels.test_ngram_buckets import HARD, buckets_of
+from tests.udfs.kernels.test_ngram_buckets import HARD, buckets_of, words_of
 from tests.udfs.scores.conftest import fit_locally
 
 
 def raw_rows() -> list[str]:
     """Real functions of all lengths with other scripts among them; each has a token and is UTF-8."""
     odd = [text for text in (*ODD, *HARD) if text.strip() and "\ud800" not in text]
+    odd = [text for text in odd if spelling(text) == text.lower()]  # where the package has the same words
+    assert any(not text.isascii() for text in odd)
     return [*functions(300), *odd, *human_eval(60)[40:]]
 
 
@@ -94,6 +98,19 @@ def test_by_hand() -> None:
     found = scorer.kernel()(["to be", "to", "be to", "not", "TO,to", ""])
     expected = [to + be + be, to, be + to, unseen - seen, 2 * to, math.nan]  # what neither side has adds nothing
     np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_per_token_and_one_spelling() -> None:
+    raw, target = [*functions(60), *ODD], human_eval(20)
+    by_row, by_token = (fitted(raw, target, per=per).kernel()(raw) for per in ("row", "token"))
+    tokens = [len(words_of(text)) for text in raw]
+    np.testing.assert_allclose(by_token, by_row / np.where(tokens, tokens, np.nan), rtol=1e-14)
+    weigh = fitted(["été à l'école", "漢字仮名"], ["l'École", "漢字"]).kernel()
+    one, two = weigh(["école 漢字", unicodedata.normalize("NFD", "ÉCOLE\u00ad 漢\u200b字")])
+    assert one == two
+    object.__setattr__(other := fitted(raw, target), "unicode", "9.0.0")
+    with pytest.raises(ScoreError, match=r"was defined with Unicode 9\.0\.0"):
+        other.kernel()
 
 
 def test_equal_to_a_readable_twin() -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from lakesift.udfs import models
 from lakesift.udfs.errors import RecipeError, ScoreError
+from lakesift.udfs.kernels.scripts import spelling
 from lakesift.udfs.models import encoders, files
 from lakesift.udfs.scorer import fingerprint
 from lakesift.udfs.scores.embedding import Embedding
@@ -125,7 +126,7 @@ def slow_hashed(text: str, dimensions: int) -> list[float]:
         x = (x ^ x >> 27) * 0x94D049BB133111EB % 2**64
         return (x ^ x >> 31) % 2**40
 
-    words = [zlib.crc32(word.encode()) for word in re.findall(r"\w+", text.lower())]
+    words = [zlib.crc32(word.encode()) for word in re.findall(r"\w+", spelling(text))]
     units = [mixed(w + 0x9E3779B97F4A7C15) for w in words]
     units += [mixed(a << 32 | b) for a, b in pairwise(words)]
     found = [0.0] * dimensions

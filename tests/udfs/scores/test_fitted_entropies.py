@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,3 +124,12 @@ def test_what_cannot_be_fitted_semantically() -> None:
             SemanticEntropy(**parameters)  # type: ignore[arg-type]
     with pytest.raises(ScoreError, match="a vector of 8 values met landmarks of 16"):
         fit_semantic(vectors()).kernel()(vectors(4, 8))
+
+
+def test_nfc_and_nfd_are_copies_of_one_text() -> None:
+    pool = [f"l'élève distrait n° {i} écoutait la leçon à l'école" for i in range(60)]
+    scorer = fit_on(pool)
+    nfd = [unicodedata.normalize("NFD", text) for text in pool]
+    assert fit_on(nfd) == scorer
+    for ours, theirs in zip(scorer.kernel()(pool).values(), scorer.kernel()(nfd).values(), strict=True):
+        assert ours.tobytes() == theirs.tobytes()

@@ -88,6 +88,25 @@ def tables_without_clear_clusters() -> dict[str, np.ndarray]:
     }
 
 
+def tables_with_clear_outliers() -> dict[str, tuple[int, np.ndarray]]:
+    """Return k and tables in which a start from few rows misses clusters that Lloyd cannot find later."""
+    g = np.random.default_rng(1)
+    rows = {
+        "far singletons": (100, [g.normal(size=(5900, 16)) * 0.1, g.normal(size=(100, 16)) * 50]),
+        "a giant and outliers": (100, [g.normal(size=(5700, 16)), g.normal(size=(300, 16)) * 20]),
+        "few distinct rows": (60, [g.normal(size=(90, 16))[g.integers(0, 90, 4000)]]),
+    }
+    return {name: (k, np.concatenate(parts).astype(np.float32)) for name, (k, parts) in rows.items()}
+
+
+def test_outlying_clusters_are_found() -> None:
+    ratios = {}
+    for name, (k, x) in tables_with_clear_outliers().items():
+        theirs = np.median([Theirs(k, n_init=1, random_state=seed).fit(x).inertia_ for seed in range(3)])
+        ratios[name] = float(np.median([fitted(x, k=k, seed=seed).inertia[-1] for seed in range(3)]) / theirs)
+    assert max(ratios.values()) <= 1.05, ratios
+
+
 @pytest.mark.long
 def test_the_default_fit_is_within_one_percent_where_clusters_are_weak() -> None:
     """Against scikit-learn on all rows, medians of four starts each."""
