@@ -129,7 +129,9 @@ def _values(item: Any) -> dict[str, Any]:
 def _block(item: Any) -> dict[str, Any]:
     block = {k: v for k, v in _values(item).items() if k != "source" and v != ""}
     if item.source:
-        block["from"] = {k: v for k, v in asdict(item.source).items() if v}
+        source = asdict(item.source)
+        dialect = source.pop("dialect")
+        block["from"] = {k: v for k, v in source.items() if v} | (dialect if source["format"] == "csv" else {})
     return block
 
 

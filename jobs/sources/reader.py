@@ -143,7 +143,7 @@ def _infer(spark: SparkSession, source: Source, listed: list[File], what: str) -
 def _unreadable(error: Exception, what: str) -> InputError | None:
     """Return the sentence for an error of reading files, None for an error of any other kind."""
     text = str(error)
-    if ours := re.search(r"InputError: (.+)", text):  # out of a Python worker
+    if ours := re.search(r"lakesift\.udfs\.errors\.InputError: (.+)", text):  # out of a Python worker
         return InputError(ours[1].strip())
     named = re.search(r"file:/*(/[^\n]*?\S)(?=\.?\s+SQLSTATE|\.?\n|\.?$)", text)
     if re.search("FAILED_READ_FILE|Input stream|incorrect header check|not a gzip", text):
