@@ -22,7 +22,7 @@ from .listing import File, files, plain_path
 from .parquet import parquet_rows
 from .parsers import utf8
 from .raw_bytes import raw_bytes
-from .records import records, watched
+from .records import records
 from .samples import SAMPLES
 from .schema_inference import Kind, TypeCounts, always_written, coerce, columns, count_types, ddl, merge
 from .source import Source
@@ -159,7 +159,7 @@ def _unreadable(error: Exception, what: str) -> InputError | None:
 
 def _count(source: Source, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     counts: TypeCounts = {"rows": {}, "lines": 0, "rejected": {}, "delimiters": {}, "whole": []}
-    for record, _ in records(source, watched(batches, counts), counts["delimiters"]):
+    for record, _ in records(source, batches, counts):
         counts["lines"] += 1
         if record.row is None:
             counts["rejected"][record.reason] = counts["rejected"].get(record.reason, 0) + 1
