@@ -11,14 +11,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...udfs.errors import PlatformError
 from .delta_jars import delta_jars
+from .java_locale import spelling_names
 from .tuning import set_allowed
 
 if TYPE_CHECKING:
@@ -104,24 +103,6 @@ def session(conf: str = "local") -> SparkSession:
     return spark
 
 
-@contextmanager
-def _spelling_names() -> Iterator[None]:
-    """Start Java inside with a locale that can spell every file name: in that of C it finds no name but ASCII ones."""
-    names = ("LC_ALL", "LC_CTYPE", "LANG")
-    given = next((os.environ[name] for name in names if os.environ.get(name)), "C")
-    if sys.platform != "linux" or given.split(".")[0] not in ("C", "POSIX") or "." in given:
-        yield
-        return
-    before = os.environ.get("LC_ALL")
-    os.environ["LC_ALL"] = "C.UTF-8"
-    try:
-        yield
-    finally:
-        os.environ.pop("LC_ALL")
-        if before is not None:
-            os.environ["LC_ALL"] = before
-
-
 def _start(builder: SparkSession.Builder, conf: str) -> SparkSession:
     java_version()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -134,7 +115,7 @@ def _start(builder: SparkSession.Builder, conf: str) -> SparkSession:
     options = f"-Dlog4j2.configurationFile={quiet}"
     settings["spark.driver.extraJavaOptions"] = f"{options} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
     try:
-        with _spelling_names():
+        with spelling_names():
             return builder.config(map=settings).getOrCreate()
     except Exception as error:
         raise PlatformError(
