@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def spelling_names() -> Iterator[None]:
-    """Start Java inside with a locale that can spell every file name: in that of C it finds no name but ASCII ones."""
+    """Start Java inside with a locale that can spell every name: in that of C it finds no file but of ASCII letters."""
     names = ("LC_ALL", "LC_CTYPE", "LANG")
     given = next((os.environ[name] for name in names if os.environ.get(name)), "C")
-    if sys.platform != "linux" or given.split(".")[0] not in ("C", "POSIX") or "." in given:
+    if sys.platform != "linux" or "utf" in given.lower():
         yield
         return
     before = os.environ.get("LC_ALL")
