@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ...udfs.errors import PlatformError
 from .delta_jars import delta_jars
 from .interrupts import armed
+from .java_locale import spelling_names
 from .log_file import keep, printing_to_it, reason
 from .tuning import put_back, set_allowed
 from .workers import trust_workers
@@ -108,24 +109,6 @@ def session(conf: str = "local") -> SparkSession:
     return spark
 
 
-@contextmanager
-def _spelling_names() -> Iterator[None]:
-    """Start Java inside with a locale that can spell every file name: in that of C it finds no name but ASCII ones."""
-    names = ("LC_ALL", "LC_CTYPE", "LANG")
-    given = next((os.environ[name] for name in names if os.environ.get(name)), "C")
-    if sys.platform != "linux" or given.split(".")[0] not in ("C", "POSIX") or "." in given:
-        yield
-        return
-    before = os.environ.get("LC_ALL")
-    os.environ["LC_ALL"] = "C.UTF-8"
-    try:
-        yield
-    finally:
-        os.environ.pop("LC_ALL")
-        if before is not None:
-            os.environ["LC_ALL"] = before
-
-
 #: Sessions that a call is using now, with what their properties were before: several threads may use one.
 _using: list[tuple[SparkSession, dict[str, str | None]]] = []
 _calls = [0]
@@ -166,7 +149,7 @@ def _start(builder: SparkSession.Builder, conf: str) -> SparkSession:
     options = f"-Dlog4j2.configurationFile={quiet}"
     settings["spark.driver.extraJavaOptions"] = f"{options} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
     try:
-        with printing_to_it(), _spelling_names():
+        with printing_to_it(), spelling_names():
             spark = _started(builder.config(map=settings))
     except Exception as error:
         said = reason() or str(error).splitlines()[0]

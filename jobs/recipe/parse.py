@@ -54,8 +54,8 @@ def _source(raw: Any, where: str) -> Source | None:
         return Source(sample=block["sample"])
     files = block.get("files")
     files = strict.typed([files] if isinstance(files, str) else files or [], tuple[str, ...], f"{where}: files")
-    if not files:
-        raise RecipeError(f"{where} names no files; write files: [path, ...] or sample: name")
+    if not files or not all(files):
+        raise RecipeError(f"{where} names no files, or an empty one; write files: [path, ...] or sample: name")
     form = block.get("format") or "jsonl"
     strict.known(form, FORMATS, f"{where}: format is {form!r}")
     given = {key: block[key] for key in dialect if block.get(key) is not None}

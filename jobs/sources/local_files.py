@@ -47,7 +47,9 @@ def local_paths(entry: str, form: str) -> list[Path]:
         If there is none, links lead in a circle or nowhere, a folder cannot be read, a name is not UTF-8, or a file is
         packed in a way that is not read.
     """
-    place = Path(re.sub(r"^file:/+", "/", entry)).expanduser()
+    place = Path(re.sub(r"^file:/+", "/", entry))
+    if entry.startswith("~") and not place.exists():
+        place = Path(os.path.expanduser(place))
     if place.is_dir():
         paths = list(_below(place, form))
     elif place.is_file():

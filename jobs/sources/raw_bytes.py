@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 from ...udfs.errors import InputError
 from ...udfs.uris import globbed, is_uri, local_path
 from .listing import READ_FROM, File
+from .packing import packing_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -40,11 +41,13 @@ def raw_bytes(spark: SparkSession, form: str, listed: list[File], whole: frozens
     InputError
         If a file that is read whole is above `WHOLE_BYTES`.
     """
-    own = [f for f in listed if not is_uri(local_path(f.path)) and (_not_in_spark(f, form) or _of(f, whole))]
-    by_line = [f for f in listed if form == "jsonl" and f not in own and not (_not_in_spark(f, form) or _of(f, whole))]
-    at_once = [f for f in listed if f not in own and f not in by_line]
-    for file in at_once if form == "jsonl" else listed:
-        if file.size > WHOLE_BYTES:
+    odd = {f.path for f in listed if local_path(f.path) in whole or _not_in_spark(f, form)}
+    own = [f for f in listed if f.path in odd and not is_uri(local_path(f.path))]
+    by_line = [f for f in listed if f.path not in odd and form == "jsonl"]
+    at_once = [f for f in listed if (is_uri(local_path(f.path)) if f.path in odd else form != "jsonl")]
+    for file in listed:
+        lines = form == "jsonl" and local_path(file.path) not in whole
+        if file.size > WHOLE_BYTES and not (lines and (file.path not in odd or not is_uri(local_path(file.path)))):
             raise InputError(
                 f"{file.name} holds {file.size:,} bytes; it is read whole, at most {WHOLE_BYTES:,}: split it, or "
                 "convert it to plain jsonl or parquet"
@@ -81,8 +84,16 @@ def stream_of(raw: bytes | None, file: str) -> IO[bytes]:
 def _not_in_spark(file: File, form: str) -> bool:
     """Tell whether Spark's reader cannot open a file, or cannot unpack it."""
     # Hadoop makes a path of the name of its checksum, ".a:b.crc", and takes the colon for that of a URI.
-    return ":" in Path(file.path).name or (form == "jsonl" and file.path.lower().endswith(NOT_IN_SPARK))
+    if ":" in Path(file.path).name:
+        return True
+    name = file.path.lower()
+    return form == "jsonl" and (name.endswith(NOT_IN_SPARK) or (name.endswith((".gz", ".bz2")) and _is_plain(file)))
 
 
-def _of(file: File, whole: frozenset[str]) -> bool:
-    return local_path(file.path) in whole
+def _is_plain(file: File) -> bool:
+    """Tell whether a file of this machine is not packed, whatever its name says: a download may have unpacked it."""
+    path = local_path(file.path)
+    if is_uri(path) or not file.size:
+        return False
+    with stream_of(None, path) as stream:
+        return packing_of(stream.read(10)) == ""

@@ -25,7 +25,7 @@ from .listing import File, files, rewritten
 from .parquet import parquet_rows
 from .parsers import utf8
 from .raw_bytes import raw_bytes
-from .records import counts_of, records, watched
+from .records import counts_of, records
 from .samples import SAMPLES
 from .schema_inference import Kind, TypeCounts, always_written, coerce, columns, count_types, ddl, merge
 from .source import Source
@@ -172,7 +172,7 @@ def _checked(counts: TypeCounts, what: str) -> TypeCounts:
 def _unreadable(error: Exception, what: str) -> InputError | None:
     """Return the sentence for an error of reading files, None for an error of any other kind."""
     text = str(error)
-    if ours := re.search(r"InputError: (.+)", text):  # out of a Python worker
+    if ours := re.search(r"lakesift\.udfs\.errors\.InputError: (.+)", text):  # out of a Python worker
         return InputError(ours[1].strip())
     named = re.search(r"file:/*(/[^\n]*?\S)(?=\.?\s+SQLSTATE|\.?\n|\.?$)", text)
     if re.search("FAILED_READ_FILE|Input stream|incorrect header check|not a gzip", text):
@@ -188,7 +188,7 @@ def _unreadable(error: Exception, what: str) -> InputError | None:
 
 def _count(source: Source, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     by_file: dict[str, TypeCounts] = {}
-    for record, file in records(source, watched(batches, by_file), by_file):
+    for record, file in records(source, batches, by_file):
         counts = counts_of(by_file, file)
         counts["lines"] += 1
         if record.row is None:

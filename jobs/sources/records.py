@@ -23,13 +23,21 @@ def counts_of(by_file: dict[str, TypeCounts], file: str) -> TypeCounts:
 
 
 def records(
-    source: Source, batches: Iterable[pa.RecordBatch], by_file: dict[str, TypeCounts] | None = None
+    source: Source, batches: Iterable[pa.RecordBatch], seen: dict[str, TypeCounts] | None = None
 ) -> Iterator[tuple[ParsedRecord, str]]:
-    """Yield every record with its file; guessed delimiters are counted, the columns of the file's folders added."""
+    """Yield every record with its file; the columns that the file's folders give are in the row.
+
+    Guessed delimiters, and files of JSON whose first line says that they must be read whole, are counted in `seen`.
+    """
+    begun: set[str] = set()
     for batch in batches:
         for raw, file, start in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if seen is not None and start == 0 and file not in begun and raw.strip():
+                begun.add(file)
+                if spans_lines(raw) or packing_of(raw[:10]):
+                    counts_of(seen, file)["whole"] = 1
             given = folder_columns(file)
-            delimiters = {} if by_file is None else counts_of(by_file, file)["delimiters"]
+            delimiters = {} if seen is None else counts_of(seen, file)["delimiters"]
             for record in _records_of(source, raw, file, start, delimiters):
                 if given and record.row is not None:
                     taken = {name.lower() for name in record.row}
@@ -78,15 +86,3 @@ def _json_file(blocks: Iterator[bytes]) -> Iterator[ParsedRecord]:
 def _is_json(line: bytes) -> bool:
     record = json_line(line)
     return record is not None and not record.reason.startswith("not JSON")
-
-
-def watched(batches: Iterable[pa.RecordBatch], by_file: dict[str, TypeCounts]) -> Iterator[pa.RecordBatch]:
-    """Yield batches, and count the files of JSON whose first line says that they must be read whole."""
-    begun: set[str] = set()
-    for batch in batches:
-        for raw, file, start in zip(*batch.columns, strict=True):
-            if start.as_py() == 0 and file.as_py() not in begun and (line := raw.as_py()).strip():
-                begun.add(file.as_py())
-                if spans_lines(line) or packing_of(line[:10]):
-                    counts_of(by_file, file.as_py())["whole"] = 1
-        yield batch

@@ -73,7 +73,10 @@ FITTING: dict[type[Need], str] = {
 #: The same for a score whose fitted scorer is needed, by its kind.
 FITTED = {"zipfit": "alignment", "labels": "topics"}
 #: Names of nothing in the lake, or of nothing that any need accepts; those that every field is given.
-NOWHERE, ALWAYS = ("cells.cluster.x", "odd.c", "Entropy", "*", "a b", "`text`", "id"), ("nosuch", "cells.distanse", "")
+NOWHERE, ALWAYS = (
+    ("cells.cluster.x", "odd.c", "Entropy", "*", "a b", "`cells.cluster`", "id"),
+    ("nosuch", "cells.distanse", ""),
+)
 #: Names that every field is given, one of them of its type or none; the first field of a need's type is given all.
 OFTEN = ("size", "module", "tags", "cells", "vector")
 

@@ -256,6 +256,7 @@ def test_odd_files_give_their_rows_or_say_why(spark: SparkSession, tmp_path: Pat
         "x.jsonl.xz": lzma.compress(line("xz")),
         "b.jsonl.bz2": bz2.compress(line("bz2")),
         "g.jsonl.gz": gzip.compress(line("gz")),
+        "plain.jsonl.gz": line("plain"),
         "no-ending.jsonl": gzip.compress(line("gzip inside")),
         "one.json": json.dumps([{"id": "one", "text": "x"}]).encode(),
         "pretty.json": json.dumps([{"id": "pretty", "text": "x"}, 7], indent=2).encode(),
@@ -269,7 +270,7 @@ def test_odd_files_give_their_rows_or_say_why(spark: SparkSession, tmp_path: Pat
     rows, rejected, _ = rows_of(spark, Source((str(tmp_path / "j"),), "jsonl"))
     assert set(rows) == {
         "colon", "folder", "letters", "zst", "xz", "bz2", "gz", "gzip inside", "one", "pretty", "packed", "colon array",
-        "jq", "7",
+        "jq", "7", "plain",
     }  # fmt: skip
     assert rejected == {
         "7": "JSON, but not an object",
