@@ -97,7 +97,7 @@ def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> Diff:
         moved = both.where("old IS NULL OR new IS NULL").toPandas()
         pair = (made(commits, first), made(commits, second))
         went, came = _moves(lake, recipe, pair, rows, moved)
-        cut = tuple(r.agg(F.min("gain")).collect()[0][0] for r in rows)
+        cut = tuple(r.agg(F.expr("min(IF(isnan(gain), NULL, gain))")).collect()[0][0] for r in rows)
     return Diff(name, first, second, **counts, cut=(cut[0], cut[1]), **went, **came)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -20,6 +20,7 @@ from ..lake.commits import Commit
 from ..lake.manifest import Manifest
 from ..lake.tables import Lake
 from ..recipe import Recipe
+from ..runs import last_run
 from .history import refuse_unknown
 
 
@@ -37,11 +38,9 @@ class Made:
         name = f"scores_{recipe}"
         return lake.read(name, self.said["scores"]) if self.said and exists(lake, name, self.said["scores"]) else None
 
-    @property
-    def documents(self) -> int | None:
-        """The version of the documents; None where they have none, or it is unknown."""
-        version = self.said["inputs"]["documents"]["version"] if self.said else None
-        return None if version is None else int(version)
+    def documents(self, lake: Lake, recipe: Recipe) -> int | None:
+        """Return the version at which the documents are read; None where they have none, or it is unknown."""
+        return version_to_read(lake, recipe.documents.table, self.said["inputs"]["documents"]) if self.said else None
 
 
 def made(commits: list[Commit], version: int) -> Made:
@@ -74,6 +73,10 @@ def made_of(lake: Lake, recipe: Recipe, version: int | None = None) -> Made:
             f"version {found.version} of {name} does not say what it was made from; do this first: lakesift {verb} "
             f"{recipe.name}"
         )
+    last = last_run(lake, recipe.name) if found.newest else None
+    if last and last["run_id"] == found.said["run_id"]:  # a later run found the same rows in later versions
+        later = {"inputs": last["inputs"], "hashes": lake.version(f"hashes_{recipe.name}") or 0}
+        found = replace(found, said={**found.said, **later})
     return found
 
 
@@ -86,6 +89,7 @@ def opened_again(lake: Lake, recipe: Recipe, of: Made) -> Run:
         If the recipe reads another table now.
     """
     inputs, manifest = of.said["inputs"], Manifest(recipe.name, recipe.digest())
+    versions: dict[str, int | None] = {}
     tables = {"documents": recipe.documents.table} | {f"target {n}": t.table for n, t in recipe.targets.items()}
     for use, table in tables.items():
         given = inputs.get(use, {})
@@ -99,20 +103,34 @@ def opened_again(lake: Lake, recipe: Recipe, of: Made) -> Run:
                 f"{table} was dropped and made anew after version {of.version} of the selection was made from it; do "
                 f"this first: lakesift run {recipe.name}"
             )
-        if given["version"] is None:
+        versions[use] = version_to_read(lake, table, given)
+        if versions[use] is None:
             manifest.note(f"{use}: {table} has no versions: it is read as it is now")
-        elif (now := lake.version(table)) != given["version"]:
-            manifest.note(f"{use}: version {given['version']} of {table} is read, as by the run; the newest is {now}")
+        elif (now := lake.version(table)) != versions[use]:
+            manifest.note(f"{use}: version {versions[use]} of {table} is read, as by the run; the newest is {now}")
     if of.said.get("recipe_hash") != recipe.digest():
         manifest.note(f"the recipe was edited after version {of.version} of its selection was made")
-    documents = open_documents(lake, recipe, of.documents)
+    documents = open_documents(lake, recipe, versions["documents"])
     counts = {field.name: inputs["documents"].get(field.name, 0) for field in fields(Summary)}
     summary = Summary(**{**counts, "documents": of.said["counts"]["documents"], "inputs": {}})
-    targets = open_targets(lake, documents, {n: inputs[f"target {n}"]["version"] for n in recipe.targets})
+    targets = open_targets(lake, documents, {n: versions[f"target {n}"] for n in recipe.targets})
     name, version = f"hashes_{recipe.name}", of.said["hashes"]
     if not exists(lake, name, version):  # the table was dropped and is made anew, of the same documents
         version = lake.version(name) or 0
     return Run(lake, recipe, documents, Hashes(name, version, summary), manifest, targets)
+
+
+def version_to_read(lake: Lake, table: str, given: Mapping[str, Any]) -> int | None:
+    """Return the version at which a table has the rows that a run read, by what its commit says of them.
+
+    The newest, if no row has changed since: files of the version itself may be gone, after OPTIMIZE and VACUUM. None of
+    an input without versions.
+    """
+    version, known = given["version"], given.get("data_version")
+    if version is None or not known:
+        return None if version is None else int(version)
+    state = lake.state(table)
+    return state.version if state.data_version == known else int(version)
 
 
 def scores_of(run: Run, of: Made) -> DataFrame:

@@ -73,9 +73,10 @@ def _eligible(lake: Lake, recipe: Recipe, version: Made, rows: DataFrame, moved:
     if not where:
         return set(rows.select("id").toPandas()["id"])
     try:
-        documents = open_documents(lake, recipe, version.documents)
+        at = version.documents(lake, recipe)
+        documents = open_documents(lake, recipe, at)
         if any(mentions(where, name) for name in documents.frame.columns):
-            if version.documents is None:
+            if at is None:
                 return None
             source = rows_of(documents.frame.select(*joined_columns(documents)), moved)
             rows = rows.join(source.drop(ROW_HASH).dropDuplicates(["id"]), "id", "inner")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from lakesift.jobs.commands.made_from import _made_anew, exists, is_table, made
+from lakesift.jobs.commands.made_from import _made_anew, exists, is_table, made, version_to_read
 from lakesift.jobs.commands.reasons import EDITED, UNKNOWN, Moves, reasons
-from lakesift.jobs.lake.commits import Commit
+from lakesift.jobs.lake.commits import Commit, TableState
 
 IDS = ["kept out", "let in", "edited", "edited out", "rescored", "plain", "gone", "fresh"]
 OLD = pd.DataFrame(
@@ -64,9 +64,9 @@ def test_a_version_is_of_the_run_before_it() -> None:
         Commit(2, "WRITE", run, 5),
         Commit(0, "CREATE TABLE", {}, None),
     ]
-    assert (made(commits, 3).said, made(commits, 3).documents, made(commits, 3).newest) == (run, 7, False)
+    assert (made(commits, 3).said, made(commits, 3).newest) == (run, False)
     assert (made(commits, 5).said, made(commits, 5).newest, made(commits, 5).rows) == (other, True, 3)
-    assert (made(commits, 0).said, made(commits, 0).documents) == ({}, None)
+    assert made(commits, 0).said == {}
 
 
 def test_a_table_that_was_dropped_and_made_anew_is_known() -> None:
@@ -82,6 +82,16 @@ def test_a_table_that_was_dropped_and_made_anew_is_known() -> None:
     assert not _made_anew(lake(), "docs", {})
     assert exists(lake(first, begin), "docs", 0)
     assert not exists(lake(first, begin), "docs", 2)
+
+
+def test_the_newest_version_is_read_while_its_rows_are_the_same() -> None:
+    """OPTIMIZE and VACUUM take the files of older versions away and change no row."""
+    states = {"same": TableState("", 9, "a", None), "edited": TableState("", 9, "b", None)}
+    lake: Any = SimpleNamespace(state=lambda name: states[name])
+    assert version_to_read(lake, "same", {"version": 2, "data_version": "a"}) == 9
+    assert version_to_read(lake, "edited", {"version": 2, "data_version": "a"}) == 2
+    assert version_to_read(lake, "view", {"version": None}) is None
+    assert version_to_read(lake, "pinned by hand", {"version": 1}) == 1
 
 
 def test_tables_of_a_lake_that_was_moved() -> None:
