@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from itertools import islice
 from typing import Any
 
 from .text_table import Rows, printable, rows_of
@@ -150,5 +149,4 @@ def made_by(property_of: Callable[[str], str]) -> dict[str, str]:
         by["user"] = getpass.getuser()
     found = {name: os.environ.get(name, "") for name in JOB_VARIABLES}
     found |= {name: property_of(name) for name in JOB_PROPERTIES}
-    by |= dict(islice(((name, value) for name, value in found.items() if value), 2))
-    return by
+    return by | {name: value for name, value in found.items() if value}
