@@ -103,6 +103,7 @@ def _fits(score: FittedScore, together: Sequence[FittedScore]) -> bool:
 
 def _compute_pass(source: Source) -> Iterator[dict[str, Measured]]:
     """Compute from the documents what can be computed from them, then the rest from the values of its parents."""
+    source = source.looked_up()
     scores, ancestors = source.scores, _ancestors(source.scores, source.fitted)
     pending = _pending(source)
     here = {mask: _computable(mask, ancestors) for mask in pending.rows}
@@ -114,7 +115,7 @@ def _compute_pass(source: Source) -> Iterator[dict[str, Measured]]:
         groups.setdefault(scores[i].scorer.inputs, []).append(scores[i])
     for inputs, group in groups.items():
         parents = [source.fitted[i] for i in inputs if i in source.fitted]
-        again = replace(source, scores=group, parents=parents)
+        again = replace(source, scores=group, parents=parents, lacking=None).looked_up()
         yield from _units(again, _pending(again))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from pyspark.sql import DataFrame
@@ -37,6 +37,8 @@ class Source:
         SQL over `missing` of the scores that can be computed from all this.
     touched : Touched, optional
         The documents that changed, which are `within`: few ids, and maybe the only rows that hold them.
+    lacking : DataFrame, optional
+        What `scoring.memos.missing` found of all, where nobody else can change it meanwhile.
     """
 
     run: Run
@@ -46,6 +48,18 @@ class Source:
     parents: Sequence[FittedScore] = ()
     computable: str = "missing"
     touched: Touched | None = None
+    lacking: DataFrame | None = None
+
+    def looked_up(self) -> Source:
+        """Return the source with what documents that changed lack, so that `memos` is read once for them.
+
+        Only in a folder that this run holds: elsewhere the append itself must read `memos`, so that Delta sees a
+        conflict with another run.
+        """
+        if self.touched is None or not self.run.lake.local:
+            return self
+        found = self.missing()
+        return replace(self, lacking=found.sparkSession.createDataFrame(found.toPandas(), found.schema))
 
     @contextmanager
     def of_ids(self, count: int) -> Iterator[DataFrame]:
@@ -85,6 +99,8 @@ class Source:
 
     def missing(self, buckets: Buckets = None) -> DataFrame:
         """Return the documents of a slice that lack something (scoring.memos.missing)."""
+        if self.lacking is not None:
+            return self.lacking.where(in_buckets("id", buckets))
         also, few = [p.hash_column for p in self.parents], self.touched is not None
         return missing(self.run, self.scores, buckets, self.within, also, few)
 

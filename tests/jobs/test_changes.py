@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,8 @@ class Life:
 
     def __init__(self, spark: SparkSession, root: Path, seed: int, properties: str = "", partitioned: bool = False):
         self.spark, self.root, self.at, self.next = spark, root, random.Random(seed), 0
-        self.place, self.made = root / "documents", 0
-        columns = "id STRING, text STRING, lang STRING, n BIGINT"
+        self.place, self.made, self.properties = root / "documents", 0, properties
+        columns = "id STRING, text STRING, lang STRING, n BIGINT, note STRING"
         parts = " PARTITIONED BY (lang)" if partitioned else ""
         spark.sql(f"CREATE TABLE {self.ref} ({columns}) USING delta{parts} TBLPROPERTIES ({properties or PLAIN})")
         self.append(60)
@@ -42,11 +43,15 @@ class Life:
 
     def rows(self, count: int) -> pd.DataFrame:
         first, self.next = self.next, self.next + count
-        made = [(f"d{i}", self.at.choice(TEXTS), self.at.choice("abc"), i % 7) for i in range(first, self.next)]
-        return pd.DataFrame(made, columns=["id", "text", "lang", "n"])
+        made = [(f"d{i}", self.at.choice(TEXTS), self.at.choice("abc"), i % 7, "-") for i in range(first, self.next)]
+        return pd.DataFrame(made, columns=["id", "text", "lang", "n", "note"])
 
     def write(self, rows: pd.DataFrame, mode: str = "append") -> None:
-        self.spark.createDataFrame(rows).coalesce(1).write.format("delta").mode(mode).save(str(self.place))
+        note = next(c for c in self.spark.sql(f"SELECT * FROM {self.ref}").columns if c.startswith("note"))
+        frame = self.spark.createDataFrame(rows.rename(columns={"note": note}))
+        frame.coalesce(1).write.format("delta").mode(mode).save(str(self.place))
+            mode
+        ).save(str(self.place))
 
     def sql(self, text: str) -> None:
         self.spark.sql(text.format(t=self.ref)).collect()
@@ -57,7 +62,7 @@ class Life:
         self.write(self.rows(count))
 
     def append_null_id(self) -> None:
-        self.write(self.rows(2).assign(id=None).astype({"id": "object"}).astype({"n": "int64"}))
+        self.sql("INSERT INTO {t} BY NAME SELECT CAST(NULL AS STRING) AS id, 'of nobody' AS text, 'a' AS lang, 1L AS n")
 
     def again(self) -> None:
         """A row stands twice, with the same content; the next time, three times."""
@@ -101,8 +106,16 @@ class Life:
         self.made += 1
         self.sql(f"ALTER TABLE {{t}} ADD COLUMN (more{self.made} STRING)")
 
+    def column_renamed(self) -> None:
+        """Only tables with mapped columns can."""
+        if "columnMapping" in self.properties:
+            self.made += 1
+            old = next(c for c in self.spark.sql(f"SELECT * FROM {self.ref}").columns if c.startswith("note"))
+            self.sql(f"ALTER TABLE {{t}} RENAME COLUMN {old} TO note{self.made}")
+
     def rewritten(self) -> None:
-        self.write(self.rows(40), "overwrite")
+        self.sql("DELETE FROM {t}")
+        self.append(40)
 
     def property_set(self) -> None:
         self.sql("ALTER TABLE {t} SET TBLPROPERTIES ('some.thing' = 'else')")
@@ -127,8 +140,10 @@ FEED = "'delta.enableChangeDataFeed' = 'true'"
 KINDS = [
     Life.append, Life.append_null_id, Life.again, Life.edit, Life.edit_kept, Life.nothing_edited, Life.there_and_back,
     Life.delete, Life.optimize, Life.optimize_and_edit, Life.restore, Life.vacuum, Life.column_added, Life.rewritten,
-    Life.property_set,
+    Life.property_set, Life.column_renamed,
 ]  # fmt: skip
+#: Where a run is stopped: after hashing, after computing, after publishing.
+STOPS = ("lakesift.jobs.run.score", "lakesift.jobs.score.publish", "lakesift.jobs.run.select")
 
 
 def contents(lake: Lake, table: str) -> list[tuple[Any, ...]]:
@@ -196,18 +211,43 @@ def test_a_table_with_a_feed_is_followed_by_it(spark: SparkSession, tmp_path: Pa
     life.compare(made)
 
 
+class Stopped(BaseException):
+    """What ends a run as a kill does: nothing of it is caught."""
+
+
+def stop(*_: Any, **__: Any) -> None:
+    raise Stopped
+
+
+#: Properties of the documents table.
+DELETION_VECTORS, MAPPED = "'delta.enableDeletionVectors' = 'true'", "'delta.columnMapping.mode' = 'name'"
+LIVES = (PLAIN, PLAIN, FEED, f"{FEED}, {DELETION_VECTORS}", DELETION_VECTORS, MAPPED, f"{FEED}, {MAPPED}")
+#: Clusters that are fitted by every run, so that they are those of a lake made anew.
+FITTED: dict[str, Any] = {
+    "scores": {
+        "vector": {"kind": "embedding", "encoder": "hashed_ngrams", "dimensions": 32},
+        "cells": {"kind": "kmeans", "of": "vector", "k": 3, "refit": "always"},
+        "entropy": "information_entropy",
+    },
+    "select": {"kind": "kmq", "cluster": "cells", "quality": "entropy"},
+}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(100))
-def test_any_sequence(seed: int, spark: SparkSession, tmp_path: Path) -> None:
+def test_any_sequence(seed: int, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 statements, a run after about every third, one run in four stopped on its way."""
     at = random.Random(seed)
-    properties = at.choice([PLAIN, PLAIN, FEED, f"{FEED}, 'delta.enableDeletionVectors' = 'true'",
-                            "'delta.enableDeletionVectors' = 'true'"])  # fmt: skip
-    life = Life(spark, tmp_path, seed, properties, partitioned=at.random() < 0.3)
-    made = followed(life)
+    life = Life(spark, tmp_path, seed, at.choice(LIVES), partitioned=at.random() < 0.3)
+    made = followed(life, **(FITTED if at.random() < 0.3 else {}))
     life.follow(made)
     kinds: list[Callable[[Life], None]] = [at.choice(KINDS) for _ in range(20)]
-    for number, happens in enumerate(kinds):
+    for happens in kinds:
         happens(life)
-        if at.random() < 0.3 or number == len(kinds) - 1:
-            life.follow(made)
+        if at.random() < 0.3:
+            with monkeypatch.context() as patched, suppress(Stopped):
+                if at.random() < 0.25:
+                    patched.setattr(at.choice(STOPS), stop)
+                life.follow(made)
+    life.follow(made)
     life.compare(made)
