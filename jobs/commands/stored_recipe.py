@@ -11,6 +11,7 @@ from ...udfs.errors import InputError
 from ...udfs.uris import local_path
 from ..lake.tables import Lake
 from ..recipe.keys import to_yaml
+from ..recipe.parse import KEYS
 from .history import commits_of, refuse_unknown
 
 

@@ -143,7 +143,7 @@ def test_history_names_the_keys_that_were_edited_and_the_lake_has_the_recipe(
     ls.run(lake, {**RAW, "budget": {"fraction": 0.5}, "where": "tokens > 3"})
     changed = lake.history("longest").to_dict()[0]["changed"]
     assert changed.startswith(
-        "recipe: where \"module <> 'test'\" -> 'tokens > 3', budget.rows 5 -> none, budget.fraction none -> 0.5; "
+        "recipe: budget.rows 5 -> none, where \"module <> 'test'\" -> 'tokens > 3', budget.fraction none -> 0.5; "
     )
     assert changed.endswith("documents: version 0 to 1 (1 deleted)")
     kept = lake.recipe("longest", 1)
