@@ -37,4 +37,4 @@ def marked_sentence(text: str) -> str | None:
     >>> marked_sentence("ScoreError: what a row says")
     """
     found = re.search(rf"\[{MARK}\] (.*?) \[{MARK}\]", text, re.S)
-    return " ".join(found[1].split()) if found else None
+    return re.sub(r"\s*[\r\n]+\s*", " ", found[1]) if found else None

@@ -65,14 +65,14 @@ def written_by(sql: str) -> str | None:
     Examples
     --------
     >>> written_by("SELECT 'delete from t' FROM t"), written_by("with a as (select 1) insert into t select * from a")
-    (None, 'INSERT')
+    (None, 'insert')
     """
     words = _QUOTED.sub(lambda quoted: " " if quoted[0][:2] in ("--", "/*") else " '' ", sql)
     first = re.match(r"[\s(]*(\w+)", words)
     if first is None or first[1].upper() not in READING:
-        return first[1].upper() if first else sql.strip()[:20]
+        return first[1] if first else sql.strip()[:20]
     found = _WRITING.search(words)
-    return next(filter(None, found.groups())).upper() if found and first[1].upper() != "EXPLAIN" else None
+    return next(filter(None, found.groups())) if found and first[1].upper() != "EXPLAIN" else None
 
 
 def query(lake: Lake, sql: str, may_write: bool = False) -> QueryResult:
@@ -94,8 +94,8 @@ def query(lake: Lake, sql: str, may_write: bool = False) -> QueryResult:
     word = written_by(sql)
     if word and not may_write:
         raise InputError(
-            f"{word} may change tables, and a query only reads; to change them add --write (may_write=True): it waits "
-            "for runs"
+            f"the query fails: {word!r} is no word of a statement that only reads ({', '.join(READING)}); to change "
+            "tables add --write (may_write=True), which waits for runs"
         )
     with lake.lock("sql") if word else nullcontext():
         return _run(lake, sql)

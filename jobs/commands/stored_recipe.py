@@ -11,6 +11,7 @@ from ...udfs.errors import InputError
 from ...udfs.uris import local_path
 from ..lake.tables import Lake
 from ..recipe.keys import to_yaml
+from ..recipe.parse import KEYS
 from .history import commits_of, refuse_unknown
 
 
@@ -25,9 +26,8 @@ class StoredRecipe:
 
     def __str__(self) -> str:
         """Return the recipe as YAML, to be run again."""
-        return to_yaml(
-            self.keys, f"{self.recipe} as it made version {self.version} of its selection, run {self.run_id}"
-        ).rstrip()
+        head = f"{self.recipe} as it made version {self.version} of its selection, run {self.run_id}"
+        return to_yaml({key: self.keys[key] for key in KEYS if key in self.keys}, head).rstrip()
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
