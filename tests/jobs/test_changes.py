@@ -50,8 +50,6 @@ class Life:
         note = next(c for c in self.spark.sql(f"SELECT * FROM {self.ref}").columns if c.startswith("note"))
         frame = self.spark.createDataFrame(rows.rename(columns={"note": note}))
         frame.coalesce(1).write.format("delta").mode(mode).save(str(self.place))
-            mode
-        ).save(str(self.place))
 
     def sql(self, text: str) -> None:
         self.spark.sql(text.format(t=self.ref)).collect()
