@@ -706,7 +706,8 @@ def test_no_character_of_the_data_acts_on_the_terminal(
     main: Callable[..., object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def hostile(_: object) -> Rows:
-        logging.getLogger("lakesift").info("waiting for %s", HOSTILE)
+        # Without half a surrogate pair: pytest keeps log lines, and no process of tests can hand that one on.
+        logging.getLogger("lakesift").info("waiting for %s", HOSTILE.removesuffix("\ud800"))
         return rows_of((HOSTILE, "n"), [(HOSTILE, 1), ("é 👩‍👩‍👧 نمی‌خواهم", 2)])
 
     monkeypatch.setitem(cli.COMMANDS, "list", hostile)
