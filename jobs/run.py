@@ -15,7 +15,7 @@ from .inputs.hash_state import hashes_stand
 from .inputs.opening import check_machine, check_sample, open_documents, open_start, open_targets
 from .inputs.run import Run
 from .inputs.tables import tables_of
-from .lake.manifest import Manifest
+from .lake.manifest import Manifest, told
 from .lake.spark_errors import FILES_GONE, FilesGone, raising
 from .lake.tables import Lake
 from .lake.tuning import compiled, cores, every_file
@@ -139,9 +139,13 @@ def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
     targets, start = open_targets(lake, documents), open_start(lake, recipe)
     inputs = {"documents": documents.state} | {f"target {name}": target.state for name, target in targets.items()}
     inputs |= {"start": start.state} if start else {}
+    tables = {"documents": recipe.documents.table} | {f"target {n}": t.table for n, t in recipe.targets.items()}
+    tables |= {"start": recipe.start.table} if recipe.start and recipe.start.version is None else {}
     for name, state in inputs.items():
         known = {"data_version": state.data_version} if state.data_version else {}
         manifest.inputs[name] = {"table": state.ref, "version": state.version, **known}
+        if name in tables:
+            manifest.read_at[tables[name]] = told(state)
         if state.version is None:
             manifest.note(f"{name}: {state.ref} has no versions: not pinned, its digest is recorded")
     with ThreadPoolExecutor(1) as background:

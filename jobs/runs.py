@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from ..udfs.errors import InputError
 from .inputs.tables import tables_of
-from .lake.manifest import Manifest, Step, made_by
+from .lake.manifest import Manifest, Step, files_of, made_by, told
 from .lake.schemas import MEMOS, runs
 from .lake.tables import Lake, retry_on_conflict
 from .lake.tuning import property_of
@@ -65,14 +65,14 @@ def data_versions(lake: Lake, recipe: Recipe, fingerprints: dict[str, str]) -> d
             state = lake.state(name)
         except InputError:  # it has no versions
             return None
-        return f"{state.ref}: {state.data_version}" if state.data_version else None
+        return told(state)
 
     with ThreadPoolExecutor(4) as pool:
         names = sorted(tables)
         by_table: dict[str, Any] = dict(zip(names, pool.map(version, names), strict=True))
     by_table[MEMOS] = lake.data_versions(MEMOS, fingerprints.values())
-    for name, (source, _) in recipe.ingested().items():
-        by_table[f"files of {name}"] = sources_digest(lake.spark, source)
+    for name, (source, id_sql) in recipe.ingested().items():
+        by_table[files_of(name)] = sources_digest(lake.spark, source, id_sql)
     return by_table
 
 
@@ -98,7 +98,7 @@ def unchanged_since(lake: Lake, recipe: Recipe) -> Manifest | None:
 
 def record(lake: Lake, recipe: Recipe, manifest: Manifest) -> None:
     """Append a row to `runs` unless its newest row says the same already."""
-    manifest.data_versions = data_versions(lake, recipe, manifest.fingerprints)
+    manifest.data_versions = {**data_versions(lake, recipe, manifest.fingerprints), **manifest.read_at}
     manifest.resolved, manifest.made_by = resolved_keys(recipe), made_by(partial(property_of, lake.spark))
     with manifest.step("record", "runs") as step:
         written = retry_on_conflict("runs", lambda: _append(lake, recipe, manifest))

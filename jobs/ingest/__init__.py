@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ...udfs.errors import InputError
 from ..lake.ingest_tables import ingested_files, rejected_lines
-from ..lake.manifest import Manifest, Step
+from ..lake.manifest import Manifest, Step, files_of
 from ..lake.tables import Lake, retry_on_conflict
 from ..recipe import Recipe, Source
 from ..sources import sources_digest
@@ -69,7 +69,7 @@ def _bring_in_line(
     lake: Lake, table: str, source: Source, id_sql: str | None, manifest: Manifest, step: Step
 ) -> list[str]:
     """Write what differs; returns the files that changed while they were read."""
-    digest = sources_digest(lake.spark, source, id_sql)
+    digest = manifest.read_at[files_of(table)] = sources_digest(lake.spark, source, id_sql)
 
     def rows_written() -> tuple[Task, Written]:
         state = lake.state(table)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
+from .commits import TableState
 from .text_table import Rows, printable, rows_of
 
 #: Fields of a step that the closing table shows, where any step has them.
@@ -89,6 +90,8 @@ class Manifest:
     fingerprints: dict[str, str] = field(default_factory=dict)
     data_versions: dict[str, str | None] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    #: What inputs were when they were read: they may have changed while the run worked.
+    read_at: dict[str, str | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     resolved: dict[str, Any] = field(default_factory=dict)
@@ -125,6 +128,16 @@ class Manifest:
         shown += ["read"] if any(s.read for s in self.steps) else []
         rows = [(s.step, s.table, *(getattr(s, n) for n in shown), s.outcome) for s in self.steps]
         return rows_of(("step", "table", *(n.replace("_", " ") for n in shown), "outcome"), rows)
+
+
+def told(state: TableState) -> str | None:
+    """Return what identifies the data of a table among those that a run read or wrote; None without versions."""
+    return f"{state.ref}: {state.data_version}" if state.data_version else None
+
+
+def files_of(table: str) -> str:
+    """Return what the source files of a table are called among what a run read."""
+    return f"files of {table}"
 
 
 def versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ import pytest
 
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.run import run
+from lakesift.jobs.select import select
 from tests.jobs.conftest import recipe
 from tests.texts import functions
 
@@ -207,6 +208,25 @@ def test_a_table_with_a_feed_is_followed_by_it(spark: SparkSession, tmp_path: Pa
         happens()
     assert step(life.follow(made), "hashes").how == "change data feed"
     life.compare(made)
+
+
+def test_what_is_added_while_a_run_works_is_seen_by_the_next(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = Life(spark, tmp_path, seed=4)
+    made = followed(life, scores={"bytes": "length_bytes"}, select={"kind": "top_k", "by": "bytes"}, controls=[])
+
+    def late(*args: Any) -> int:
+        life.append(3)
+        return select(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lakesift.jobs.run.select", late)
+        life.follow(made)
+    again = life.follow(made)
+    assert not again.noop
+    assert again.counts["documents"] == 63
+    assert life.follow(made).noop
 
 
 class Stopped(BaseException):
