@@ -67,11 +67,17 @@ def apply(frame: DataFrame, scores: Sequence[FittedScore]) -> DataFrame:
                 f"the fitted state of {score.name!r} ({score.scorer.kind}) has {size:,} bytes; at most "
                 f"{CLOSURE_BYTES:,} travel with a task"
             )
-    names = {s.name for s in scores}
-    inputs = dict.fromkeys(i for s in scores for i in s.scorer.inputs if i not in names)
+    computed = {s.name for s in scores}
+    inputs = dict.fromkeys(i for s in scores for i in s.scorer.inputs if i not in computed)
     hashes = dict.fromkeys(s.hash_column for s in scores)
-    rows = frame.select("id", "missing", *map(quoted_name, (*hashes, *inputs)))
-    return rows.mapInArrow(_on_workers(_score_batches, tuple(scores)), f"{MEMO}, seconds double")
+    names = ("id", "missing", *hashes, *inputs)
+    rows = by_place(frame.select(*map(quoted_name, names)))
+    return rows.mapInArrow(_on_workers(_score_batches, tuple(scores), names), f"{MEMO}, seconds double")
+
+
+def by_place(frame: DataFrame) -> DataFrame:
+    """Return a frame whose columns are named by their place: mapInArrow takes a dot in a name for a field."""
+    return frame.toDF(*(f"c{i}" for i in range(len(frame.columns))))
 
 
 def _on_workers(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
@@ -83,11 +89,13 @@ def _marked(mark: str, function: Callable[..., Any], arguments: tuple[Any, ...],
     return marked(mark, function(*arguments, batches))
 
 
-def _score_batches(scores: Sequence[FittedScore], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _score_batches(
+    scores: Sequence[FittedScore], names: Sequence[str], batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     kernels = [kernel_of(s.scorer) for s in scores]
     read = {i for s in scores for i in s.scorer.inputs}
     for batch in batches:
-        columns = {n: without_large(a) for n, a in zip(batch.schema.names, batch.columns, strict=True)}
+        columns = {n: without_large(a) for n, a in zip(names, batch.columns, strict=True)}
         missing = columns["missing"].to_numpy()
         for bit, (score, kernel) in enumerate(zip(scores, kernels, strict=True)):
             rows = np.flatnonzero(missing >> bit & 1)
@@ -207,7 +215,7 @@ def fold(frame: DataFrame, fold: Fold[Any]) -> Any:
     BoundError
         If a state outgrows `fold.limit_bytes`.
     """
-    partials = frame.mapInArrow(_on_workers(_fold_batches, fold), "state binary")
+    partials = by_place(frame).mapInArrow(_on_workers(_fold_batches, fold), "state binary")
     # By a column, not a number: adaptive execution then makes one task of groups that are small.
     groups = partials.selectExpr("state", f"spark_partition_id() % {MERGE_GROUPS} AS part").repartition("part")
     merged = groups.select("state").mapInArrow(_on_workers(_merge_batches, fold), "state binary")

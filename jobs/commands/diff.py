@@ -132,7 +132,8 @@ def _moves(
     ):
         part["why"] = reasons(part, old, new, word == "went", otherwise, rescored, unknown)
         part["old score"], part["new score"] = (part["id"].map(k.rows["score"]) for k in (old, new))
-        by_reason = {str(reason): int(count) for reason, count in part["why"].value_counts().items()}
+        counts = sorted(part["why"].value_counts().items(), key=lambda item: (-item[1], item[0]))
+        by_reason = {str(reason): int(count) for reason, count in counts}
         sides.append({f"{word}_by_reason": by_reason, f"{word}_rows": _examples(part, here, by or "score")})
     return sides[0], sides[1]
 

@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame
 
 from ...udfs.errors import InputError, LakeSiftError
 from ...udfs.quoting import quoted_name
+from ...udfs.spark import by_place
 from ...udfs.uris import is_uri
 from ..lake.commits import Commit
 from ..lake.history import commits
@@ -153,7 +154,8 @@ def _write_folder(
 ) -> None:
     rows = frame.repartitionByRange(files, "rank").sortWithinPartitions("rank")
     if to == "jsonl":
-        rows = rows.mapInArrow(partial(json_lines, always=always), "value string")
+        written = partial(json_lines, always=always, names=frame.columns)
+        rows = by_place(rows).mapInArrow(written, "value string")
     writer = rows.write.mode("error").format("text" if to == "jsonl" else to)
     taken = InputError(f"{uri} exists already; nothing is overwritten: give another --out")
     with raising(taken, re.compile("PATH_ALREADY_EXISTS")):

@@ -86,7 +86,7 @@ def _bring_in_line(
     manifest.notes += [n for n in read.notes if n not in manifest.notes]
     if not rows.written:
         return []
-    step.computed, step.read_rows, step.read_bytes, step.how = rows.rows, read.fresh_lines, read.size, rows.how
+    step.computed, step.read_rows, step.read_bytes, step.how = rows.rows, read.fresh_lines, read.size or None, rows.how
     if changing := read.changed_meanwhile():
         return changing
     retry_on_conflict(f"{table}_ingested", lambda: write_files(task, read))

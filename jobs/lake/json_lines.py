@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +22,9 @@ from ...udfs.errors import InputError
 from ...udfs.quoting import quoted_name
 
 
-def json_lines(batches: Iterable[pa.RecordBatch], always: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+def json_lines(
+    batches: Iterable[pa.RecordBatch], always: Collection[str] | None = None, names: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """Yield batches of one column `value`: each row as JSON. For mapInArrow.
 
     Parameters
@@ -30,6 +32,8 @@ def json_lines(batches: Iterable[pa.RecordBatch], always: Collection[str] | None
     always : collection of str, optional
         Columns, and fields inside objects such as "messages[].content", that are written although they are null; all
         columns and no such fields by default.
+    names : sequence of str, optional
+        Of the columns, where the batches have others.
 
     Raises
     ------
@@ -37,7 +41,7 @@ def json_lines(batches: Iterable[pa.RecordBatch], always: Collection[str] | None
         If a text is not UTF-8.
     """
     for batch in batches:
-        rows = pa.StructArray.from_arrays(batch.columns, names=batch.schema.names)
+        rows = pa.StructArray.from_arrays(batch.columns, names=list(names or batch.schema.names))
         yield pa.RecordBatch.from_arrays([pa.array(_objects(rows, _written(rows, always), ""), pa.string())], ["value"])
 
 

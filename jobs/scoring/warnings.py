@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from ...udfs.encoding import is_published
 from ...udfs.fitted import FittedScore
@@ -62,6 +63,8 @@ def _warn_of_weights(run: Run, name: str, rows: DataFrame, picks: pd.DataFrame) 
 def _warn_of_length(run: Run, name: str, rows: DataFrame, scores: DataFrame) -> None:
     """Say that a score which compares rows with a target orders them by length, where it does."""
     length, documents = run.recipe.length_name(), run.hashes.summary.documents
+    if not isinstance(scores.schema[name].dataType, T.NumericType):
+        return
     limit = math.ceil(1e6 * min(1.0, SAMPLE_ROWS / max(1, documents)))
     some = F.pmod(F.xxhash64("id", F.lit("length")), F.lit(1_000_000)) < limit
     columns = (F.col(quoted_name(column)).cast("double").alias(column) for column in (name, length))

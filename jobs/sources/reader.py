@@ -131,7 +131,7 @@ def _sample(spark: SparkSession, name: str) -> SourceRows:
     frame = spark.createDataFrame(pd.DataFrame(rows))
     nothing = "CAST(NULL AS STRING)"
     parsed = frame.selectExpr("struct(*) AS row", f"{nothing} AS reason", f"{nothing} AS raw", f"'{what}' AS file")
-    return SourceRows(parsed, len(rows), 0, what)
+    return SourceRows(parsed, len(rows), 0, what, fresh_lines=len(rows))
 
 
 def _infer(

@@ -200,6 +200,7 @@ def test_a_lake_that_follows_equals_one_made_anew(spark: SparkSession, tmp_path:
     life.compare(made)
 
 
+@pytest.mark.long
 def test_a_table_with_a_feed_is_followed_by_it(spark: SparkSession, tmp_path: Path) -> None:
     life = Life(spark, tmp_path, seed=2, properties=f"{FEED}, 'delta.enableDeletionVectors' = 'true'", partitioned=True)
     made = followed(life, scores={"ratio": "compression_ratio"}, select={"kind": "top_k", "by": "ratio"}, controls=[])

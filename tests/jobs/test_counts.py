@@ -15,8 +15,8 @@ from scipy.stats import spearmanr
 from lakesift.jobs import select
 from lakesift.jobs.commands.diff import diff
 from lakesift.jobs.commands.report import report
-from lakesift.jobs.hashes import _refuse_unread
 from lakesift.jobs.inputs import columns
+from lakesift.jobs.inputs.hash_summary import _refuse_unread
 from lakesift.jobs.inputs.opening import open_documents
 from lakesift.jobs.inputs.tables import selection_table
 from lakesift.jobs.lake.manifest import Manifest
@@ -200,7 +200,7 @@ def test_files_that_a_session_would_pass_over_are_missed(world: World) -> None:
         _refuse_unread(documents, 200, 100)
     ids = world.lake.spark.sql("SELECT X'00' AS id, 'a' AS text, 'x' AS topic, 1D AS q")
     ids.createOrReplaceGlobalTempView("binary_ids")
-    with pytest.raises(RecipeError, match=r"documents.id: 'id' is binary, and ids are text; .* id: hex\(id\)"):
+    with pytest.raises(RecipeError, match=r"documents.id: 'id' is binary, and an id is text; write id: hex\(id\)"):
         open_documents(world.lake, recipe(documents={"table": "global_temp.binary_ids"}))
 
 

@@ -111,6 +111,7 @@ def test_labels_are_tables_that_anybody_reads(world: World) -> None:
     assert "topics" in str(ls.plan(ls.Lake(str(world.root), world.spark), mine(budget={"rows": 21})))
 
 
+@pytest.mark.long
 def test_newer_names_are_told_and_taken_in_by_a_refit(world: World) -> None:
     first = run(world.lake, mine())
     more = [{**row, "id": f"new-{i}", "names": names} for i, (row, names) in enumerate(zip(rows(3), NEW, strict=True))]
@@ -131,6 +132,7 @@ def test_newer_names_are_told_and_taken_in_by_a_refit(world: World) -> None:
 NEW = [["math", "sailing"], ["sailing"], ["math"]]
 
 
+@pytest.mark.long
 def test_a_table_of_models_that_is_older_gets_the_columns(world: World) -> None:
     run(world.lake, mine("plain", scores={"cells": {"kind": "kmeans", "k": 2}, "vector": VECTOR, "topics": TOPICS}))
     table = f"delta.`{world.root / 'models'}`"
@@ -147,7 +149,8 @@ def test_going_on_from_an_earlier_choice(world: World) -> None:
     run(world.lake, mine("short", budget={"rows": 12}))
     made = run(world.lake, mine("rest", budget={"rows": 18}, start={"selection": "short"}, controls=["random"]))
     assert chosen(world, "short") + chosen(world, "rest") == chosen(world, "long")
-    assert made.inputs["start"] == {"table": world.lake.ref("selection_short"), "version": 1}
+    state = world.lake.state("selection_short")
+    assert made.inputs["start"] == {"table": state.ref, "version": 1, "data_version": state.data_version}
     assert made.counts["chosen_before"] == 12
     control = {r["id"] for r in world.sql("SELECT id FROM {controls_rest}")}
     assert not control & set(chosen(world, "short"))

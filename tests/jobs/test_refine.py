@@ -278,6 +278,7 @@ def test_what_is_appended_between_rounds_changes_nothing(world: World) -> None:
     assert f"a new refinement begins, in place of {key}: its documents, targets or models have changed" in made.notes
 
 
+@pytest.mark.long
 def test_a_version_that_was_vacuumed_begins_anew(world: World) -> None:
     recipe = mine(AWAITED)
     refine(world.lake, recipe)
@@ -362,6 +363,7 @@ def test_a_classifier_learns_from_rated_rows(world: World) -> None:
         refine(world.lake, replace(recipe, seed=7))
 
 
+@pytest.mark.long
 def test_a_reward_that_is_no_number_is_counted(world: World) -> None:
     odd = [float("nan"), float("inf"), -float("inf")]
     world.put("docs", [{**row, "value": odd[i % 3] if i % 2 else row["value"]} for i, row in enumerate(rows())])

@@ -36,6 +36,7 @@ def shift(world: World, sql: str) -> None:
     world.sql(sql)
 
 
+@pytest.mark.long
 def test_a_refit_stays_the_newest_after_a_fast_clock(world: World) -> None:
     first = run(world.lake, mine())
     shift(world, "UPDATE {models} SET fitted_at = fitted_at + INTERVAL 3 DAYS")

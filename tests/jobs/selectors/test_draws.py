@@ -251,7 +251,7 @@ def test_sensitivity_is_unbiased_and_its_limits(layouts: dict[int, DataFrame]) -
     losses = known["cells"].reindex(flat["id"]).map(lambda c: c["cluster"])
     assert flat.groupby(losses.to_numpy())["weight"].nunique().max() == 1, "at L = 0 a cluster has one weight"
     far = Sensitivity("cells", "loss", probes=0, lipschitz=float("inf"), mixing=0).select(paid_pool(rows, 100, 1))
-    distance = known["cells"].reindex(far["id"]).map(lambda c: c["distance_sq"]).to_numpy()
+    distance = np.sqrt(known["cells"].reindex(far["id"]).map(lambda c: c["distance_sq"]).to_numpy())
     np.testing.assert_allclose(far["weight"] * distance, (far["weight"] * distance).iloc[0])
 
 

@@ -47,7 +47,7 @@ def select(
     "selector",
     [
         Mig("topics", quality="nll"),
-        Mig("topics", quality="entropy", phi="exp", alpha=0.5),
+        pytest.param(Mig("topics", quality="entropy", phi="exp", alpha=0.5), marks=pytest.mark.long),
         pytest.param(Mig("topics", per="tokens", normalise=True), marks=pytest.mark.long),
         pytest.param(Mig("topics", alpha=0.0), marks=pytest.mark.long),
     ],

@@ -132,7 +132,7 @@ def test_identity_names_what_the_rows_depend_on(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("name", "extra"), [("human_eval", "local"), ("word_problems", "dev"), ("mixed_word_problems", "dev")]
+    ("name", "extra"), [(name, "samples") for name in ("human_eval", "word_problems", "mixed_word_problems")]
 )
 def test_a_missing_package_is_one_sentence(name: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(package: str) -> str:
