@@ -144,6 +144,7 @@ def test_a_table_of_models_that_is_older_gets_the_columns(world: World) -> None:
     assert kinds == {"kmeans": True, "labels": False}
 
 
+@pytest.mark.long
 def test_going_on_from_an_earlier_choice(world: World) -> None:
     run(world.lake, mine("long", budget={"rows": 30}))
     run(world.lake, mine("short", budget={"rows": 12}))
@@ -298,6 +299,7 @@ def test_a_budget_in_tokens_and_gain_per_token(world: World) -> None:
     assert per["e"] > whole["e"]
 
 
+@pytest.mark.long
 def test_the_same_ids_from_any_layout_and_batch(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> None:
     found = []
     for files, batch in ((1, 10_000), (7, 3), (50, 10_000)):

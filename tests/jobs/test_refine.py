@@ -424,6 +424,7 @@ def test_run_and_refine_know_each_other(world: World) -> None:
         rounds_of(world.lake, mine())
 
 
+@pytest.mark.long
 def test_the_api_and_its_text(world: World) -> None:
     made = ls.refine(ls.Lake(str(world.root), world.spark), mine(controls=["random"]))
     assert made.finished
@@ -466,6 +467,7 @@ def test_the_command_line(world: World, tmp_path: Path, capsys: pytest.CaptureFi
         cli.main(["export", *place, "--model", str(tmp_path / "model")])
 
 
+@pytest.mark.long
 def test_plan_knows_where_a_refinement_stands(world: World) -> None:
     def last(recipe: Recipe) -> tuple[Any, ...]:
         return plan(world.lake, recipe).steps.rows[-1]
