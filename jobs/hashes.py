@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 
 from ..udfs.errors import InputError
 from .inputs.documents import Documents
-from .inputs.hash_state import by_change, known_summary, made_from
+from .inputs.hash_state import are_of, by_change, known_summary, made_from
 from .inputs.hash_summary import as_metadata, carried_on, summarise
 from .inputs.hash_update import update
-from .inputs.run import Hashes, Summary, Touched
+from .inputs.run import Hashes, Summary, Touched, id_frame
 from .inputs.tables import hashes_table
 from .lake.changes import Unknown, change
 from .lake.commits import TableState
@@ -34,9 +34,10 @@ COLLECTED_IDS = 20_000_000
 
 @dataclass(frozen=True)
 class Made:
-    """How the hashes were brought up to date: what was read of the documents, and how that was known.
+    """How the hashes were brought up to date: by which means a change was known, or why all documents were read.
 
-    Without `summary` it is not known yet, nor whether ids are repeated.
+    `rows` and `size` of the documents were read; without `rows` all, or none. Without `summary` it is not known yet,
+    nor whether ids are repeated.
     """
 
     version: int
@@ -73,7 +74,7 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
 def _made(lake: Lake, table: Table, documents: Documents) -> Made:
     """Bring the hashes up to date: nothing if they stand, by change where that is known, else from all documents."""
     present = lake.state(table.name)
-    if documents.state.version is not None and (last := present.last_write) and last.says(made_from(documents)):
+    if are_of(present.last_write, documents):
         return Made(int(present.version or 0), False, summary=known_summary(lake, documents.recipe, present))
     try:
         return _changed(lake, table, documents, present)
@@ -94,10 +95,10 @@ def _changed(lake: Lake, table: Table, documents: Documents, present: TableState
     found = update(hashed, changed, documents, before.documents)
     old, new = (lake.spark.createDataFrame(r[hashed.columns], hashed.schema) for r in (found.old, found.new))
     summary = carried_on(before, old, new, documents)
-    ids = lake.spark.createDataFrame(found.ids, "id string")
+    ids = id_frame(lake.spark, found.ids)
     unique = not (before.duplicates or summary.duplicates)
     count, grew = len(found.ids), found.old.empty and not found.new.empty
-    touched = Touched(present.data_version, ids, count, grew, found.rows if unique else None, found.size)
+    touched = Touched(present.data_version, ids, count, grew, found.rows if unique else None)
     made = Made(base, False, changed.how, found.read_rows, found.size, summary, touched)
     if not count:
         return made
@@ -133,15 +134,16 @@ def _all(lake: Lake, table: Table, documents: Documents, reason: str, grouped: b
         frame = rows.selectExpr(*once).repartition("id")
     metadata |= {"grouped": grouped, "documents_version": documents.state.version}
     commit = lake.overwrite(table, frame, metadata, int(present.version or 0))
-    how = f"all: {reason.removeprefix('all: ')}"
-    return Made(commit.version, True, how, size=lake.size(documents.recipe.documents.table))
+    return Made(commit.version, True, reason, size=lake.size(documents.recipe.documents.table))
 
 
 def _account(step: Step, made: Made, summary: Summary) -> None:
     step.ends(made.version, made.written)
-    step.rows, step.how = summary.rows, made.how
-    if made.written or made.touched:
-        step.read_rows, step.read_bytes = summary.rows if made.rows is None else made.rows, made.size
+    step.rows = summary.rows
+    if made.touched:
+        step.read_rows, step.read_bytes, step.how = made.rows, made.size, made.how
+    elif made.written:
+        step.read_rows, step.read_bytes, step.how = summary.rows, made.size, f"all: {made.how}"
     step.rejected = summary.null_ids + (summary.duplicates if summary.conflicts else 0)
 
 

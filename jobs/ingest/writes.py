@@ -97,7 +97,7 @@ def _written(task: Task, commit: Commit, lines: SourceRows, how: str) -> Written
 
 
 def _table(task: Task, rows: DataFrame) -> Table:
-    columns = [Col(f.name, table_type(f.dataType, f"column {f.name!r}"), "source column") for f in rows.schema]
+    columns = [Col(name, kind, "source column") for name, kind in _columns(rows)]
     if columns[-1].name == FILE_COLUMN:
         columns[-1] = Col(FILE_COLUMN, "STRING", "the file of the row; recipes do not see this column")
     return Table(task.table, "rows of the source files", tuple(columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..lake.changes import Unknown
-from ..lake.commits import TableState
+from ..lake.commits import Commit, TableState
 from ..lake.tables import Lake
 from ..recipe import Recipe
 from .documents import Documents
@@ -21,7 +21,11 @@ def made_from(documents: Documents, data_version: str | None = None) -> dict[str
 
 def hashes_stand(lake: Lake, documents: Documents) -> bool:
     """Tell whether `hashes_<recipe>` is of these very documents; never of an input without versions."""
-    last = lake.last_write(f"hashes_{documents.recipe.name}")
+    return are_of(lake.last_write(f"hashes_{documents.recipe.name}"), documents)
+
+
+def are_of(last: Commit | None, documents: Documents) -> bool:
+    """Tell whether hashes whose newest write is given are of these very documents."""
     return documents.state.data_version is not None and last is not None and last.says(made_from(documents))
 
 

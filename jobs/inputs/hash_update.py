@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from ..lake.changes import FEED, Change, Unknown
 from ..lake.spark_errors import FILES_GONE, raising
 from .documents import Documents
+from .run import id_frame
 
 #: Rows gained, or lost, that reach the driver at most: id and hashes of each, some 200 bytes.
 MOST_ROWS = 1_000_000
@@ -34,9 +35,9 @@ class Update:
     size: int | None
 
     @property
-    def ids(self) -> pd.DataFrame:
-        """`id` of every document that came, went or changed."""
-        return pd.DataFrame({"id": pd.unique(pd.concat([self.old["id"], self.new["id"]]))}, dtype=object)
+    def ids(self) -> list[str]:
+        """The id of every document that came, went or changed."""
+        return list(dict.fromkeys([*self.old["id"], *self.new["id"]]))
 
 
 def update(hashed: DataFrame, change: Change, documents: Documents, known: int) -> Update:
@@ -61,8 +62,8 @@ def update(hashed: DataFrame, change: Change, documents: Documents, known: int) 
         net, once = _net(change, documents)
         if len(net) > MOST_ROWS:
             raise Unknown(f"{len(net):,} ids lie in files that changed")
-        ids = hashed.sparkSession.createDataFrame(net[["id"]].astype(object), "id string")
-        old = hashed.join(F.broadcast(ids), "id", "left_semi").toPandas()
+        ids = F.broadcast(id_frame(hashed.sparkSession, net["id"]))
+        old = hashed.join(ids, "id", "left_semi").toPandas()
     before, after = _merged(net, old, list(documents.hashes))
     same = before["rows"].eq(after["rows"]) & before["differs"].eq(after["differs"])
     same &= before["row_hash"].eq(after["row_hash"])
@@ -77,18 +78,14 @@ def _net(change: Change, documents: Documents) -> tuple[pd.DataFrame, bool]:
     Columns: id, came and went (numbers of rows), row_hash and last (the smallest and largest of those that came),
     and the content hashes of the smallest.
     """
-    names, parts = list(documents.hashes), []
+    names = list(documents.hashes)
     hashes = [f"{documents.row_hash} AS row_hash", *(f"{sql} AS {name}" for name, sql in documents.hashes.items())]
-    if change.gained is not None:
-        parts.append(change.gained.selectExpr(f"{documents.id} AS id", *hashes, "1L AS n"))
-    if change.lost is not None:
-        # By files the rows lost are told by their ids alone: what was hashed of them is known.
-        told = hashes if change.how == FEED else [f"CAST(NULL AS STRING) AS {n}" for n in ("row_hash", *names)]
-        parts.append(change.lost.selectExpr(f"{documents.id} AS id", *told, "-1L AS n"))
-    columns = ["id", "came", "went", "row_hash", "last", *names]
-    if not parts:
+    # By files the rows lost are told by their ids alone: what was hashed of them is known.
+    told = hashes if change.how == FEED else [f"CAST(NULL AS STRING) AS {n}" for n in ("row_hash", *names)]
+    columns, own = ["id", "came", "went", "row_hash", "last", *names], f"{documents.id} AS id"
+    rows = change.signed([own, *hashes], [own, *told])
+    if rows is None:
         return pd.DataFrame(columns=columns), True
-    rows = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
     rows = (
         rows.where("id IS NOT NULL")
         .groupBy("id", "row_hash")

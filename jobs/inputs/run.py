@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pyspark.sql import Column, DataFrame
+import pandas as pd
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ..lake.commits import TableState
@@ -47,8 +48,6 @@ class Touched:
         Whether there is one and all are new: none went, none was there before.
     rows : DataFrame or None
         The only rows of the documents in which those that are there lie; None if they may lie anywhere.
-    size : int or None
-        Bytes of the files that hold these rows, where it is known.
     """
 
     since: str | None
@@ -56,7 +55,11 @@ class Touched:
     count: int
     grew: bool = False
     rows: DataFrame | None = None
-    size: int | None = None
+
+
+def id_frame(spark: SparkSession, ids: Iterable[str]) -> DataFrame:
+    """Return ids that are on the driver as a frame of one column, `id`."""
+    return spark.createDataFrame(pd.DataFrame({"id": list(ids)}, dtype=object), "id string")
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,12 @@ class Change:
     size: int | None = None
     rows: int | None = None
 
+    def signed(self, gained: Sequence[str], lost: Sequence[str]) -> DataFrame | None:
+        """Return SQL of the rows gained with `n` 1, and of the rows lost with -1, in one frame; None for no row."""
+        sides = ((self.gained, gained, "1L AS n"), (self.lost, lost, "-1L AS n"))
+        parts = [frame.selectExpr(*columns, sign) for frame, columns, sign in sides if frame is not None]
+        return reduce(lambda a, b: a.unionByName(b), parts) if parts else None
+
 
 def change(lake: Lake, name: str, since: int, state: str, until: int) -> Change:
     """Return what a table gained and lost after version `since`, whose data version was `state`, up to `until`.

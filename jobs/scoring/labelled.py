@@ -18,7 +18,7 @@ from ...udfs.kernels.interval_search import COMBINED, LENGTH, quantile_ranks
 from ...udfs.quoting import root_of
 from ..inputs.conditions import satisfying
 from ..inputs.documents import text_of
-from ..inputs.run import Run, columns_of
+from ..inputs.run import Run, columns_of, id_frame
 from ..lake.tuning import collect_small
 from ..ranking.sort_keys import cluster_of, numeric_column
 from ..ranking.vectors import collect_vectors
@@ -111,6 +111,6 @@ def _methods(
 def _texts(run: Run, ids: pd.Series[str]) -> list[str]:
     """Return the beginning of the text of each id, "" where it is null."""
     text = F.substring(F.expr(text_of(run.recipe.documents.text)), 1, TEXT_CHARS).alias("text")
-    wanted = run.lake.spark.createDataFrame(ids.to_frame("id"), "id string")
+    wanted = id_frame(run.lake.spark, ids)
     rows = columns_of(run, text, within=wanted).toPandas()
     return list(rows.set_index("id")["text"].reindex(ids).fillna(""))

@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ..inputs.hash_update import MOST_ROWS
-from ..inputs.run import Run
+from ..inputs.run import Run, id_frame
 from ..lake.changes import Unknown, change
 from ..lake.spark_errors import FILES_GONE, raising
 from ..lake.state import data_version_at
@@ -30,16 +30,14 @@ def _by_change(run: Run, before: int) -> DataFrame:
     state = data_version_at(run.lake, table, before)
     if state is None or documents.state.version is None or run.hashes.summary.duplicates:
         raise Unknown("no version, or ids are repeated")
-    changed = change(run.lake, table, before, state, documents.state.version)
-    if changed.gained is None:
-        return run.lake.spark.createDataFrame([], "id string")
-    parts = [changed.gained.selectExpr(f"{documents.id} AS id", "1L AS n")]
-    parts += [changed.lost.selectExpr(f"{documents.id} AS id", "-1L AS n")] if changed.lost is not None else []
-    rows = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+    own = [f"{documents.id} AS id"]
+    rows = change(run.lake, table, before, state, documents.state.version).signed(own, own)
+    if rows is None:
+        return id_frame(run.lake.spark, [])
     with raising(Unknown("files are gone"), FILES_GONE):
         # An id that came more often than it went is there, and was not: no id is there twice.
         net = rows.where("id IS NOT NULL").groupBy("id").agg(F.sum("n").alias("n")).where("n > 0")
         ids = net.select("id").limit(MOST_ROWS + 1).toPandas()
     if len(ids) > MOST_ROWS:
         raise Unknown("more than fit on the driver")
-    return run.lake.spark.createDataFrame(ids.astype(object), "id string")
+    return id_frame(run.lake.spark, ids["id"])

@@ -20,7 +20,7 @@ from ...udfs.fitted import FittedScore
 from ...udfs.quoting import parts_of
 from ...udfs.scorer import Scorer, fingerprint
 from ..inputs.documents import hash_name
-from ..inputs.run import Run
+from ..inputs.run import Run, id_frame
 from ..lake.commits import Commit
 from ..lake.manifest import Step
 from ..lake.schemas import MEMOS, memos
@@ -94,7 +94,7 @@ class OnDemand:
         return rows[["id", "value"]]
 
     def _frame(self, ids: Sequence[str]) -> DataFrame:
-        return self.rows.sparkSession.createDataFrame(pd.DataFrame({"id": list(ids)}), "id string")
+        return id_frame(self.rows.sparkSession, ids)
 
     def _few(self, score: FittedScore, wanted: DataFrame, many: int, step: Step) -> pd.DataFrame:
         """Return the values of `many` rows, KEPT_ROWS at most; what neither `memos` nor this run has is computed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..inputs.run import Run, Touched
+from ..inputs.run import Run, Touched, id_frame
 from ..lake.changes import Unknown
 from ..lake.spark_errors import FILES_GONE, raising
 from ..lake.state import data_version_at
@@ -22,8 +22,7 @@ def recent(run: Run) -> Touched | None:
     if run.hashes.touched and run.hashes.touched.since == state:
         return run.hashes.touched
     if data_version_at(run.lake, run.hashes.table, run.hashes.version) == state:
-        nothing = run.lake.spark.createDataFrame([], "id string")
-        return Touched(state, nothing, 0)
+        return Touched(state, id_frame(run.lake.spark, []), 0)
     return _difference(run, int(last.metadata["hashes_version"]), state)
 
 
@@ -45,5 +44,4 @@ def _difference(run: Run, version: int, state: str) -> Touched | None:
         return None
     if len(ids) > BROADCAST_ROWS:
         return None
-    frame = run.lake.spark.createDataFrame(ids.astype(object), "id string")
-    return Touched(state, frame, len(ids), grew and len(ids) > 0)
+    return Touched(state, id_frame(run.lake.spark, ids["id"]), len(ids), grew and len(ids) > 0)

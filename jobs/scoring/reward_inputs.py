@@ -19,7 +19,7 @@ from ...udfs.fitted import FittedScore
 from ...udfs.quoting import quoted_name, root_of
 from ...udfs.spark import column
 from ..inputs.documents import text_of
-from ..inputs.run import Run, columns_of
+from ..inputs.run import Run, columns_of, id_frame
 from ..lake.refinement_tables import hidden
 from ..lake.schemas import models
 from ..lake.tables import retry_on_conflict
@@ -106,4 +106,4 @@ class RewardInputs:
         )
 
     def _frame(self, ids: Sequence[str]) -> DataFrame:
-        return self.run.lake.spark.createDataFrame(pd.DataFrame({"id": list(ids)}), "id string")
+        return id_frame(self.run.lake.spark, ids)
