@@ -28,7 +28,7 @@ from .lake.tables import retry_on_conflict
 from .ranking.vectors import collect_arrow, fits_on_driver, fold_on_driver
 from .scoring.memos import values
 from .scoring.models import Model, recall, remember
-from .scoring.newer import newer_ids
+from .scoring.newer import newer_documents
 
 log = logging.getLogger("lakesift")
 
@@ -84,8 +84,7 @@ def note_newer_rows(run: Run, name: str, model: Model, fitted: Mapping[str, Fitt
     try:
         if before is None:
             raise LookupError
-        newer = newer_ids(run, before)
-        new = newer.count()
+        new, newer = newer_documents(run, before)
     except Exception:  # not pinned, or the version was vacuumed
         run.manifest.note(f"{name}: the model was fitted on an older state of {table}{hint}")
         return
@@ -93,7 +92,7 @@ def note_newer_rows(run: Run, name: str, model: Model, fitted: Mapping[str, Fitt
         count, said = run.hashes.summary.documents, ""
         if unknown := model.scorer.unknown():
             one_pass, words = unknown
-            said = words(fold(_rows(run, run.recipe.scores[name], fitted, model.scorer.inputs, newer), one_pass))
+            said = words(fold(_rows(run, run.recipe.scores[name], fitted, model.scorer.inputs, newer()), one_pass))
         share = f"{new:,} of {count:,} rows ({100 * new / count:.2g} %) are newer than the model"
         fact = f"{share}, fitted on version {before} of {table}{f'; {said}' if said else ''}"
         run.manifest.note(f"{name}: {fact}{hint}")

@@ -27,6 +27,7 @@ from .lake.manifest import Manifest, Step
 from .lake.replacement import replace_rows
 from .lake.schemas import Table, rejected
 from .lake.tables import Lake, retry_on_conflict
+from .lake.tuning import COMPILE_BYTES, COMPILE_FROM, compiled
 
 #: Ids whose 64-bit hashes are looked through on the driver: 160 MB. Of more, Spark counts them.
 COLLECTED_IDS = 20_000_000
@@ -58,7 +59,7 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
         If no row has an id, or ids are repeated with different content and the recipe does not allow that.
     """
     table = hashes_table(documents.recipe)
-    with manifest.step("hashes", table.name) as step:
+    with compiled(lake.spark, _expected(lake, table, documents)), manifest.step("hashes", table.name) as step:
         made = retry_on_conflict("hashes", lambda: _made(lake, table, documents))
         if (summary := made.summary) is None:
             summary = summarise(lake, table.name, made.version, documents)
@@ -69,6 +70,13 @@ def hash_documents(lake: Lake, documents: Documents, manifest: Manifest) -> Hash
         _refuse_conflicts(lake, table, made.version, documents, summary)
         retry_on_conflict("rejected", lambda: _write_rejected(lake, table, made.version, documents, summary))
     return Hashes(table.name, made.version, summary, made.touched)
+
+
+def _expected(lake: Lake, table: Table, documents: Documents) -> int:
+    """Return how many documents there are by the last hashes; COMPILE_FROM for a large table that never had any."""
+    if before := known_summary(lake, documents.recipe, lake.state(table.name)):
+        return before.documents
+    return COMPILE_FROM if (lake.size(documents.recipe.documents.table) or 0) >= COMPILE_BYTES else 0
 
 
 def _made(lake: Lake, table: Table, documents: Documents) -> Made:
@@ -97,8 +105,8 @@ def _changed(lake: Lake, table: Table, documents: Documents, present: TableState
     summary = carried_on(before, old, new, documents)
     ids = id_frame(lake.spark, found.ids)
     unique = not (before.duplicates or summary.duplicates)
-    count, grew = len(found.ids), found.old.empty and not found.new.empty
-    touched = Touched(present.data_version, ids, count, grew, found.rows if unique else None)
+    count, there, grew = len(found.ids), len(found.new), found.old.empty and not found.new.empty
+    touched = Touched(present.data_version, ids, count, new, there, grew, found.rows if unique else None)
     made = Made(base, False, changed.how, found.read_rows, found.size, summary, touched)
     if not count:
         return made

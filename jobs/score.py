@@ -7,10 +7,12 @@ score that is not computed yet. Scores that are only computed on demand are left
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ..udfs.encoding import is_vector, struct_fields
 from ..udfs.fitted import FittedScore
@@ -25,7 +27,7 @@ from .lake.schemas import MEMOS
 from .recipe import order
 from .recipe.recipe import mentions
 from .scoring.measures import Measured
-from .scoring.memos import memo_rows, wide
+from .scoring.memos import BROADCAST_ROWS, memo_rows, wide
 from .scoring.models import fitted_score
 from .scoring.passes import compute
 from .scoring.published import current_scores, documents_origin, settled_scores
@@ -44,7 +46,7 @@ class Scores:
 def score(run: Run, refit: bool = False) -> Scores:
     """Make every score of the recipe current; returns them and the version of `scores_<recipe>`."""
     recipe, on_demand = run.recipe, run.recipe.on_demand_only()
-    scorers = fit_on_targets(run)
+    scorers, changed, since = fit_on_targets(run), cache(partial(recent, run)), run.lake.state(MEMOS)
     fitted: dict[str, FittedScore] = {}
     steps: dict[str, Step] = {}
     waiting: list[str] = []  # the pass that is being gathered
@@ -52,7 +54,7 @@ def score(run: Run, refit: bool = False) -> Scores:
 
     def compute_waiting() -> None:
         if waiting:
-            steps.update(_compute(run, [fitted[n] for n in waiting], fitted))
+            steps.update(_compute(run, [fitted[n] for n in waiting], fitted, changed))
             for n in waiting:
                 fitted[n] = replace(fitted[n], current_at=steps[n].version)
             waiting.clear()
@@ -71,7 +73,7 @@ def score(run: Run, refit: bool = False) -> Scores:
             if any(mentions(one.where, other) for other in waiting) or set(scorers[name].inputs) & set(waiting):
                 compute_waiting()
             asked = _asked(run, one, fitted)
-            steps |= _compute(run, [one], fitted, asked)
+            steps |= _compute(run, [one], fitted, changed, asked)
             steps[name].not_asked = run.hashes.summary.documents - asked.count()
         else:
             waiting.append(name)
@@ -82,7 +84,7 @@ def score(run: Run, refit: bool = False) -> Scores:
         for note in one.scorer.notes():
             run.manifest.note(f"{name}: {note}")
     run.manifest.fingerprints = {n: s.fingerprint for n, s in fitted.items()}
-    version = publish(run, fitted)
+    version = publish(run, fitted, changed, since if _all_computed(run, steps, changed) else None)
     undefined = _undefined(run, version, fitted, steps)
     for name, step in steps.items():
         step.rows, step.undefined = run.hashes.summary.documents, undefined[name]
@@ -101,17 +103,29 @@ def _asked(run: Run, score: FittedScore, fitted: Mapping[str, FittedScore]) -> D
     return satisfying(run, wide(run, known), score.where, ()).select("id")
 
 
+def _all_computed(run: Run, steps: Mapping[str, Step], changed: Callable[[], Touched | None]) -> bool:
+    """Tell whether every value of the documents that changed was computed by this run, none was there before."""
+    names = published_names(run.recipe)
+    if not all(steps[name].computed for name in names) or not (touched := changed()):
+        return False
+    return all(steps[name].computed == touched.there for name in names)
+
+
 def _compute(
-    run: Run, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore], within: DataFrame | None = None
+    run: Run,
+    scores: Sequence[FittedScore],
+    fitted: Mapping[str, FittedScore],
+    changed: Callable[[], Touched | None],
+    within: DataFrame | None = None,
 ) -> dict[str, Step]:
     """Compute what is missing of some scores; returns the line of each in the closing table."""
     fingerprints, digest = {s.name: s.fingerprint for s in scores}, run.hashes.summary.digest
     with run.manifest.step("compute", MEMOS) as step:
         current = current_scores(run.lake, run.recipe, documents_origin(run.lake, run.recipe, digest), fingerprints)
         pending = [s for s in scores if s.name not in current]
-        settled, touched = _settled(run, pending, fitted, within)
+        settled, touched = _settled(run, pending, fitted, changed, within)
         measured: dict[str, Measured] = {}
-        if touched and touched.count:
+        if touched and touched.there:
             measured = compute(run, settled, fitted, touched=touched)
         measured |= compute(run, [s for s in pending if s not in settled], fitted, within)
         version = run.lake.version(MEMOS)
@@ -127,7 +141,11 @@ def _compute(
 
 
 def _settled(
-    run: Run, pending: Sequence[FittedScore], fitted: Mapping[str, FittedScore], within: DataFrame | None
+    run: Run,
+    pending: Sequence[FittedScore],
+    fitted: Mapping[str, FittedScore],
+    changed: Callable[[], Touched | None],
+    within: DataFrame | None,
 ) -> tuple[list[FittedScore], Touched | None]:
     """Return the scores that only documents lack which changed since they were published, and these documents.
 
@@ -141,7 +159,7 @@ def _settled(
             settled.append(one)
         else:
             more.add(one.name)
-    touched = recent(run) if settled and within is None else None
+    touched = changed() if settled and within is None else None
     return (settled, touched) if touched else ([], None)
 
 
@@ -157,5 +175,7 @@ def _undefined(run: Run, version: int, fitted: Mapping[str, FittedScore], steps:
         defined = "number" if is_vector(score.scorer.value) else "numbers"
         rows = memo_rows(run, [score], steps[name].version).where(f"{defined} IS NULL").select("id", "content_hash")
         present = run.hashed.selectExpr("id", f"{score.hash_column} AS content_hash")
-        counts[name] = rows.join(present, ["id", "content_hash"], "left_semi").count()
+        few = rows.count()  # rows of documents that are gone as well
+        near = F.broadcast(rows) if few <= BROADCAST_ROWS else rows
+        counts[name] = present.join(near, ["id", "content_hash"], "left_semi").count() if few else 0
     return counts

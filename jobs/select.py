@@ -197,7 +197,9 @@ def with_columns(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame,
     chosen = run.lake.spark.createDataFrame(picks)
     scored = scored.join(F.broadcast(chosen), "id", "inner")
     kept = [F.expr(sql).alias(name) for name, sql in documents.keep.items()]
-    joined = columns_of(run, *kept, within=chosen.select("id")).join(F.broadcast(scored), "id", "inner")
+    # Where an id may stand twice its rows are compared: those of the chosen ids only.
+    within = chosen.select("id") if run.hashes.summary.duplicates else None
+    joined = columns_of(run, *kept, within=within).join(F.broadcast(scored), "id", "inner")
     return joined.repartition(1 + len(picks) // 500_000, "id").sortWithinPartitions("rank")
 
 

@@ -44,6 +44,8 @@ class Touched:
         Data version of that state.
     ids : DataFrame
         `id` of each, few enough to be broadcast.
+    hashed : DataFrame
+        The rows of the hashes of those that are there now, `there` of them.
     grew : bool
         Whether there is one and all are new: none went, none was there before.
     rows : DataFrame or None
@@ -53,6 +55,8 @@ class Touched:
     since: str | None
     ids: DataFrame
     count: int
+    hashed: DataFrame
+    there: int
     grew: bool = False
     rows: DataFrame | None = None
 

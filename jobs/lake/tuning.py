@@ -1,4 +1,5 @@
-"""Speed, not results: how many tasks scan a table, when projections are compiled, which frames are collected early.
+"""Speed, not results: how many tasks scan a table, when projections are compiled, which frames are collected early,
+and which stay out of plans.
 
 The only place that reads and sets Spark's properties, because managed runtimes refuse some of them. They are changed
 for a block and put back, and belong to the session: other threads on it see them meanwhile.
@@ -20,6 +21,9 @@ log = logging.getLogger("lakesift")
 
 #: Rows from which compiling repays interpreting: as fast at 200 000, 2 to 3 times as fast at a million (bench_ranking).
 COMPILE_FROM = 200_000
+#: Bytes of a table from which it may hold so many, and bytes of a frame from the driver that is still part of a plan:
+#: 200 000 ids in a plan cost the planner four seconds.
+COMPILE_BYTES, PLAN_BYTES = 64_000_000, 1 << 18
 #: Frames of at most this many rows are collected once: 50 Spark jobs of a selection became 22.
 COLLECT_ROWS = 50_000
 #: Types that Arrow does not carry, or that are not worth it.
@@ -81,10 +85,15 @@ def every_file(spark: SparkSession) -> AbstractContextManager[None]:
 
 
 def compiled(spark: SparkSession, rows: int) -> AbstractContextManager[None]:
-    """Compile the projections of jobs inside if `rows` repay it and the session's configuration interprets them."""
-    mode = "spark.sql.codegen.factoryMode"
-    pays = rows >= COMPILE_FROM and property_of(spark, mode) == "NO_CODEGEN"
-    return settings(spark, {mode: "FALLBACK"} if pays else {})
+    """Prepare jobs inside for `rows` if these repay it: no plan holds many rows, and projections are compiled.
+
+    They are compiled if the session's configuration interprets them.
+    """
+    if rows < COMPILE_FROM:
+        return settings(spark, {})
+    mode, limit = "spark.sql.codegen.factoryMode", "spark.sql.execution.arrow.localRelationThreshold"
+    wanted = {limit: str(PLAN_BYTES)} | ({mode: "FALLBACK"} if property_of(spark, mode) == "NO_CODEGEN" else {})
+    return settings(spark, wanted)
 
 
 def collect_small(frame: DataFrame, rows: int) -> DataFrame:

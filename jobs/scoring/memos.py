@@ -14,7 +14,9 @@ from pyspark.sql import functions as F
 from ...udfs.encoding import pivoted_sql, value_sql
 from ...udfs.fitted import FittedScore
 from ..inputs.documents import ROW_HASH, Buckets, in_buckets
-from ..inputs.run import Run
+from ..inputs.run import Run, Touched
+from ..lake.changes import Unknown, change
+from ..lake.commits import TableState
 from ..lake.schemas import MEMOS
 
 #: Documents up to which (id, hash) of all of them are broadcast, and most rows of one unit.
@@ -55,17 +57,32 @@ def values(run: Run, score: FittedScore, within: DataFrame | None = None) -> Dat
     return rows.join(wanted, ["id", "content_hash"], "left_semi").select("id", "value")
 
 
-def wide(run: Run, scores: Sequence[FittedScore], within: DataFrame | None = None) -> DataFrame:
+def gained_rows(run: Run, scores: Sequence[FittedScore], since: TableState) -> DataFrame:
+    """Return the rows of some scores that `memos` gained since a state of it; all of theirs if its log cannot say."""
+    lake, literals = run.lake, quoted_list([s.fingerprint for s in scores])
+    try:
+        changed = change(lake, MEMOS, since.version or 0, since.data_version or "", lake.version(MEMOS) or 0)
+    except Unknown:
+        return memo_rows(run, scores)
+    return memo_rows(run, scores) if changed.gained is None else changed.gained.where(f"fingerprint IN ({literals})")
+
+
+def wide(
+    run: Run, scores: Sequence[FittedScore], touched: Touched | None = None, since: TableState | None = None
+) -> DataFrame:
     """Return one row per document: id, its hash columns, and one column per score, null where undefined or missing.
 
     The rows of a document are gathered once for all scores that have the same inputs.
 
     Parameters
     ----------
-    within : DataFrame, optional
-        `id` of the only documents wanted, few enough to be broadcast.
+    touched : Touched, optional
+        The only documents wanted.
+    since : TableState, optional
+        A state of `memos` after which all these values were written.
     """
-    frame, columns = only(run.hashed, within), []
+    frame, columns = touched.hashed if touched else run.hashed, []
+    within = touched.hashed if touched else None
     for column in dict.fromkeys(s.hash_column for s in scores):
         mine = [(i, s) for i, s in enumerate(scores) if s.hash_column == column]
         aggregates = []
@@ -73,8 +90,10 @@ def wide(run: Run, scores: Sequence[FittedScore], within: DataFrame | None = Non
             own, sql = pivoted_sql(score.scorer.value, score.fingerprint, f"value_{i}")
             aggregates += own
             columns.append(F.expr(sql).alias(score.name))
-        rows = only(memo_rows(run, [s for _, s in mine]), within).groupBy("id", F.col("content_hash").alias(column))
-        frame = frame.join(rows.agg(*(F.expr(a) for a in aggregates)), ["id", column], "left")
+        own_scores = [s for _, s in mine]
+        rows = only(gained_rows(run, own_scores, since) if since else memo_rows(run, own_scores), within)
+        by_document = rows.groupBy("id", F.col("content_hash").alias(column))
+        frame = frame.join(by_document.agg(*(F.expr(a) for a in aggregates)), ["id", column], "left")
     return frame.select("*", *columns)
 
 
@@ -89,7 +108,7 @@ def missing(
     buckets: Buckets,
     within: DataFrame | None,
     also: Sequence[str] = (),
-    few: bool = False,
+    touched: Touched | None = None,
 ) -> DataFrame:
     """Return the documents that lack a score: id, ROW_HASH, the hash columns, and `missing`, bit i for scores[i].
 
@@ -104,20 +123,21 @@ def missing(
         `id` of the only documents wanted.
     also : sequence of str
         Hash columns beside those of the scores.
-    few : bool
-        Whether `within` is to be broadcast, so that `memos` is read and not exchanged.
+    touched : Touched, optional
+        The only documents wanted, instead of `within`: few, so that `memos` is read and not exchanged.
     """
     mine = in_buckets("id", buckets)
     columns = list(dict.fromkeys(s.hash_column for s in scores))
     kept = list(dict.fromkeys([*columns, *also]))
-    frame = run.hashed.where(mine).select("id", F.col("row_hash").alias(ROW_HASH), *kept)
-    if within is not None:
-        frame = frame.join(F.broadcast(within.select("id")) if few else within.select("id"), "id", "left_semi")
+    hashed = (touched.hashed if touched else run.hashed).where(mine)
+    frame = hashed.select("id", F.col("row_hash").alias(ROW_HASH), *kept)
+    if within is not None and touched is None:
+        frame = frame.join(within.select("id"), "id", "left_semi")
     lacking = F.lit((1 << len(scores)) - 1).cast("bigint")
     for column in columns:
         bits = {s.fingerprint: 1 << i for i, s in enumerate(scores) if s.hash_column == column}
         rows = memo_rows(run, [s for s in scores if s.hash_column == column]).where(mine)
-        rows = only(rows, within if few else None)
+        rows = only(rows, touched.hashed if touched else None)
         cases = " ".join(f"WHEN '{f}' THEN {bit}L" for f, bit in bits.items())
         bit_of, there = F.expr(f"CASE fingerprint {cases} END"), f"bits_{column}"
         rows = rows.select("id", F.col("content_hash").alias(column), bit_of.alias(there))

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ..inputs.hash_update import MOST_ROWS
 from ..inputs.run import Run, id_frame
-from ..lake.changes import Unknown, change
+from ..lake.changes import Change, Unknown, change
 from ..lake.spark_errors import FILES_GONE, raising
 from ..lake.state import data_version_at
 
 
-def newer_ids(run: Run, before: int) -> DataFrame:
-    """Return `id` of the documents whose ids an earlier version of the table did not have.
+def newer_documents(run: Run, before: int) -> tuple[int, Callable[[], DataFrame]]:
+    """Return how many documents have ids that an earlier version of the table did not have, and what finds them.
 
-    By what its log says was gained since, where every id stands once; else by reading the ids of that version.
+    By what its log says was gained since, where every id stands once; else by reading the ids of that version. Where
+    rows were only added, and all have ids, the log has their number.
     """
     try:
-        return _by_change(run, before)
+        changed = _changed(run, before)
+        if changed.lost is None and changed.rows is not None and not run.hashes.summary.null_ids:
+            return changed.rows, lambda: _by_change(run, changed)
+        newer = _by_change(run, changed)
     except Unknown:
         documents = run.documents
         then = run.lake.read(run.recipe.documents.table, before).selectExpr(f"{documents.id} AS id")
-        return run.hashed.select("id").join(then.where("id IS NOT NULL"), "id", "left_anti")
+        newer = run.hashed.select("id").join(then.where("id IS NOT NULL"), "id", "left_anti")
+    return newer.count(), lambda: newer
 
 
-def _by_change(run: Run, before: int) -> DataFrame:
-    documents, table = run.documents, run.recipe.documents.table
-    state = data_version_at(run.lake, table, before)
-    if state is None or documents.state.version is None or run.hashes.summary.duplicates:
+def _changed(run: Run, before: int) -> Change:
+    version, state = run.documents.state.version, data_version_at(run.lake, run.recipe.documents.table, before)
+    if state is None or version is None or run.hashes.summary.duplicates:
         raise Unknown("no version, or ids are repeated")
-    own = [f"{documents.id} AS id"]
-    rows = change(run.lake, table, before, state, documents.state.version).signed(own, own)
+    return change(run.lake, run.recipe.documents.table, before, state, version)
+
+
+def _by_change(run: Run, changed: Change) -> DataFrame:
+    own = [f"{run.documents.id} AS id"]
+    rows = changed.signed(own, own)
     if rows is None:
         return id_frame(run.lake.spark, [])
     with raising(Unknown("files are gone"), FILES_GONE):

@@ -195,4 +195,4 @@ def _unit(source: Source, buckets: tuple[int, int]) -> dict[str, Measured]:
     if commit is None:
         return {}
     # Where measures are unknown: the rows of the commit, as if all scores had been computed for the same ones.
-    return delivered() or {s.name: Measured(round((commit.rows or 0) / len(scores))) for s in scores}
+    return delivered() or {s.name: Measured((commit.rows or 0) // len(scores)) for s in scores}

@@ -7,7 +7,7 @@ own (which may read other columns), all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -18,6 +18,7 @@ from ..inputs.conditions import satisfying
 from ..inputs.hash_summary import as_metadata
 from ..inputs.run import Run, Touched
 from ..inputs.tables import published_names, score_columns
+from ..lake.commits import TableState
 from ..lake.manifest import Step
 from ..lake.replacement import replace_rows
 from ..lake.schemas import MEMOS, Table
@@ -27,22 +28,39 @@ from ..lake.tables import retry_on_conflict
 from ..recipe import order
 from .memos import wide
 from .published import origin, scores_stand
-from .recent import recent
 
 
-def publish(run: Run, fitted: Mapping[str, FittedScore]) -> int:
-    """Make `scores_<recipe>` current; returns its version."""
+def publish(
+    run: Run, fitted: Mapping[str, FittedScore], recent: Callable[[], Touched | None], since: TableState | None = None
+) -> int:
+    """Make `scores_<recipe>` current; returns its version.
+
+    Parameters
+    ----------
+    recent : callable
+        The documents that changed since the newest publication, None if it is not known which.
+    since : TableState, optional
+        A state of `memos` after which all values of these documents were written.
+    """
     scores = [fitted[name] for name in published_names(run.recipe)]
     table = scores_schema(run.recipe.name, score_columns(scores), run.recipe.keep_versions)
     with run.manifest.step("publish", table.name) as step:
-        version, written = retry_on_conflict("publish", lambda: _publish(run, table, scores, fitted, step))
+        version, written = retry_on_conflict(
+            "publish", lambda: _publish(run, table, scores, fitted, recent, since, step)
+        )
         step.rows = run.hashes.summary.documents
         step.ends(version, written)
     return version
 
 
 def _publish(
-    run: Run, table: Table, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore], step: Step
+    run: Run,
+    table: Table,
+    scores: Sequence[FittedScore],
+    fitted: Mapping[str, FittedScore],
+    recent: Callable[[], Touched | None],
+    since: TableState | None,
+    step: Step,
 ) -> tuple[int, bool]:
     """Return the version of the table, and whether it was written here."""
     lake, present = run.lake, run.lake.state(table.name)
@@ -52,7 +70,7 @@ def _publish(
     )
     if scores_stand(lake, run.recipe, metadata):
         return base, False
-    touched = _only_changed(run, table, scores, metadata["fingerprints"])
+    touched = recent() if _carried_on(run, table, scores, metadata["fingerprints"]) else None
     metadata |= as_metadata(run.hashes.summary)
     metadata["memos"] = lake.data_versions(MEMOS, metadata["fingerprints"].values())
     metadata["hashes_state"] = data_version_at(lake, run.hashes.table, run.hashes.version)
@@ -61,25 +79,25 @@ def _publish(
         step.computed = run.hashes.summary.documents
         return lake.overwrite(table, _rows(run, scores, fitted), metadata, base).version, True
     step.computed = touched.count
-    rows = _rows(run, scores, fitted, touched.ids)
+    rows = _rows(run, scores, fitted, touched, since)
     return replace_rows(lake, table, touched.ids, rows, metadata, base, touched.grew), True
 
 
-def _only_changed(
-    run: Run, table: Table, scores: Sequence[FittedScore], fingerprints: Mapping[str, str]
-) -> Touched | None:
-    """Return the documents whose rows are all that differs from the newest publication, None if more may differ."""
+def _carried_on(run: Run, table: Table, scores: Sequence[FittedScore], fingerprints: Mapping[str, str]) -> bool:
+    """Tell whether the newest publication differs in nothing but the rows of documents that changed since."""
     last = run.lake.last_write(table.name)
-    if last is None or not last.says({"fingerprints": fingerprints}) or any(s.where for s in scores):
-        return None
-    return recent(run)
+    return last is not None and last.says({"fingerprints": fingerprints}) and not any(s.where for s in scores)
 
 
 def _rows(
-    run: Run, scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore], within: DataFrame | None = None
+    run: Run,
+    scores: Sequence[FittedScore],
+    fitted: Mapping[str, FittedScore],
+    touched: Touched | None = None,
+    since: TableState | None = None,
 ) -> DataFrame:
-    """Return the rows of the table: of some ids, few enough to be broadcast, or of all documents."""
-    frame = wide(run, scores, within)
+    """Return the rows of the table: of documents that changed, or of all."""
+    frame = wide(run, scores, touched, since)
     for score in (fitted[n] for n in order(run.recipe) if fitted[n].where and fitted[n] in scores):
         # `memos` may hold a value of a row outside: another recipe may have asked for it.
         asked = satisfying(run, frame, score.where, ()).select("id", F.lit(True).alias("asked"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pyspark.sql import functions as F
+
 from ..inputs.run import Run, Touched, id_frame
 from ..lake.changes import Unknown
 from ..lake.spark_errors import FILES_GONE, raising
@@ -22,7 +24,7 @@ def recent(run: Run) -> Touched | None:
     if run.hashes.touched and run.hashes.touched.since == state:
         return run.hashes.touched
     if data_version_at(run.lake, run.hashes.table, run.hashes.version) == state:
-        return Touched(state, id_frame(run.lake.spark, []), 0)
+        return Touched(state, id_frame(run.lake.spark, []), 0, run.hashed.limit(0), 0)
     return _difference(run, int(last.metadata["hashes_version"]), state)
 
 
@@ -37,11 +39,13 @@ def _difference(run: Run, version: int, state: str) -> Touched | None:
                 return None
             sides = [(run.hashed, before), (before, run.hashed)]
             same = ["id", "row_hash", "rows"]
-            parts = [a.join(b.select(*same), same, "left_anti").select("id") for a, b in sides]
-            grew = parts[1].isEmpty()
-            ids = parts[0].union(parts[1]).distinct().limit(BROADCAST_ROWS + 1).toPandas()
+            came, went = (a.join(b.select(*same), same, "left_anti").select("id") for a, b in sides)
+            there, gone = (side.limit(BROADCAST_ROWS + 1).toPandas()["id"] for side in (came, went))
     except Unknown:
         return None
+    ids = list(dict.fromkeys([*there, *gone]))
     if len(ids) > BROADCAST_ROWS:
         return None
-    return Touched(state, id_frame(run.lake.spark, ids["id"]), len(ids), grew and len(ids) > 0)
+    hashed = run.hashed.join(F.broadcast(id_frame(run.lake.spark, there)), "id", "left_semi")
+    grew = gone.empty and not there.empty
+    return Touched(state, id_frame(run.lake.spark, ids), len(ids), hashed, len(there), grew)

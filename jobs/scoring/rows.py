@@ -58,8 +58,22 @@ class Source:
         """
         if self.touched is None or not self.run.lake.local:
             return self
+        if self.touched.grew and not self.parents and self._only_of_the_others(self.touched):
+            columns = dict.fromkeys(s.hash_column for s in self.scores)
+            every = F.lit((1 << len(self.scores)) - 1).cast("bigint").alias("missing")
+            hashed = self.touched.hashed.select("id", F.col("row_hash").alias(ROW_HASH), *columns, every)
+            return replace(self, lacking=hashed)
         found = self.missing()
         return replace(self, lacking=found.sparkSession.createDataFrame(found.toPandas(), found.schema))
+
+    def _only_of_the_others(self, touched: Touched) -> bool:
+        """Tell whether `memos` has one row of each score for each other document, and so none for those that came.
+
+        Nothing was missing when the scores were published, so that it is a matter of counting.
+        """
+        others = self.run.hashes.summary.documents - touched.there
+        counts = memo_rows(self.run, self.scores).groupBy("fingerprint").count().collect()
+        return [row["count"] for row in counts] == [others] * len(self.scores)
 
     @contextmanager
     def of_ids(self, count: int) -> Iterator[DataFrame]:
@@ -101,8 +115,8 @@ class Source:
         """Return the documents of a slice that lack something (scoring.memos.missing)."""
         if self.lacking is not None:
             return self.lacking.where(in_buckets("id", buckets))
-        also, few = [p.hash_column for p in self.parents], self.touched is not None
-        return missing(self.run, self.scores, buckets, self.within, also, few)
+        also = [p.hash_column for p in self.parents]
+        return missing(self.run, self.scores, buckets, self.within, also, self.touched)
 
     @property
     def _few(self) -> bool:
