@@ -18,6 +18,8 @@ from ..inputs.run import Run, Touched
 from ..lake.tuning import cores, spread
 from .memos import memo_rows, missing
 
+#: Documents from which counting the rows of `memos` is faster than looking through them.
+COUNT_FROM = 200_000
 #: Seconds of work for which one task a core is enough.
 LITTLE_SECONDS = 4.0
 
@@ -58,7 +60,8 @@ class Source:
         """
         if self.touched is None or not self.run.lake.local:
             return self
-        if self.touched.grew and not self.parents and self._only_of_the_others(self.touched):
+        many = self.run.hashes.summary.documents >= COUNT_FROM
+        if many and self.touched.grew and not self.parents and self._only_of_the_others(self.touched):
             columns = dict.fromkeys(s.hash_column for s in self.scores)
             every = F.lit((1 << len(self.scores)) - 1).cast("bigint").alias("missing")
             hashed = self.touched.hashed.select("id", F.col("row_hash").alias(ROW_HASH), *columns, every)

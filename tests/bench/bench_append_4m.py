@@ -1,4 +1,4 @@
-"""`bench_append` at 4 000 000 rows, the median of three: the sizes that daily jobs live on. An hour on two cores."""
+"""`bench_append` at 4 000 000 rows, the median of three: the sizes that daily jobs live on. Two hours on two cores."""
 
 from __future__ import annotations
 

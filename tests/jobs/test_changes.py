@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.run import run
+from lakesift.jobs.scoring import rows
 from lakesift.jobs.select import select
 from tests.jobs.conftest import recipe
 from tests.texts import functions
@@ -119,6 +120,19 @@ class Life:
     def property_set(self) -> None:
         self.sql("ALTER TABLE {t} SET TBLPROPERTIES ('some.thing' = 'else')")
 
+    def files(self) -> list[Path]:
+        return sorted(self.place.rglob("*.parquet"))
+
+    @contextmanager
+    def only_new_files(self) -> Iterator[None]:
+        """No file that was there before can be opened inside."""
+        hidden = {file: file.with_suffix(".hidden") for file in self.files()}
+        for file, away in hidden.items():
+            file.rename(away)
+        yield
+        for file, away in hidden.items():
+            away.rename(file)
+
     def compare(self, made: Recipe) -> None:
         """Assert that the lake that followed equals one that is made now."""
         old, new = (
@@ -172,15 +186,20 @@ def step(made: Manifest, name: str) -> Any:
     return next(s for s in made.steps if s.step == name)
 
 
-def test_a_lake_that_follows_equals_one_made_anew(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_lake_that_follows_equals_one_made_anew(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "COUNT_FROM", 0)
     life = Life(spark, tmp_path, seed=1)
     made = followed(life)
     first = life.follow(made)
     assert step(first, "hashes").how == "all: first run"
 
-    life.append(5)
-    grown = life.follow(made)
+    with life.only_new_files():
+        life.append(5)
+        grown = life.follow(made, until="score")
     assert (step(grown, "hashes").read_rows, step(grown, "hashes").how) == (5, "files of the log")
+    assert step(grown, "hashes").read_bytes == max(life.files(), key=lambda f: f.stat().st_mtime_ns).stat().st_size
     assert step(grown, "publish").computed == 5
     assert step(grown, "score ratio").computed == 5
 
@@ -251,6 +270,8 @@ FITTED: dict[str, Any] = {
     "select": {"kind": "kmq", "cluster": "cells", "quality": "entropy"},
 }
 
+FITTED_ONCE = FITTED | {"scores": FITTED["scores"] | {"cells": {"kind": "kmeans", "of": "vector", "k": 3}}}
+
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(100))
@@ -258,7 +279,9 @@ def test_any_sequence(seed: int, spark: SparkSession, tmp_path: Path, monkeypatc
     """20 statements, a run after about every third, one run in four stopped on its way."""
     at = random.Random(seed)
     life = Life(spark, tmp_path, seed, at.choice(LIVES), partitioned=at.random() < 0.3)
-    made = followed(life, **(FITTED if at.random() < 0.3 else {}))
+    fitted = at.choice([{}, {}, FITTED, FITTED_ONCE])
+    refit = fitted is FITTED_ONCE  # the last run has to fit anew, and any other may
+    made = followed(life, **fitted)
     life.follow(made)
     kinds: list[Callable[[Life], None]] = [at.choice(KINDS) for _ in range(20)]
     for happens in kinds:
@@ -267,6 +290,6 @@ def test_any_sequence(seed: int, spark: SparkSession, tmp_path: Path, monkeypatc
             with monkeypatch.context() as patched, suppress(Stopped):
                 if at.random() < 0.25:
                     patched.setattr(at.choice(STOPS), stop)
-                life.follow(made)
-    life.follow(made)
+                life.follow(made, refit=refit and at.random() < 0.5)
+    life.follow(made, refit=refit)
     life.compare(made)

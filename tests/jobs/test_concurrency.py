@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -321,6 +322,53 @@ def test_two_recipes_at_once_share_a_score(
         assert sorted(shared) == [0, ROWS]
     else:
         assert any(s.startswith("score ") and "deciding again" in s for s in said), "the race was not forced"
+
+
+@pytest.mark.long
+def test_one_ingests_while_the_other_scores(lake: Lake, tmp_path: Path) -> None:
+    """Files come one by one; at the end the lake equals one that is made of all of them at once."""
+    places, texts = tmp_path / "in", pool(ROWS)
+    places.mkdir()
+    made = parse({
+        "name": "grown",
+        "documents": {"table": "grown_docs", "from": {"files": [str(places)]}},
+        "scores": {"bytes": "length_bytes", "entropy": "information_entropy"},
+        "select": {"kind": "top_k", "by": "entropy"},
+        "budget": {"fraction": 0.1},
+        "controls": ["random"],
+    })  # fmt: skip
+
+    def put(number: int) -> None:
+        rows = texts[number * 20 : number * 20 + 20]
+        (tmp_path / "new").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+        (tmp_path / "new").rename(places / f"{number}.jsonl")
+
+    def work(name: str) -> list[int | None]:
+        mine, found = other(lake), []
+        for number in range(1, 5):
+            if name == "left":
+                put(number)
+                run(mine, made, until="ingest")
+            else:
+                found.append(run(mine, made).rows)
+        return found
+
+    put(0)
+    run(lake, made)
+    done = both(work)
+    assert done["left"] == [], done
+    assert done["right"] == sorted(done["right"]), done
+    for number in (5, 6):
+        put(number)
+        run(lake, made)
+    anew = Lake(lake.spark, str(tmp_path / "anew"))
+    run(anew, made)
+    for table in ("grown_docs", "hashes_grown", "scores_grown", "selection_grown", "controls_grown"):
+        old, new = (sorted(map(repr, one.read(table).collect())) for one in (lake, anew))
+        assert old == new, table
+    kept = lake.read("memos").groupBy("fingerprint", "id", "content_hash").count().collect()
+    assert ({r["count"] for r in kept}, len(kept)) == ({1}, 2 * 140)
+    assert lake.read("grown_docs").count() == lake.read("selection_grown").count() * 10 == 140
 
 
 @pytest.mark.long
