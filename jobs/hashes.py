@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from ..udfs.errors import InputError
 from .inputs.documents import Documents
 from .inputs.hash_state import are_of, by_change, known_summary, made_from
-from .inputs.hash_summary import as_metadata, carried_on, summarise
+from .inputs.hash_summary import as_metadata, carried_on, summarise, summarise_hashes
 from .inputs.hash_update import update
 from .inputs.run import Hashes, Summary, Touched, id_frame
 from .inputs.tables import hashes_table
@@ -96,7 +96,7 @@ def _changed(lake: Lake, table: Table, documents: Documents, present: TableState
     changed = change(lake, documents.recipe.documents.table, *since, int(documents.state.version or 0))
     before = known_summary(lake, documents.recipe, present)
     if before is None:
-        before = summarise(lake, table.name, base, documents)
+        before = summarise_hashes(lake, table.name, base, documents)
         if _repeats(lake, table.name, base, before.documents):
             raise Unknown("the hashes are half made")
     hashed = lake.read(table.name, base)

@@ -22,6 +22,13 @@ def summarise(lake: Lake, table: str, version: int, documents: Documents) -> Sum
     return _summary(_counts(lake.read(table, version), names), documents)
 
 
+def summarise_hashes(lake: Lake, table: str, version: int, documents: Documents) -> Summary:
+    """Count and digest hashes of documents that may have changed since: rows without an id are not counted."""
+    present, counted, conflicts, digest, *inputs = _counts(lake.read(table, version), list(documents.hashes))
+    by_name = dict(zip(documents.hashes, inputs, strict=True))
+    return Summary(counted, present, 0, counted - present, conflicts, digest, by_name)
+
+
 def carried_on(before: Summary, old: DataFrame, new: DataFrame, documents: Documents) -> Summary:
     """Return the summary of the hashes in which the rows `old` were replaced by `new`, without reading the others."""
     names = list(documents.hashes)
