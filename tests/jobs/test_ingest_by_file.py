@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,8 @@ from lakesift.jobs.ingest.writes import write_rows
 from lakesift.jobs.lake.ingest_tables import FILE_COLUMN
 from lakesift.jobs.lake.manifest import Manifest
 from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.recipe import parse
+from lakesift.jobs.run import run
 from lakesift.jobs.sources.source import Source
 from lakesift.udfs.errors import InputError
 
@@ -141,3 +146,119 @@ def test_a_file_that_changes_while_it_is_read(
     folder.put("a", rows(7, 2))
     with pytest.raises(InputError, match=r"a\.jsonl changes while it is read; run again when it is complete"):
         folder.ingest()
+
+
+class Files:
+    """A folder to which anything happens, and a table that somebody else writes to as well."""
+
+    def __init__(self, folder: Folder, seed: int) -> None:
+        self.folder, self.at, self.made = folder, random.Random(seed), 0
+        self.place, self.table = folder.root / "in", f"delta.`{folder.root / 'lake' / 'docs'}`"
+        self.new_file()
+
+    def sql(self, text: str) -> None:
+        self.folder.spark.sql(text.format(t=self.table)).collect()
+
+    def one(self) -> Path:
+        return self.at.choice(sorted(self.place.iterdir()))
+
+    def put(self, name: str) -> None:
+        self.made += 1
+        first, odd = 10 * self.made, ["[1]", '{"id": null, "text": "x", "n": 1}'][: self.at.randrange(3)]
+        self.folder.put(name, rows(first, self.at.randrange(1, 6)), *odd)
+
+    def new_file(self) -> None:
+        self.put(f"f{self.made}")
+
+    def replaced(self) -> None:
+        self.put(self.one().stem)
+
+    def replaced_with_an_older_time(self) -> None:
+        """As by a clock that runs backwards."""
+        file = self.one()
+        self.put(file.stem)
+        os.utime(file, (0, 0))
+
+    def written_again(self) -> None:
+        file = self.one()
+        file.write_bytes(file.read_bytes())
+
+    def same_size_and_time(self) -> None:
+        file = self.one()
+        before, content = file.stat(), file.read_text()
+        file.write_text(content.replace('"text ', '"TEXT ', 1))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    def copied(self) -> None:
+        """The ids of one file stand in another, too; with other text half of the time."""
+        content = self.one().read_text()
+        other = content.replace("text ", "other ") if self.at.random() < 0.5 else content
+        (self.place / f"c{self.at.randrange(3)}.jsonl").write_text(other)
+
+    def removed(self) -> None:
+        if len(list(self.place.iterdir())) > 1:
+            self.one().unlink()
+
+    def empty_file(self) -> None:
+        (self.place / "e.jsonl").write_text("")
+
+    def another_column(self) -> None:
+        self.made += 1
+        self.folder.put(f"w{self.at.randrange(2)}", rows(10 * self.made, 2, more=self.at.random()))
+
+    def deleted_by_somebody(self) -> None:
+        self.sql(f"DELETE FROM {{t}} WHERE n % 3 = {self.at.randrange(3)}")
+
+    def restored_by_somebody(self) -> None:
+        self.sql("RESTORE TABLE {t} TO VERSION AS OF 1")
+
+    def optimized(self) -> None:
+        self.sql("OPTIMIZE {t}")
+
+
+FILE_KINDS = [
+    Files.new_file, Files.replaced, Files.replaced_with_an_older_time, Files.written_again, Files.same_size_and_time,
+    Files.copied, Files.removed, Files.empty_file, Files.another_column, Files.deleted_by_somebody,
+    Files.restored_by_somebody, Files.optimized,
+]  # fmt: skip
+#: Where a run is stopped: after the rows, before the list of files, after hashing, after publishing.
+FILE_STOPS = ("ingest.write_rejected", "ingest.write_files", "run.score", "run.select")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(30))
+def test_any_sequence_of_files(seed: int, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 events, a run after about every third, one run in three stopped on its way: the lake equals one made anew."""
+    folder = Folder(spark, tmp_path, "jsonl")
+    files, at = Files(folder, seed), random.Random(seed)
+    made = parse({
+        "name": "files",
+        "documents": {"table": "docs", "from": {"files": [str(files.place)]}, "duplicates": "first_by_hash"},
+        "scores": {"bytes": "length_bytes"},
+        "select": {"kind": "top_k", "by": "bytes"},
+        "budget": {"rows": 5},
+        "controls": ["random"],
+        "keep": ["text", "n"],
+    })  # fmt: skip
+    lake, anew = Lake(spark, str(tmp_path / "lake")), Lake(spark, str(tmp_path / "anew"))
+    run(lake, made)
+    for happens in [at.choice(FILE_KINDS) for _ in range(20)]:
+        happens(files)
+        if at.random() < 0.3:
+            with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+                if at.random() < 0.3:
+                    patched.setattr(f"lakesift.jobs.{at.choice(FILE_STOPS)}", stopped)
+                run(lake, made)
+    run(lake, made)
+    run(anew, made)
+    derived = [f"{kind}_files" for kind in ("hashes", "scores", "selection", "controls", "rejected")]
+    for table in ("docs", "docs_rejected", *derived):
+        old, new = (one.read(table) if one.version(table) is not None else None for one in (lake, anew))
+        if new is None:
+            assert old is None or old.count() == 0, table
+            continue
+        assert old is not None
+        columns = sorted(new.columns)
+        assert sorted(old.columns) == columns, table
+        contents = (sorted(map(repr, frame.select(columns).collect())) for frame in (old, new))
+        assert next(contents) == next(contents), table
