@@ -211,7 +211,7 @@ def control_picks(
     for name, control in run.recipe.controls.items():
         with OnDemand(run, fitted, rows) as on_demand:
             pool = pool_of(run, fitted, rows, on_demand)
-            seed = int(digest([run.recipe.seed, name])[:15], 16)  # another draw than the selector's own
+            seed = run.recipe.seed_of(name)  # another draw than the selector's own
             picks = control.select(replace(pool, budget=len(selected), seed=seed, selected=selected))
         if (drawn := int(picks["copies"].sum())) < len(selected):
             run.manifest.note(f"control {name}: {drawn:,} rows could be drawn, the selection has {len(selected):,}")

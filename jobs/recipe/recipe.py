@@ -20,7 +20,10 @@ LENGTHS = ("length_tokens", "length_bytes")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A parsed recipe; `keep` maps output names to SQL (None: all source columns), `score_where` scores to SQL."""
+    """A parsed recipe; `keep` maps output names to SQL (None: all source columns), `score_where` scores to SQL.
+
+    `shares` and `draws` are of `report:`, what it counts and how often it draws a control.
+    """
 
     name: str
     documents: Documents
@@ -33,6 +36,7 @@ class Recipe:
     keep: dict[str, str] | None
     seed: int
     shares: tuple[str, ...] = ()
+    draws: int = 10
     keep_versions: int = 365
     score_where: dict[str, str] = field(default_factory=dict)
     tune: Tune | None = None
@@ -52,6 +56,10 @@ class Recipe:
         conditions, more = [self.where, self.score_where], [asdict(self.start)] if self.start else []
         more += [{"refine": self.refine.digest()}] if self.refine else []
         return digest([self.name, plain, objects, conditions, picks, self.keep, self.seed, self.keep_versions, *more])
+
+    def seed_of(self, *use: object) -> int:
+        """Return a seed for one use of randomness, named by strings and numbers, that is independent of all others."""
+        return int(digest([self.seed, *use])[:15], 16)
 
     def ingested(self) -> dict[str, tuple[Source, str | None]]:
         """Return the tables that ingest makes: their source, and SQL of the id that a row of documents must have.

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
 
-from ...udfs.digests import digest
 from ...udfs.errors import InputError, RecipeError
 from ...udfs.fitted import FittedScore
 from ...udfs.kernels.refinement import rows_by_round, rows_to_score
@@ -118,8 +117,8 @@ class Picks:
 
     def seed(self, number: int, use: str) -> int:
         """Return the recipe's seed for the picks of round 1, another one for everything else."""
-        seed = self.run.recipe.seed
-        return seed if (number, use) == (1, "pick") else int(digest([seed, number, use])[:15], 16)
+        recipe = self.run.recipe
+        return recipe.seed if (number, use) == (1, "pick") else recipe.seed_of(number, use)
 
     @property
     def _selector(self) -> KMeansRandom:

@@ -88,6 +88,11 @@ class Interval(Selector):
         """The scores, and the stratum."""
         return (*map(Number, self.bounds), *([] if self.stratum is None else [Stratum(self.stratum)]))
 
+    @property
+    def redraws(self) -> bool:
+        """Where the rows inside are drawn."""
+        return self.within == "random"
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks among the rows inside.
 

@@ -63,6 +63,11 @@ class KMeansRandom(Selector):
         if isinstance(self.quota, Mapping) and not any(self.quota.values()):
             raise RecipeError(f"{self.kind}: quota has no weight above 0; give some cluster a weight")
 
+    @property
+    def redraws(self) -> bool:
+        """Where rows are drawn."""
+        return not self.ranked
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is null for draws.
 

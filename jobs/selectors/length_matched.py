@@ -43,6 +43,11 @@ class LengthMatched(Selector):
 
     length: str
 
+    @property
+    def redraws(self) -> bool:
+        """It is a draw."""
+        return True
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return min(budget, len(selected)) picks; `gain` is null.
 

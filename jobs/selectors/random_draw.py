@@ -46,6 +46,11 @@ class Random(Selector):
 
     by: str | None = None
 
+    @property
+    def redraws(self) -> bool:
+        """It is a draw."""
+        return True
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is null.
 
@@ -92,6 +97,11 @@ class Resample(Selector):
 
     by: str
     temperature: Annotated[float, Above(0)] = 1.0
+
+    @property
+    def redraws(self) -> bool:
+        """It is a draw."""
+        return True
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks."""

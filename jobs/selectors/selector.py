@@ -98,6 +98,11 @@ class Selector(ABC):
         return budget
 
     @property
+    def redraws(self) -> bool:
+        """Whether another seed is another draw that costs a ranking alone: a report draws such controls again."""
+        return False
+
+    @property
     def on_demand(self) -> tuple[Need, ...]:
         """What it reads through `pool.values`, for the rows it asks about only."""
         return ()

@@ -59,6 +59,11 @@ class Stratified(Selector):
         if isinstance(self.quota, Mapping) and not any(self.quota.values()):
             raise RecipeError(f"stratified: quota asks for no row; map some value of {self.column!r} to rows above 0")
 
+    @property
+    def redraws(self) -> bool:
+        """Without a score to order by."""
+        return self.by is None
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is the score, null for draws.
 
