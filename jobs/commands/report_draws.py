@@ -124,12 +124,12 @@ def _draw_again(run: Run, of: Made, scores: DataFrame, names: Sequence[str]) -> 
             f"{draws} of {recipe.draws} draws of each control are made: further ones have {DRAWN_ROWS:,} rows at most"
         )
     rows = _rows(run, of, scores, {root_of(need.name) for name in names for need in recipe.controls[name].needs})
-    found = {}
+    found: dict[tuple[str, int], pd.Series[str]] = {}
+    pool = Pool(rows, len(selected), 0, {}, _nothing_on_demand, lambda _: None, selected)
     for name in names:
-        for number in range(2, draws + 1):
-            seed = recipe.seed_of(name, number)
-            pool = Pool(rows, len(selected), seed, {}, _nothing_on_demand, lambda _: None, selected)
-            found[name, number] = recipe.controls[name].select(pool)["id"]
+        numbers = range(2, draws + 1)
+        drawn = recipe.controls[name].draws(pool, [recipe.seed_of(name, number) for number in numbers])
+        found |= {(name, number): picked["id"] for number, picked in zip(numbers, drawn, strict=True)}
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -110,6 +110,10 @@ class Selector(ABC):
     @abstractmethod
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks."""
+
+    def draws(self, pool: Pool, seeds: Sequence[int]) -> list[pd.DataFrame]:
+        """Return the picks of several seeds; what is the same for all of them is done once, where that pays."""
+        return [self.select(replace(pool, seed=seed)) for seed in seeds]
 
 
 def picks(ids: pd.Series[str], gain: pd.Series[float] | None = None) -> pd.DataFrame:
