@@ -33,6 +33,7 @@ def resolved_keys(recipe: Recipe) -> dict[str, Any]:
         "keep_versions": recipe.keep_versions,
     }
     body |= {} if recipe.keep is None else {"keep": recipe.keep}
+    body |= {"salt": recipe.salt} if recipe.salt else {}
     body |= {"start": values(recipe.start)} if recipe.start else {}
     body |= {"tune": values(recipe.tune)} if recipe.tune else {}
     if recipe.refine:

@@ -90,7 +90,7 @@ class Picks:
         log.info("round %d of %d: picking %s rows", number, len(self.sizes), f"{self.sizes[number - 1]:,}")
         left = rows_of(self.rows, chosen, "left_anti") if len(chosen) else self.rows
         pool = self._pool(left, self.sizes[number - 1], self.seed(number, "pick"))
-        if number == 1:  # bit for bit the selector's own
+        if number == 1:  # bit for bit the selector's own, in a recipe of the same salt
             quota: Any = {"uniform": "equal", "proportional": "proportional"}[self.settings.start]
         else:
             there = self._selector.sizes(pool)

@@ -57,7 +57,7 @@ class LengthMatched(Selector):
         InputError
             If there is no selection to match, or it holds ids that are not among the rows.
         """
-        return self.draws(pool, [pool.seed])[0]
+        return self.draws(pool, [pool.draw_seed])[0]
 
     def draws(self, pool: Pool, seeds: Sequence[int]) -> list[pd.DataFrame]:
         """Return the picks of several seeds: bins and counts are the same for all."""

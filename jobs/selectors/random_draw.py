@@ -67,7 +67,7 @@ class Random(Selector):
             if least < 0 or most == 0:
                 fact = f"has the weight {least}" if least < 0 else "is 0 in every row"
                 raise InputError(f"column {self.by!r} {fact}; weights are >= 0 and some are above: shift or rank them")
-        return picks(top(pool.rows, draw(pool.seed, weight), pool.budget, pool.seed)["id"])
+        return picks(top(pool.rows, draw(pool.draw_seed, weight), pool.budget, pool.seed)["id"])
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Resample(Selector):
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks."""
         log_weight = numeric_column(pool.rows, self.by)
-        key = F.log(draw(pool.seed)) - log_weight / F.lit(float(self.temperature))
+        key = F.log(draw(pool.draw_seed)) - log_weight / F.lit(float(self.temperature))
         drawn = top(pool.rows, key, pool.budget, pool.seed)["id"]
         self._note_nearness(pool, log_weight, drawn)
         return picks(drawn)

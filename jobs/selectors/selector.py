@@ -12,6 +12,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 
 from ...udfs.constraints import check_fields
+from ...udfs.digests import digest
 from ...udfs.scorer import Scorer
 from .needs import Need
 
@@ -48,6 +49,8 @@ class Pool:
     start : sequence of str
         Ids of rows chosen earlier, all among `rows`: they count as chosen, and are not picked again. Only where the
         selector `starts`.
+    salt : str
+        Makes draws those of one recipe and kind of selector; ties and their like go by the seed alone.
     """
 
     rows: DataFrame
@@ -58,6 +61,12 @@ class Pool:
     note: Callable[[str], None]
     selected: pd.DataFrame | None = None
     start: Sequence[str] = ()
+    salt: str = ""
+
+    @property
+    def draw_seed(self) -> int:
+        """The seed of everything that is drawn by lot: independent of that of another salt, and of ties."""
+        return int(digest([self.seed, self.salt])[:15], 16) if self.salt else self.seed
 
 
 @dataclass(frozen=True)

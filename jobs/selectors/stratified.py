@@ -72,7 +72,7 @@ class Stratified(Selector):
         InputError
             If a listed value has no eligible row.
         """
-        key = -numeric_column(pool.rows, self.by) if self.by else draw(pool.seed)
+        key = -numeric_column(pool.rows, self.by) if self.by else draw(pool.draw_seed)
         stratum = cluster_of(pool.rows, self.column)
         best = top_by_quota(pool.rows, key, stratum, self._plan, pool.budget, pool.seed)
         return picks(best["id"], -best["key"] if self.by else None)
