@@ -47,6 +47,7 @@ def recipe(name: str = "held", **changes: Any) -> Recipe:
         "budget": {"rows": 30},
         "controls": ["random", "length_matched", {"kind": "top_k", "by": "tokens"}],
         "report": {"shares": ["tag"]},
+        "salt": "one",  # the recipes of both orders draw alike
     }
     return parse({**raw, **changes})
 
