@@ -184,7 +184,7 @@ def _start(run: Run, rankable: DataFrame) -> list[str]:
 def pool_of(run: Run, fitted: Mapping[str, FittedScore], rows: DataFrame, on_demand: OnDemand) -> Pool:
     """Return what a selector gets; its budget is set by whoever cuts the ranking."""
     scorers = {name: score.scorer for name, score in fitted.items()}
-    return Pool(rows, 0, run.recipe.seed, scorers, on_demand, run.manifest.note)
+    return Pool(rows, 0, run.recipe.seed, scorers, on_demand, run.manifest.note, salt=run.recipe.selector_salt)
 
 
 def with_columns(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame, picks: pd.DataFrame) -> DataFrame:
@@ -213,8 +213,8 @@ def control_picks(
     for name, control in run.recipe.controls.items():
         with OnDemand(run, fitted, rows) as on_demand:
             pool = pool_of(run, fitted, rows, on_demand)
-            seed = int(digest([run.recipe.seed, name])[:15], 16)  # another draw than the selector's own
-            picks = control.select(replace(pool, budget=len(selected), seed=seed, selected=selected))
+            seed = run.recipe.seed_of(name)  # another draw than the selector's own
+            picks = control.select(replace(pool, budget=len(selected), seed=seed, selected=selected, salt=""))
         if (drawn := int(picks["copies"].sum())) < len(selected):
             run.manifest.note(f"control {name}: {drawn:,} rows could be drawn, the selection has {len(selected):,}")
         own |= on_demand.own

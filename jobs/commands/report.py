@@ -1,8 +1,8 @@
 """report: a selection beside its controls and its pool: shares, lengths, scores, and held-out bits per byte.
 
-Evidence, not proof: one draw of each control. Held-out bits per byte (methods: ZIP-FIT): a byte 5-gram model is fitted
-on each set at equal bytes and read on the held-out half of the target; lower means closer to the target. Sets larger
-than the stated samples are sampled by id hash, never by order.
+Evidence, not proof. A control that draws is drawn several times (report_draws.py). Sets larger than the stated samples
+are sampled by id hash, never by order, so that a report does not depend on how the rows of a table lie. Held-out texts:
+report_held_out.py.
 """
 
 from __future__ import annotations
@@ -13,35 +13,34 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ...udfs.errors import InputError
-from ...udfs.kernels.ngram_model import held_out_bits_per_byte
 from ...udfs.kernels.quantiles import quantiles
 from ...udfs.quoting import quoted, quoted_name, root_of
 from ...udfs.scores.information_entropy import InformationEntropy
 from ...udfs.scores.length import LengthTokens
-from ..inputs.opening import target_texts
 from ..inputs.run import Run, columns_of
 from ..inputs.tables import published_names
 from ..lake.tables import Lake
 from ..lake.tuning import collect_small, compiled, every_file
 from ..ranking.rank_correlation import rank_correlation
 from ..ranking.sort_keys import cluster_of
-from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
 from ..selectors.needs import Group
 from .history import files_of
-from .made_from import Made, controls_of, made_of, opened_again, scores_of
+from .made_from import made_of, opened_again, scores_of
 from .refinement import rounds_of
+from .report_draws import Sets, defined, sets_of
+from .report_held_out import FIT_BYTES, count_found, evidence, held_out_texts
 from .report_result import QUANTILES, Report
 
 #: Rows of one set whose scores are described, and texts that a model is fitted on; chosen by id hash.
 SCORE_ROWS, TEXT_ROWS = 50_000, 5_000
-#: Bytes that a model is fitted on at most; characters of one text that are read.
-FIT_BYTES, TEXT_CHARS = 2_000_000, 20_000
+#: Characters of one text that are read.
+TEXT_CHARS = 20_000
 #: Share of the pool that an entropy may leave undefined without a hint.
 MANY_UNDEFINED = 0.2
 
@@ -57,52 +56,60 @@ def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
     Raises
     ------
     InputError
-        If the recipe has not been run in this lake, or files that the selection was made from are gone.
+        If the recipe has not been run in this lake, files that the selection was made from are gone, or held-out texts
+        are among those that scores are fitted on.
     """
     of = made_of(lake, recipe, version)
     counts, ranked_by = of.said.get("counts", {}), recipe.selector.needs
     what = f"what version {of.version} of selection_{recipe.name} was made from"
     with files_of(what), compiled(lake.spark, counts.get("documents", 0)), every_file(lake.spark):
         run = opened_again(lake, recipe, of)
-        members = _members(run, of)
+        held_out = held_out_texts(run)
         scores = scores_of(run, of)
         if absent := [name for name in published_names(recipe) if name not in scores.columns]:
             raise InputError(
                 f"the recipe {recipe.name} has the score {absent[0]}, and version {of.version} of its selection was "
                 "made without it; give the recipe of then, or run it again"
             )
-        described = _scores(run, scores, members)
-        sets = tuple(s for s in ("pool", "selection", *recipe.controls) if s in described["rows"])
-        judged = [name for name, t in recipe.targets.items() if t.held_out]
-        texts = _texts(run, members, sets, described["rows"]) if judged else {}
+        sets = sets_of(run, of, scores)
+        described, quantiles_by_set = _scores(run, scores, sets)
         groups = (need.name for need in ranked_by if isinstance(need, Group))
-        shares = {c: _shares(run, scores, members, c) for c in dict.fromkeys([*recipe.shares, *groups])}
-        evidence = {name: _evidence(run, name, texts) for name in judged}
-    result = (recipe.name, of.said["run_id"], of.version, counts, sets, shares)
+        shares = {c: _shares(run, scores, sets.members, c) for c in dict.fromkeys([*recipe.shares, *groups])}
+        bits = _held_out_bits(run, sets, described["rows"], held_out) if held_out else {}
+    compared: dict[str, dict[str, Any]] = {
+        "shares": shares,
+        "quantiles": quantiles_by_set,
+        "bits": {t: e["bits"] for t, e in bits.items()},
+    }
+    means, plus_minus = _averaged(sets, compared)
+    described["rows"] = {name: described["rows"][name] for name in sets.shown}
     notes = tuple(dict.fromkeys([*of.said.get("notes", ()), *run.manifest.notes]))
-    rounds = rounds_of(lake, recipe).table if "refinement" in of.said and recipe.refine and of.newest else None
-    return Report(*result, held_out_bits_per_byte=evidence, notes=notes, rounds=rounds, **described)
+    return Report(
+        recipe.name,
+        of.said["run_id"],
+        of.version,
+        counts,
+        sets.shown,
+        {name: len(draws) for name, draws in sets.draws.items()},
+        shares=means["shares"],
+        quantiles=means["quantiles"],
+        held_out_bits_per_byte={t: {**e, "bits": means["bits"][t]} for t, e in bits.items()},
+        plus_minus=plus_minus,
+        notes=notes,
+        rounds=rounds_of(lake, recipe).table if "refinement" in of.said and recipe.refine and of.newest else None,
+        **described,
+    )
 
 
-def _number(value: float) -> float | None:
-    """JSON has no NaN: undefined is null."""
-    return None if value is None or math.isnan(value) else float(value)
-
-
-def _members(run: Run, of: Made) -> DataFrame:
-    """Return (set, id) of the selection and the controls of its run: small beside the pool."""
-    lake, recipe = run.lake, run.recipe
-    chosen = lake.read(f"selection_{recipe.name}", of.version).selectExpr("'selection' AS set", "id")
-    controls = controls_of(lake, recipe, of)
-    if controls is not None:
-        named = controls.where(F.col("control").isin([*recipe.controls]))
-        chosen = chosen.unionByName(named.selectExpr("control AS set", "id"))
-    elif recipe.controls:
-        run.manifest.note(
-            f"the run {of.said['run_id']} was stopped before it made its controls: they are left out; lakesift run "
-            f"{recipe.name} makes them"
-        )
-    return collect_small(chosen, (1 + len(recipe.controls)) * (of.rows or DRIVER_ROWS))
+def _averaged(sets: Sets, compared: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return figures by kind, name and shown set, and half intervals by kind, name and control."""
+    means: dict[str, Any] = {}
+    halves: dict[str, Any] = {}
+    for kind, figures in compared.items():
+        pairs = {name: sets.means(by_set) for name, by_set in figures.items()}
+        means[kind] = {name: mean for name, (mean, _) in pairs.items()}
+        halves[kind] = {name: half for name, (_, half) in pairs.items()}
+    return means, halves
 
 
 def _shares(run: Run, scores: DataFrame, members: DataFrame, name: str) -> dict[str, dict[str, float]]:
@@ -133,33 +140,33 @@ def _sample(rows: DataFrame, members: DataFrame, counts: Mapping[str, int], salt
     return pool.unionByName(rows.join(F.broadcast(some), "id", "inner"))
 
 
-def _scores(run: Run, table: DataFrame, members: DataFrame) -> dict[str, Any]:
-    """Return quantiles of every numeric score or field in every set; of the pool also what is undefined, and more.
+def _scores(run: Run, table: DataFrame, sets: Sets) -> tuple[dict[str, Any], dict[str, dict[str, list[float | None]]]]:
+    """Return what is said of sets and pool, and the quantiles of every numeric score or field in every set.
 
-    That is the rank correlation of each score with length, and hints.
+    Of the pool that is what is undefined, the rank correlation of each score with length, and hints.
     """
     names = _numeric(table.schema.fields[2:])
     columns = [F.col(quoted(c)).cast("double").alias(c) for c in names]
-    defined = [F.count(F.col(quoted(c))) for c in names]
-    total, *present = table.agg(F.count("*"), *defined).collect()[0]
-    sizes = {"pool": total, **{r["set"]: r["count"] for r in members.groupBy("set").count().collect()}}
+    counted = [F.count(F.col(quoted(c))) for c in names]
+    total, *present = table.agg(F.count("*"), *counted).collect()[0]
+    sizes = {"pool": total, **{r["set"]: r["count"] for r in sets.members.groupBy("set").count().collect()}}
     undefined = {c: 1 - n / max(1, total) for c, n in zip(names, present, strict=True)}
     scores = collect_small(table.select("id", *columns), total)
-    sample = _sample(scores, members, sizes, "report", SCORE_ROWS).drop("id").toPandas()
+    sample = _sample(scores, sets.members, sizes, "report", SCORE_ROWS).toPandas()
     frames = {s: sample[sample["set"] == s] for s in sizes}
-    pool = frames["pool"]
+    pool = frames["pool"].sort_values("id")
     length = run.recipe.length_name()
-    return {
+    described = {
         "rows": sizes,
-        "quantiles": {
-            name: {s: [_number(v) for v in quantiles(f[name].to_numpy(), QUANTILES)] for s, f in frames.items()}
-            for name in names
-        },
-        "correlation_with_length": {c: _number(rank_correlation(pool, c, length)) for c in names if c != length},
+        "correlation_with_length": {c: defined(rank_correlation(pool, c, length)) for c in names if c != length},
         "length": length,
         "pool_sample": len(pool),
         "undefined": undefined,
         "hints": _hints(run.recipe, undefined, pool),
+    }
+    return described, {
+        name: {s: [defined(v) for v in quantiles(f[name].to_numpy(), QUANTILES)] for s, f in frames.items()}
+        for name in names
     }
 
 
@@ -190,22 +197,20 @@ def _hints(recipe: Recipe, undefined: Mapping[str, float], pool: pd.DataFrame) -
     return tuple(hints)
 
 
-def _texts(run: Run, members: DataFrame, sets: tuple[str, ...], rows: dict[str, int]) -> dict[str, list[str]]:
-    """Return about TEXT_ROWS texts of each set at most, in order of their id hash: two passes for all sets."""
+def _held_out_bits(
+    run: Run, sets: Sets, rows: Mapping[str, int], held_out: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Any]]:
+    """Return by target the bits per byte of its held-out texts, and how many of them stand elsewhere."""
+    found = count_found(run, held_out, sets.members.where("set = 'selection'"))
+    return evidence(_texts(run, sets.members, rows), held_out, found)
+
+
+def _texts(run: Run, members: DataFrame, rows: Mapping[str, int]) -> dict[str, list[str]]:
+    """Return texts of each set in order of their id hash, TEXT_ROWS or about FIT_BYTES at most."""
     text = F.substring(F.expr(f"CAST(({run.recipe.documents.text}) AS STRING)"), 1, TEXT_CHARS).alias("text")
     source = columns_of(run, text).where("text IS NOT NULL")
-    sample = _sample(source, members, rows, "text", TEXT_ROWS * 6 // 5)
-    table = sample.select("set", F.xxhash64("id", F.lit("text")).alias("h"), "id", "text").toPandas()
-    table = table.drop_duplicates(["set", "id"]).sort_values(["h", "id"])
-    return {s: [str(t) for t in table["text"][table["set"] == s].head(TEXT_ROWS)] for s in sets}
-
-
-def _evidence(run: Run, target: str, texts: dict[str, list[str]]) -> dict[str, Any]:
-    """Return held-out bits per byte of a byte 5-gram model fitted on each set at equal bytes."""
-    rows = target_texts(run.targets[target].frame, run.documents, target, held_out=True)
-    held_out = [r["text"] for r in rows.limit(TEXT_ROWS).collect() if r["text"]]
-    if not held_out:
-        raise InputError(f"targets.{target}.held_out leaves no row of {run.recipe.targets[target].table}; widen it")
-    size = min(FIT_BYTES, *(sum(len(t.encode("utf-8", "replace")) for t in part) for part in texts.values()))
-    bits = {s: _number(held_out_bits_per_byte(part, held_out, size)) for s, part in texts.items()} if size else {}
-    return {"bytes": size, "held_out_rows": len(held_out), "bits": bits}
+    sample = _sample(source, members, rows, "text", TEXT_ROWS * 6 // 5).withColumn("h", F.xxhash64("id", F.lit("text")))
+    before = Window.partitionBy("set").orderBy("h", "id").rowsBetween(Window.unboundedPreceding, -1)
+    some = sample.withColumn("before", F.coalesce(F.sum(F.octet_length("text")).over(before), F.lit(0)))
+    table = some.where(F.col("before") < FIT_BYTES).select("set", "h", "id", "text").toPandas().sort_values(["h", "id"])
+    return {s: [str(t) for t in table["text"][table["set"] == s].head(TEXT_ROWS)] for s in rows}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,10 +18,12 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 class Report:
     """A selection beside its pool and controls; `sets` names these, every mapping below has their names as keys.
 
-    `shares` is by column and value; `quantiles` (of QUANTILES) and `rows` by set; `correlation_with_length` is
-    Spearman's, in a sample of the pool; `undefined` is the share of the documents that has no value; scores of several
-    values are `name.field`. `held_out_bits_per_byte` is by target; `notes` are the selection's; `rounds` are those of a
-    refinement. Undefined is None.
+    `draws` is how many draws of each control there are; a figure of a control is the mean over them. `shares` is by
+    column and value; `quantiles` (of QUANTILES) and `rows` by set; `correlation_with_length` is Spearman's, in a sample
+    of the pool; `undefined` is the share of the documents that has no value; scores of several values are `name.field`.
+    `held_out_bits_per_byte` is by target, with the number of held-out texts that stand elsewhere. `plus_minus` has, for
+    "shares", "quantiles" and "bits", half of the interval in which 95 % of further draws of a control lie. `notes` are
+    the selection's; `rounds` are those of a refinement. Undefined is None, as is the interval of a single draw.
     """
 
     recipe: str
@@ -28,6 +31,7 @@ class Report:
     selection_version: int | None
     counts: dict[str, Any]
     sets: tuple[str, ...]
+    draws: dict[str, int]
     shares: dict[str, dict[str, dict[str, float]]]
     rows: dict[str, int]
     quantiles: dict[str, dict[str, list[float | None]]]
@@ -35,6 +39,7 @@ class Report:
     length: str
     pool_sample: int
     held_out_bits_per_byte: dict[str, dict[str, Any]]
+    plus_minus: dict[str, dict[str, dict[str, Any]]]
     undefined: dict[str, float]
     hints: tuple[str, ...]
     notes: tuple[str, ...]
@@ -46,35 +51,95 @@ class Report:
         parts = [
             f"report of {self.recipe}, selection version {self.selection_version}, run {self.run_id}",
             f"{counts.get('documents', 0):,} documents, {counts.get('ineligible', 0):,} ineligible, "
-            f"{counts.get('unranked', 0):,} unranked, {counts.get('selected', 0):,} selected; "
-            "one draw of each control",
+            f"{counts.get('unranked', 0):,} unranked, {counts.get('selected', 0):,} selected",
+            *self._said_of_draws(),
             *(f"note: {note}" for note in self.notes),
         ]
         if self.rounds:
             parts += ["", "rounds of the refinement", str(self.rounds)]
-        for column, shares in self.shares.items():
-            values = sorted({v for s in shares.values() for v in s}, key=lambda v: (-shares["selection"].get(v, 0), v))
-            rows = [(v, *(f"{shares.get(s, {}).get(v, 0):.3f}" for s in self.sets)) for v in values[:VALUES]]
-            more = f" (first {VALUES} of {len(values)})" if len(values) > VALUES else ""
-            parts += ["", f"share of rows by {column}{more}", text_table((column, *self.sets), rows)]
-        for name, by_set in self.quantiles.items():
-            lines = [(s, self.rows.get(s), *by_set.get(s, ())) for s in self.sets]
-            parts += ["", f"{name}: quantiles", text_table(("set", "rows", *(f"{q:g}" for q in QUANTILES)), lines)]
+        parts += [*self._shares(), *self._quantiles()]
         parts += ["", f"rank correlation (Spearman) with {self.length} in the pool, {self.pool_sample:,} rows"]
         lines = [
             (n, None if n == self.length else self.correlation_with_length[n], u) for n, u in self.undefined.items()
         ]
         parts.append(text_table(("score", "correlation", "share undefined"), lines))
         parts += [f"hint: {hint}" for hint in self.hints]
+        return "\n".join([*parts, *self._held_out()])
+
+    def _said_of_draws(self) -> Iterator[str]:
+        several = [f"{n} of {name}" for name, n in self.draws.items() if n > 1]
+        single = [name for name, n in self.draws.items() if n == 1]
+        if several:
+            yield (
+                f"draws of controls: {', '.join(several)}; mean +- half of the interval that holds 95 % of further "
+                "draws, * where the selection lies outside of it"
+            )
+        if single:
+            yield f"one draw, without an interval: {', '.join(single)}"
+
+    def _shares(self) -> Iterator[str]:
+        for column, shares in self.shares.items():
+            halves = self.plus_minus["shares"][column]
+            values = sorted({v for s in shares.values() for v in s}, key=lambda v: (-shares["selection"].get(v, 0), v))
+            rows = []
+            for value in values[:VALUES]:
+                of_sets = {name: figures.get(value, 0.0) for name, figures in shares.items()}
+                none = {name: None if n == 1 else 0.0 for name, n in self.draws.items()}
+                around = {name: figures.get(value, none[name]) for name, figures in halves.items()}
+                rows.append((value, *(_cell(name, of_sets, around, share=True) for name in self.sets)))
+            more = f" (first {VALUES} of {len(values)})" if len(values) > VALUES else ""
+            yield from ("", f"share of rows by {column}{more}", text_table((column, *self.sets), rows))
+
+    def _quantiles(self) -> Iterator[str]:
+        for score, by_set in self.quantiles.items():
+            halves, places = self.plus_minus["quantiles"][score], range(len(QUANTILES))
+            columns = [({s: v[i] for s, v in by_set.items()}, {s: v[i] for s, v in halves.items()}) for i in places]
+            lines = [(s, self.rows.get(s), *(_cell(s, v, h) for v, h in columns)) for s in self.sets]
+            yield from ("", f"{score}: quantiles", text_table(("set", "rows", *(f"{q:g}" for q in QUANTILES)), lines))
+
+    def _held_out(self) -> Iterator[str]:
         for target, result in self.held_out_bits_per_byte.items():
-            parts += [
+            bits, halves = result["bits"], self.plus_minus["bits"][target]
+            lines = [(s, bits.get(s), halves.get(s), _side(s, bits, halves)) for s in self.sets]
+            yield from (
                 "",
                 f"held-out bits per byte on {result['held_out_rows']:,} held-out rows of {target}, byte 5-gram model "
                 f"fitted on {result['bytes']:,} bytes of each set (lower = closer)",
-                text_table(("set", "bits per byte"), [(s, result["bits"].get(s)) for s in self.sets]),
-            ]
-        return "\n".join(parts)
+                text_table(("set", "bits per byte", "+-", "the selection is"), lines),
+                f"{result['found_in_documents']:,} of {result['held_out_texts']:,} different held-out texts stand "
+                f"among the documents, {result['found_in_selection']:,} in the selection; case, accents, signs and "
+                "blanks make no difference",
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
         return dict(json.loads(json.dumps(asdict(self), allow_nan=False)))
+
+
+def _side(name: str, values: Mapping[str, float | None], halves: Mapping[str, float | None]) -> str | None:
+    """Return on which side of the interval of a control's draws the selection lies, or inside; None without one."""
+    mean, half, selection = values.get(name), halves.get(name), values.get("selection")
+    if mean is None or half is None or selection is None:
+        return None
+    return "inside" if abs(selection - mean) <= half else "below" if selection < mean else "above"
+
+
+def _cell(
+    name: str, values: Mapping[str, float | None], halves: Mapping[str, float | None], share: bool = False
+) -> str:
+    """Return a figure of a set in words: of several draws with +-, and * if the selection lies outside.
+
+    Examples
+    --------
+    >>> figures = {"selection": 0.9, "random": 0.5}
+    >>> _cell("selection", figures, {}), _cell("random", figures, {"random": 0.123}, share=True)
+    ('0.9', '0.500 +- 0.123*')
+    """
+    value, half = values.get(name), halves.get(name)
+    if value is None:
+        return ""
+    shown = f"{value:.3f}" if share else f"{value:.6g}"
+    if half is None:
+        return shown
+    around = f"{half:.3f}" if share else f"{float(f'{half:.2g}'):.6g}"
+    return f"{shown} +- {around}{'*' if _side(name, values, halves) in ('below', 'above') else ''}"

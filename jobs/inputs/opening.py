@@ -213,8 +213,7 @@ def open_targets(
     return {name: Target(*open_target(lake, documents, name, at.get(name))) for name in documents.recipe.targets}
 
 
-def target_texts(frame: DataFrame, documents: Documents, name: str, held_out: bool = False) -> DataFrame:
-    """Return the one column `text` of a target's rows: those fitted on, or those held out for the report."""
+def target_texts(frame: DataFrame, documents: Documents, name: str) -> DataFrame:
+    """Return the one column `text` of the rows of a target that scores are fitted on."""
     target = documents.recipe.targets[name]
-    condition = target.held_out if held_out else target.where
-    return frame.where(condition or "true").selectExpr(f"{text_of(target.text)} AS text")
+    return frame.where(target.where or "true").selectExpr(f"{text_of(target.text)} AS text")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+#: Rank correlation with length, of either sign, from which a note says it, and the fewest rows that are worth a word.
+STRONG, FEWEST_ROWS = 0.5, 30
+
 
 def rank_correlation(frame: pd.DataFrame, x: str, y: str) -> float:
     """Return Spearman's correlation of two columns over rows that have both; NaN below two rows or if one is constant.

@@ -1,6 +1,7 @@
 """Sort keys, groups and bins as Spark columns: hashes, uniform and weighted draws, scores that may be ranked.
 
-Randomness is a function of (seed, id) alone, the same bits on every engine; nothing here runs a job.
+Randomness is a function of (seed, id) alone, the same bits on every engine; nothing here runs a job. So two draws of
+one seed are nearly the same draw: selectors draw with `Pool.draw_seed`, which has a salt.
 """
 
 from __future__ import annotations

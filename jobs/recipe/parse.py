@@ -157,7 +157,7 @@ def _scores(raw: Any) -> tuple[dict[str, Scorer | Estimator], dict[str, str]]:
 
 KEYS = (
     "name", "description", "documents", "targets", "scores", "where", "select", "budget", "controls", "keep", "seed",
-    "report", "tune", "start", "refine", "keep_versions",
+    "report", "tune", "start", "refine", "keep_versions", "salt",
 )  # fmt: skip
 
 
@@ -169,7 +169,7 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
     documents = _table(raw["documents"], "documents", Documents)
     targets = _named(raw.get("targets"), "targets")
     scores, score_where = _scores(raw.get("scores"))
-    classes, report = selectors(), strict.block(raw.get("report") or {}, "report", ("shares",))
+    classes, report = selectors(), strict.block(raw.get("report") or {}, "report", ("shares", "draws"))
     recipe = Recipe(
         name=raw["name"],
         documents=documents,
@@ -182,6 +182,8 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
         keep=_keep(raw.get("keep")),
         seed=strict.typed(raw.get("seed", 42), Seed, "seed"),
         shares=strict.typed(report.get("shares") or [], tuple[str, ...], "report: shares"),
+        salt=strict.typed(as_text(raw.get("salt") or ""), str, "salt"),
+        draws=strict.typed(report.get("draws", 10), Annotated[int, Between(1, 100)], "report: draws"),
         keep_versions=strict.typed(raw.get("keep_versions", 365), Annotated[int, Between(1, 36_500)], "keep_versions"),
         score_where=score_where,
         tune=_block(raw.get("tune"), "tune", Tune),

@@ -20,7 +20,11 @@ LENGTHS = ("length_tokens", "length_bytes")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A parsed recipe; `keep` maps output names to SQL (None: all source columns), `score_where` scores to SQL."""
+    """A parsed recipe; `keep` maps output names to SQL (None: all source columns), `score_where` scores to SQL.
+
+    `shares` and `draws` are of `report:`, what it counts and how often it draws a control. Recipes of the same `salt`
+    and seed draw with the same random numbers.
+    """
 
     name: str
     documents: Documents
@@ -33,6 +37,8 @@ class Recipe:
     keep: dict[str, str] | None
     seed: int
     shares: tuple[str, ...] = ()
+    draws: int = 10
+    salt: str = ""
     keep_versions: int = 365
     score_where: dict[str, str] = field(default_factory=dict)
     tune: Tune | None = None
@@ -51,7 +57,20 @@ class Recipe:
         plain = [asdict(self.documents), {k: asdict(t) for k, t in self.targets.items()}, asdict(self.budget)]
         conditions, more = [self.where, self.score_where], [asdict(self.start)] if self.start else []
         more += [{"refine": self.refine.digest()}] if self.refine else []
-        return digest([self.name, plain, objects, conditions, picks, self.keep, self.seed, self.keep_versions, *more])
+        seeds = [self.seed, self.seed_of(self.selector_salt)]
+        return digest([self.name, plain, objects, conditions, picks, self.keep, seeds, self.keep_versions, *more])
+
+    @property
+    def selector_salt(self) -> str:
+        """What the selector's draws are salted with: no other recipe's and no other kind's, unless `salt:` says so."""
+        return self.salt or f"{self.name} {self.selector.kind}"
+
+    def seed_of(self, *use: object) -> int:
+        """Return a seed for one use of randomness, named by strings and numbers: independent of all other uses.
+
+        So it is of those of other recipes, unless `salt:` makes them alike.
+        """
+        return int(digest([self.seed, self.salt or self.name, *use])[:15], 16)
 
     def ingested(self) -> dict[str, tuple[Source, str | None]]:
         """Return the tables that ingest makes: their source, and SQL of the id that a row of documents must have.

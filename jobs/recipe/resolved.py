@@ -28,11 +28,12 @@ def resolved_keys(recipe: Recipe) -> dict[str, Any]:
         "select": {"kind": recipe.selector.kind, **values(recipe.selector)},
         "budget": {k: v for k, v in values(recipe.budget).items() if v not in (None, "")},
         "controls": [{"kind": c.kind, **values(c)} for c in recipe.controls.values()],
-        "report": {"shares": list(recipe.shares)},
+        "report": {"shares": list(recipe.shares), "draws": recipe.draws},
         "seed": recipe.seed,
         "keep_versions": recipe.keep_versions,
     }
     body |= {} if recipe.keep is None else {"keep": recipe.keep}
+    body |= {"salt": recipe.salt} if recipe.salt else {}
     body |= {"start": values(recipe.start)} if recipe.start else {}
     body |= {"tune": values(recipe.tune)} if recipe.tune else {}
     if recipe.refine:

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
 
-from ...udfs.digests import digest
 from ...udfs.errors import InputError, RecipeError
 from ...udfs.fitted import FittedScore
 from ...udfs.kernels.refinement import rows_by_round, rows_to_score
@@ -91,7 +90,7 @@ class Picks:
         log.info("round %d of %d: picking %s rows", number, len(self.sizes), f"{self.sizes[number - 1]:,}")
         left = rows_of(self.rows, chosen, "left_anti") if len(chosen) else self.rows
         pool = self._pool(left, self.sizes[number - 1], self.seed(number, "pick"))
-        if number == 1:  # bit for bit the selector's own
+        if number == 1:  # bit for bit the selector's own, in a recipe of the same salt
             quota: Any = {"uniform": "equal", "proportional": "proportional"}[self.settings.start]
         else:
             there = self._selector.sizes(pool)
@@ -118,8 +117,8 @@ class Picks:
 
     def seed(self, number: int, use: str) -> int:
         """Return the recipe's seed for the picks of round 1, another one for everything else."""
-        seed = self.run.recipe.seed
-        return seed if (number, use) == (1, "pick") else int(digest([seed, number, use])[:15], 16)
+        recipe = self.run.recipe
+        return recipe.seed if (number, use) == (1, "pick") else recipe.seed_of(number, use)
 
     @property
     def _selector(self) -> KMeansRandom:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -30,13 +30,18 @@ def eligible_rows(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame
     names = recipe.columns_used() | (recipe.columns_on_demand() - recipe.on_demand_only())
     names |= {recipe.budget.length} if recipe.budget.tokens else set()
     vectors = sorted(n for n in names if n in recipe.scores and not is_published(recipe.scores[n].value))
-    narrow = sorted(names - set(vectors))
-    eligible = satisfying(run, scores, recipe.where, narrow)
-    rows = collect_small(eligible.select("id", *(quoted_name(n) for n in narrow)), documents)
+    rows = eligible_columns(run, scores, names - set(vectors))
     for name in vectors:  # every document has a row in `memos`: the few columns are broadcast, vectors stay put
         few = F.broadcast(rows) if documents <= BROADCAST_ROWS else rows
         rows = values(run, fitted[name]).withColumnRenamed("value", name).join(few, "id", "inner")
     return rows
+
+
+def eligible_columns(run: Run, scores: DataFrame, names: Iterable[str]) -> DataFrame:
+    """Return id, scores but vectors, and source columns of the rows that `where:` lets in, by name."""
+    narrow = sorted(names)
+    eligible = satisfying(run, scores, run.recipe.where, narrow)
+    return collect_small(eligible.select("id", *map(quoted_name, narrow)), run.hashes.summary.documents)
 
 
 def count_rankable(rows: DataFrame, recipe: Recipe) -> tuple[int, int, str]:

@@ -16,13 +16,11 @@ from ...udfs.quoting import quoted_name
 from ...udfs.scorer import Estimator
 from ...udfs.scores.dsir import DsirScorer
 from ..inputs.run import Run
-from ..ranking.rank_correlation import rank_correlation
+from ..ranking.rank_correlation import FEWEST_ROWS, STRONG, rank_correlation
 from ..ranking.top import rows_of
 
-#: Rows of the sample in which correlations are taken, by id hash, and the fewest that are worth a word.
-SAMPLE_ROWS, FEWEST_ROWS = 20_000, 30
-#: Rank correlation with length, of either sign, from which it is said.
-STRONG = 0.5
+#: Rows of the sample in which correlations are taken, by id hash.
+SAMPLE_ROWS = 20_000
 
 
 def warn_of_scores(

@@ -88,6 +88,11 @@ class Interval(Selector):
         """The scores, and the stratum."""
         return (*map(Number, self.bounds), *([] if self.stratum is None else [Stratum(self.stratum)]))
 
+    @property
+    def redraws(self) -> bool:
+        """Where the rows inside are drawn."""
+        return self.within == "random"
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks among the rows inside.
 
@@ -108,7 +113,7 @@ class Interval(Selector):
             inside = _with_ends(inside, ends).where((value >= low) & (value <= high))
             farther = F.greatest(distance, _distance(value, low, high))
             inside = inside.withColumn("distance", farther).drop("low", "high")
-        best = self._best(inside, distance if self.within == "middle" else draw(pool.seed), pool, sizes)
+        best = self._best(inside, distance if self.within == "middle" else draw(pool.draw_seed), pool, sizes)
         if best.empty:
             points = (f"{label}: {quantiles(every, F.col(name), [0, 0.5, 1])}" for name, label, _ in axes)
             raise InputError(

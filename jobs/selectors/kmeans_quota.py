@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from ...udfs.constraints import Above, AtLeast, Needed
 from ...udfs.errors import BoundError, InputError, RecipeError
 from ..ranking.quota import quota
-from ..ranking.sort_keys import by_tag, cluster_of, draw, hashed, numeric_column, uniform
+from ..ranking.sort_keys import by_tag, cluster_of, draw, hashed, numeric_column, tag_of, uniform
 from ..ranking.top import GROUPS, collect_pandas, rows_of, top_by_quota
 from ..ranking.with_replacement import block_totals, draw_rows, with_running_weight
 from .needs import DISTANCE, Cluster, Group, Number
@@ -63,6 +63,11 @@ class KMeansRandom(Selector):
         if isinstance(self.quota, Mapping) and not any(self.quota.values()):
             raise RecipeError(f"{self.kind}: quota has no weight above 0; give some cluster a weight")
 
+    @property
+    def redraws(self) -> bool:
+        """Where rows are drawn."""
+        return not self.ranked
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is null for draws.
 
@@ -90,7 +95,7 @@ class KMeansRandom(Selector):
 
     def key(self, pool: Pool) -> Column:
         """Return what rows of a cluster are in order of, smallest first; null for rows that are never selected."""
-        return draw(pool.seed)
+        return draw(pool.draw_seed)
 
     def members(self, rows: DataFrame, picked: pd.DataFrame, seed: int) -> pd.DataFrame:
         """Return the cluster, as text, of picked rows, and the hash of (seed, id): `id`, `cluster`, `key`."""
@@ -128,6 +133,8 @@ class KMeansClosest(KMeansRandom):
 @dataclass(frozen=True)
 class KMQ(KMeansRandom):
     """Rows of every cluster, drawn with probability proportional to quality.
+
+    Of a linear quality rows of 0 come after all others, and a cluster's share is that of its rows above 0.
 
     Parameters
     ----------
@@ -178,9 +185,31 @@ class KMQ(KMeansRandom):
             raise InputError(
                 f"quality {self.quality!r} {fact}; kmq needs values >= 0, some above: use weights: softmax"
             )
-        if not self.replacement:
-            return super().select(pool)
-        return self._with_replacement(pool, quality)
+        if self.replacement:
+            return self._with_replacement(pool, quality)
+        return (
+            self._above_zero_first(pool, quality) if self.weights == "linear" and least == 0 else super().select(pool)
+        )
+
+    def _above_zero_first(self, pool: Pool, quality: Column) -> pd.DataFrame:
+        """Return rows of quality above 0 by a quota of such rows; where they do not suffice, others by theirs."""
+        cluster, seed = cluster_of(pool.rows, self.cluster), pool.seed
+        above = pool.rows.where(cluster.isNotNull() & (quality > 0)).groupBy(tag_of(cluster).alias("group")).count()
+        counts = collect_pandas(above.limit(GROUPS + 1)).set_index("group")["count"]
+
+        def plan(groups: pd.DataFrame, zeros: bool) -> pd.DataFrame:
+            rows = groups["group"].map(counts).fillna(0).astype("int64")
+            return self._plan(groups.assign(size=groups["size"] - rows if zeros else rows)).assign(size=groups["size"])
+
+        def first(key: Column, budget: int, zeros: bool) -> pd.Series[str]:
+            known = F.when(cluster.isNotNull(), key)
+            return top_by_quota(pool.rows, known, cluster, lambda g: plan(g, zeros), budget, seed)["id"]
+
+        ids = first(self.key(pool), pool.budget, zeros=False)
+        if len(ids) < pool.budget:
+            by_lot = F.when(quality == 0, draw(pool.draw_seed)).when(quality > 0, F.lit(np.inf))
+            ids = pd.concat([ids, first(by_lot, pool.budget - len(ids), zeros=True)], ignore_index=True)
+        return picks(ids)
 
     def _with_replacement(self, pool: Pool, quality: Column) -> pd.DataFrame:
         cluster = cluster_of(pool.rows, self.cluster).cast("string")
@@ -195,22 +224,22 @@ class KMQ(KMeansRandom):
             of_cells = rows.sparkSession.createDataFrame(largest, "cell string, largest double")
             rows = rows.join(F.broadcast(of_cells), "cell", "inner")
             weight = F.exp((F.col("quality") - F.col("largest")) / F.lit(float(self.temperature)))
-        sums = with_running_weight(rows, weight, pool.seed, F.col("cell"))
+        sums = with_running_weight(rows, weight, pool.draw_seed, F.col("cell"))
         totals = block_totals(sums)
         groups = totals.groupby("group", as_index=False).agg({"total": "sum", "rows": "sum"})
         share = self._weights(pd.DataFrame({"group": "=" + groups["group"], "size": groups["rows"]}))
         offset = _offsets(pool.rows, groups["group"], pool.seed)
         capacity = np.full(len(groups), pool.budget)
         draws = quota(capacity, share.where(groups["total"] > 0, 0.0), offset, pool.budget)
-        drawn = draw_rows(sums, totals, dict(zip(groups["group"], draws.tolist(), strict=True)), pool.seed)
+        drawn = draw_rows(sums, totals, dict(zip(groups["group"], draws.tolist(), strict=True)), pool.draw_seed)
         return picks(drawn["id"]).assign(copies=drawn["copies"].to_numpy())
 
     def key(self, pool: Pool) -> Column:
         quality = numeric_column(pool.rows, self.quality)
         if self.weights == "linear":
-            return draw(pool.seed, quality)
+            return draw(pool.draw_seed, quality)
         # log of -ln(u) / exp(quality / temperature): the same order without overflow.
-        return F.log(-F.log(uniform(hashed(pool.seed)))) - quality / F.lit(float(self.temperature))
+        return F.log(-F.log(uniform(hashed(pool.draw_seed)))) - quality / F.lit(float(self.temperature))
 
 
 def _offsets(rows: DataFrame, groups: pd.Series[str], seed: int) -> np.ndarray:

@@ -6,6 +6,7 @@ included. Whatever a selection shows beyond this control is not length.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -43,6 +44,11 @@ class LengthMatched(Selector):
 
     length: str
 
+    @property
+    def redraws(self) -> bool:
+        """It is a draw."""
+        return True
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return min(budget, len(selected)) picks; `gain` is null.
 
@@ -51,6 +57,10 @@ class LengthMatched(Selector):
         InputError
             If there is no selection to match, or it holds ids that are not among the rows.
         """
+        return self.draws(pool, [pool.draw_seed])[0]
+
+    def draws(self, pool: Pool, seeds: Sequence[int]) -> list[pd.DataFrame]:
+        """Return the picks of several seeds: bins and counts are the same for all."""
         if pool.selected is None:
             raise InputError("length_matched matches another selection: name it under controls, not under select")
         length = numeric_column(pool.rows, self.length)
@@ -62,8 +72,11 @@ class LengthMatched(Selector):
             wanted = groups["group"].map(counts).fillna(0).astype("int64")
             return groups.assign(weight=wanted.astype(float), capacity=wanted)
 
-        key = F.when(length.isNotNull(), draw(pool.seed))
-        return picks(top_by_quota(pool.rows, key, bins, plan, pool.budget, pool.seed)["id"])
+        def drawn(seed: int) -> pd.DataFrame:
+            key = F.when(length.isNotNull(), draw(seed))
+            return picks(top_by_quota(pool.rows, key, bins, plan, pool.budget, seed)["id"])
+
+        return [drawn(seed) for seed in seeds]
 
 
 def _counts(rows: DataFrame, bins: Column, selected: pd.DataFrame) -> dict[str, int]:

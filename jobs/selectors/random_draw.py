@@ -46,6 +46,11 @@ class Random(Selector):
 
     by: str | None = None
 
+    @property
+    def redraws(self) -> bool:
+        """It is a draw."""
+        return True
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is null.
 
@@ -62,7 +67,7 @@ class Random(Selector):
             if least < 0 or most == 0:
                 fact = f"has the weight {least}" if least < 0 else "is 0 in every row"
                 raise InputError(f"column {self.by!r} {fact}; weights are >= 0 and some are above: shift or rank them")
-        return picks(top(pool.rows, draw(pool.seed, weight), pool.budget, pool.seed)["id"])
+        return picks(top(pool.rows, draw(pool.draw_seed, weight), pool.budget, pool.seed)["id"])
 
 
 @dataclass(frozen=True)
@@ -93,10 +98,15 @@ class Resample(Selector):
     by: str
     temperature: Annotated[float, Above(0)] = 1.0
 
+    @property
+    def redraws(self) -> bool:
+        """It is a draw."""
+        return True
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks."""
         log_weight = numeric_column(pool.rows, self.by)
-        key = F.log(draw(pool.seed)) - log_weight / F.lit(float(self.temperature))
+        key = F.log(draw(pool.draw_seed)) - log_weight / F.lit(float(self.temperature))
         drawn = top(pool.rows, key, pool.budget, pool.seed)["id"]
         self._note_nearness(pool, log_weight, drawn)
         return picks(drawn)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 
 from ...udfs.constraints import check_fields
+from ...udfs.digests import digest
 from ...udfs.scorer import Scorer
 from .needs import Need
 
@@ -48,6 +49,8 @@ class Pool:
     start : sequence of str
         Ids of rows chosen earlier, all among `rows`: they count as chosen, and are not picked again. Only where the
         selector `starts`.
+    salt : str
+        Makes draws those of one recipe and kind of selector; ties and their like go by the seed alone.
     """
 
     rows: DataFrame
@@ -58,6 +61,12 @@ class Pool:
     note: Callable[[str], None]
     selected: pd.DataFrame | None = None
     start: Sequence[str] = ()
+    salt: str = ""
+
+    @property
+    def draw_seed(self) -> int:
+        """The seed of everything that is drawn by lot: independent of that of another salt, and of ties."""
+        return int(digest([self.seed, self.salt])[:15], 16) if self.salt else self.seed
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,11 @@ class Selector(ABC):
         return budget
 
     @property
+    def redraws(self) -> bool:
+        """Whether another seed is another draw that costs a ranking alone: a report draws such controls again."""
+        return False
+
+    @property
     def on_demand(self) -> tuple[Need, ...]:
         """What it reads through `pool.values`, for the rows it asks about only."""
         return ()
@@ -105,6 +119,10 @@ class Selector(ABC):
     @abstractmethod
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks."""
+
+    def draws(self, pool: Pool, seeds: Sequence[int]) -> list[pd.DataFrame]:
+        """Return the picks of several seeds; what is the same for all of them is done once, where that pays."""
+        return [self.select(replace(pool, seed=seed)) for seed in seeds]
 
 
 def picks(ids: pd.Series[str], gain: pd.Series[float] | None = None) -> pd.DataFrame:

@@ -136,7 +136,7 @@ class Sensitivity(Selector):
             centres["loss"], bound = 0.0, np.ones(len(centres))
         if said := said_of_shares(centres, bound):
             pool.note(said)
-        drawn = weighted_draw(members, centres, bound, self._size(pool), pool.seed, self.mixing)
+        drawn = weighted_draw(members, centres, bound, self._size(pool), pool.draw_seed, self.mixing)
         if self.pay and len(drawn):
             paid = len({*centres["id"], *probes["id"], *drawn["id"]})
             loss = self._losses(self._with_cells(members, drawn), pool)
@@ -151,7 +151,7 @@ class Sensitivity(Selector):
         rows = int(centres["rows"].sum())
         drawn = top_by_quota(
             members,
-            draw(pool.seed),
+            draw(pool.draw_seed),
             F.col("cell"),
             lambda groups: groups.assign(weight=groups["size"].astype(float), capacity=groups["size"]),
             pool.budget,
@@ -203,7 +203,7 @@ class Sensitivity(Selector):
         if not self.probes:
             pool.note(cost)
             return np.full(len(centres), float(self.lipschitz)), centres[:0]
-        probes = self._probes(members, centres, pool.seed)
+        probes = self._probes(members, centres, pool.draw_seed)
         loss, at_centre = self._losses(probes, pool), centres["loss"].to_numpy()
         position = np.searchsorted(centres["cell"], probes["cell"])
         r2 = float(explained(at_centre, loss, position, centres["rows"]))

@@ -88,7 +88,7 @@ class SensitivityRegression(Selector):
         centres["loss"] = ((features * x).sum(axis=1) - labels) ** 2
         slope = float(x[:-1] @ x[:-1]) if self.lipschitz is None else self.lipschitz
         pool.note(f"read the labels of {len(centres):,} centres; L = {slope:.3g}")
-        return weighted_draw(members, centres, np.full(len(centres), slope), pool.budget, pool.seed, self.mixing)
+        return weighted_draw(members, centres, np.full(len(centres), slope), pool.budget, pool.draw_seed, self.mixing)
 
     def _features(self, pool: Pool, centres: pd.DataFrame) -> Floats:
         """Return the vectors of the centres with a last column of ones, in their order."""

@@ -59,6 +59,11 @@ class Stratified(Selector):
         if isinstance(self.quota, Mapping) and not any(self.quota.values()):
             raise RecipeError(f"stratified: quota asks for no row; map some value of {self.column!r} to rows above 0")
 
+    @property
+    def redraws(self) -> bool:
+        """Without a score to order by."""
+        return self.by is None
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is the score, null for draws.
 
@@ -67,7 +72,7 @@ class Stratified(Selector):
         InputError
             If a listed value has no eligible row.
         """
-        key = -numeric_column(pool.rows, self.by) if self.by else draw(pool.seed)
+        key = -numeric_column(pool.rows, self.by) if self.by else draw(pool.draw_seed)
         stratum = cluster_of(pool.rows, self.column)
         best = top_by_quota(pool.rows, key, stratum, self._plan, pool.budget, pool.seed)
         return picks(best["id"], -best["key"] if self.by else None)

@@ -21,6 +21,7 @@ from ...udfs.kernels.landmarks import of_groups
 from ...udfs.kernels.racing import FEWEST_TARGETS, MOST_ROWS, Race, Stages, race
 from ...udfs.scores.zipfit import ZipFitScorer
 from ...udfs.scores.zipfit_pairs import ZipFitPairsScorer
+from ..ranking.rank_correlation import FEWEST_ROWS, STRONG, rank_correlation
 from ..ranking.sort_keys import hashed
 from ..ranking.top import collect_pandas
 from .needs import Fitted, Need
@@ -83,10 +84,13 @@ class ZipFitRace(Selector):
         rows = collect_pandas(pool.rows.select("id", hashed(pool.seed).alias("h")).limit(MOST_ROWS + 1))
         ids = rows.sort_values(["h", "id"])["id"].reset_index(drop=True)
         stages = Stages(z=self.z, groups=tuple(_groups(scorer)))
-        result = race(len(ids), len(scorer.targets), pool.budget, _pairs(pool, scorer, ids), stages)
+        pilot: list[np.ndarray[Any, np.dtype[np.float64]]] = []
+        result = race(len(ids), len(scorer.targets), pool.budget, _pairs(pool, scorer, ids, pilot), stages)
         if stages.groups and "landmarks" in result.pairs:
             pool.note(f"every row is compared with one target of each of {len(stages.groups)} groups unlike the others")
         _note_costs(result, pool.note)
+        if pilot:
+            _note_length(self.by, pilot[0], pool.note)
         best = picks(ids.iloc[result.order], pd.Series(result.score))
         return best.assign(score_exact=result.exact, score_sd=result.sd)
 
@@ -102,8 +106,11 @@ def _groups(scorer: ZipFitScorer) -> list[int]:
     return of_groups(similar, count, min(GROUPS, count // 20)) if count >= FEWEST_TARGETS else []
 
 
-def _pairs(pool: Pool, scorer: ZipFitScorer, ids: pd.Series[str]) -> Callable[[list[int], Any], Any]:
-    """Return the function by which a race asks for pairs: targets, rows (None: all) -> (rows, 2 + targets) float64."""
+def _pairs(pool: Pool, scorer: ZipFitScorer, ids: pd.Series[str], pilot: list[Any]) -> Callable[[list[int], Any], Any]:
+    """Return the function by which a race asks for pairs: targets, rows (None: all) -> (rows, 2 + targets) float64.
+
+    The first answer, all pairs of the first rows in order of their hash, is added to `pilot`.
+    """
     position = pd.Index(ids)
 
     def pairs(targets: list[int], rows: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -113,9 +120,22 @@ def _pairs(pool: Pool, scorer: ZipFitScorer, ids: pd.Series[str]) -> Callable[[l
         values = np.full((len(wanted), 2 + len(targets)), np.nan)
         if len(defined):
             values[wanted.get_indexer(pd.Index(defined["id"]))] = np.vstack(defined["value"].to_list())
+        if not pilot:
+            pilot.append(values)
         return values
 
     return pairs
+
+
+def _note_length(by: str, pairs: np.ndarray[Any, np.dtype[np.float64]], note: Callable[[str], None]) -> None:
+    """Say that the score orders rows by length, where it does, from all pairs of some rows (log C(x), bound, A)."""
+    sample = pd.DataFrame({"score": pairs[:, 2:].mean(axis=1), "size": pairs[:, 0]}).dropna()
+    found = rank_correlation(sample, "score", "size")
+    if len(sample) >= FEWEST_ROWS and abs(found) >= STRONG:
+        note(
+            f"{by}: its rank correlation with the compressed size of a row is {found:.2f} among {len(sample):,} rows, "
+            "so it chooses by length, too: compare with the control length_matched, or bound the length in where:"
+        )
 
 
 def _note_costs(result: Race, note: Callable[[str], None]) -> None:

@@ -88,8 +88,8 @@ def feedback(world: World) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("start", "by"), [("uniform", "equal"), ("proportional", "proportional")])
 def test_the_first_round_is_the_static_choice(world: World, start: str, by: str) -> None:
-    refine(world.lake, mine(AWAITED, refine_={"start": start}))
-    run(world.lake, static(11, by))
+    refine(world.lake, mine(AWAITED, refine_={"start": start}, salt="one"))
+    run(world.lake, static(11, by, salt="one"))
     found, wanted = selected(world, version=1), selected(world, "static")
     assert found["id"].tolist() == wanted["id"].tolist()
     assert found["round"].tolist() == [1] * 11

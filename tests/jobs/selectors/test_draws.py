@@ -158,6 +158,28 @@ def test_first_picks_of_kmq_follow_the_quality(spark: SparkSession) -> None:
     assert ((counts - expected) ** 2 / expected).sum() < 24.3
 
 
+@pytest.mark.long
+def test_rows_of_quality_zero_come_last_and_fill_no_quota(spark: SparkSession) -> None:
+    """100 rows each: all above 0 in cluster 0, half of them in 1, none in 2: two thirds of the budget go to 0, and
+    clusters of zeros give theirs when the 150 others are used up."""
+    rows = spark.range(300).selectExpr(
+        "CAST(id AS STRING) AS id", "id DIV 100 AS cell", "IF(id < 150, 1.0 + id % 7, 0.0) AS quality"
+    )
+    for quota, of_first in (("proportional", 60), ("equal", 45), ({0: 1.0, 1: 2.0}, 40)):
+        made = KMQ("cell", quality="quality", quota=quota).select(pool_of(rows, 90, 1))["id"].astype(int)
+        assert made.is_unique
+        assert (made < 150).all()
+        assert abs((made < 100).sum() - of_first) <= 1, quota
+        more = KMQ("cell", quality="quality", quota=quota).select(pool_of(rows, 210, 1))["id"].astype(int)
+        assert more.head(90).tolist() == made.tolist()
+        named = 300 if isinstance(quota, str) else 200
+        assert len(more) == min(210, named)
+        assert set(more.head(150)) == set(range(150))
+        rest = more.iloc[150:] // 100
+        shares = {"proportional": [20, 40], "equal": [30, 30]}.get(str(quota), [50, 0])
+        assert np.abs(rest.value_counts().reindex([1, 2], fill_value=0).to_numpy() - shares).max() <= 1, quota
+
+
 @pytest.mark.parametrize("replacement", [False, True])
 def test_weights_of_clusters_from_outside(layouts: dict[int, DataFrame], replacement: bool) -> None:
     """Weights that are the sizes are the proportional quota; a cluster that is not named gets none."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from lakesift.jobs.selectors._sensitivity_draws import said_of_estimate, said_of_shares
 from lakesift.jobs.selectors.coverage import standardised
 from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.sensitivity import Sensitivity
+from lakesift.jobs.selectors.zipfit_race import _note_length
 from lakesift.udfs.kernels.loss_estimate import Estimate
 from lakesift.udfs.kernels.sensitivity import draws_needed
 
@@ -39,6 +41,22 @@ def test_the_largest_share_of_q_in_words(power: list[float], lipschitz: list[flo
     found = said_of_shares(centres, np.array(lipschitz))
     assert found.startswith(said)
     assert bool(found) == bool(said)
+
+
+def test_a_race_says_that_its_score_follows_length() -> None:
+    """Columns: log C(x), a bound, two similarities; rows without a score do not count."""
+    rng, said = np.random.default_rng(0), list[str]()
+    size = rng.uniform(3, 8, 200)
+    pairs = np.column_stack([size, np.ones(200), -size + rng.normal(0, 1, 200), -size])
+    pairs[::10] = np.nan
+    _note_length("near", pairs, said.append)
+    expected = spearmanr(np.delete(size, np.s_[::10]), np.delete(pairs[:, 2:].mean(axis=1), np.s_[::10])).statistic
+    start = f"near: its rank correlation with the compressed size of a row is {expected:.2f} among 180 rows, so it"
+    assert said[0].startswith(start)
+    _note_length("near", pairs[:33], said.append)  # 29 rows have a score
+    pairs[:, 2:] = rng.normal(0, 1, (200, 2))
+    _note_length("near", pairs, said.append)
+    assert len(said) == 1
 
 
 def test_what_is_taken_of_a_budget() -> None:
