@@ -40,6 +40,7 @@ class LengthMatched(Selector):
 
     kind: ClassVar[str] = "length_matched"
     reads = {"length": Number}
+    matches = True
 
     length: str
 
