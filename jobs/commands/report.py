@@ -75,8 +75,10 @@ def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
         sets = tuple(s for s in ("pool", "selection", *recipe.controls) if s in described["rows"])
         judged = [name for name, t in recipe.targets.items() if t.held_out]
         texts = _texts(run, members, sets, described["rows"]) if judged else {}
-        groups = (need.name for need in ranked_by if isinstance(need, Group))
-        shares = {c: _shares(run, scores, members, c) for c in dict.fromkeys([*recipe.shares, *groups])}
+        groups = [need.name for need in ranked_by if isinstance(need, Group)]
+        shares = {n: _shares(_grouped(run, scores, n), members) for n in groups}
+        columns = {c: F.col(quoted_name(c)) for c in recipe.shares}
+        shares = {c: _shares(columns_of(run, _shown(value)), members) for c, value in columns.items()} | shares
         evidence = {name: _evidence(run, name, texts) for name in judged}
     result = (recipe.name, of.said["run_id"], of.version, counts, sets, shares)
     notes = tuple(dict.fromkeys([*of.said.get("notes", ()), *run.manifest.notes]))
@@ -105,12 +107,15 @@ def _members(run: Run, of: Made) -> DataFrame:
     return collect_small(chosen, (1 + len(recipe.controls)) * (of.rows or DRIVER_ROWS))
 
 
-def _shares(run: Run, scores: DataFrame, members: DataFrame, name: str) -> dict[str, dict[str, float]]:
-    """Return set -> value -> share of rows, of a source column, or of a score (of k-means the cluster)."""
+def _grouped(run: Run, scores: DataFrame, name: str) -> DataFrame:
+    """Return id and value of what a selector groups by: a score (of k-means the cluster), column or field."""
     if root_of(name) in run.recipe.scores:
-        rows = scores.select("id", _shown(cluster_of(scores, name)))
-    else:
-        rows = columns_of(run, _shown(F.col(quoted_name(name))))
+        return scores.select("id", _shown(cluster_of(scores, name)))
+    return columns_of(run, _shown(cluster_of(run.documents.frame, name)))
+
+
+def _shares(rows: DataFrame, members: DataFrame) -> dict[str, dict[str, float]]:
+    """Return set -> value -> share of the rows (id, value)."""
     pool = rows.groupBy(F.lit("pool").alias("set"), "value").count()
     picked = rows.join(F.broadcast(members), "id", "inner").groupBy("set", "value").count()
     totals: dict[str, dict[str, float]] = {}
@@ -139,14 +144,15 @@ def _scores(run: Run, table: DataFrame, members: DataFrame) -> dict[str, Any]:
     That is the rank correlation of each score with length, and hints.
     """
     names = _numeric(table.schema.fields[2:])
-    columns = [F.col(quoted(c)).cast("double").alias(c) for c in names]
+    columns = [F.col(quoted(c)).cast("double").alias(f"c{i}") for i, c in enumerate(names)]  # scores have any names
     defined = [F.count(F.col(quoted(c))) for c in names]
     total, *present = table.agg(F.count("*"), *defined).collect()[0]
     sizes = {"pool": total, **{r["set"]: r["count"] for r in members.groupBy("set").count().collect()}}
     undefined = {c: 1 - n / max(1, total) for c, n in zip(names, present, strict=True)}
     scores = collect_small(table.select("id", *columns), total)
     sample = _sample(scores, members, sizes, "report", SCORE_ROWS).drop("id").toPandas()
-    frames = {s: sample[sample["set"] == s] for s in sizes}
+    of, sample = sample["set"], sample[[f"c{i}" for i in range(len(names))]].set_axis(names, axis="columns")
+    frames = {s: sample[of == s] for s in sizes}
     pool = frames["pool"]
     length = run.recipe.length_name()
     return {

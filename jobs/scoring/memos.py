@@ -56,7 +56,9 @@ def values(run: Run, score: FittedScore, within: DataFrame | None = None) -> Dat
 
 
 def wide(run: Run, scores: Sequence[FittedScore], within: DataFrame | None = None) -> DataFrame:
-    """Return one row per document: id, its hash columns, and one column per score, null where undefined or missing.
+    """Return one row per document: id, content_hash, and one column per score, null where undefined or missing.
+
+    `content_hash` is that of the inputs of the first score, and absent without any.
 
     The rows of a document are gathered once for all scores that have the same inputs.
 
@@ -75,7 +77,8 @@ def wide(run: Run, scores: Sequence[FittedScore], within: DataFrame | None = Non
             columns.append(F.expr(sql).alias(score.name))
         rows = only(memo_rows(run, [s for _, s in mine]), within).groupBy("id", F.col("content_hash").alias(column))
         frame = frame.join(rows.agg(*(F.expr(a) for a in aggregates)), ["id", column], "left")
-    return frame.select("*", *columns)
+    content = [F.col(s.hash_column).alias("content_hash") for s in scores[:1]]
+    return frame.select("id", *content, *columns)
 
 
 def only(rows: DataFrame, within: DataFrame | None) -> DataFrame:
