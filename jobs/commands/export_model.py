@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ...udfs.models.answer_folders import save_model
+from ..lake.interrupts import temporary
 from ..lake.tables import Lake
 from ..recipe import Recipe
 from ..scoring.models import arrays_of
@@ -57,5 +59,7 @@ def export_model(lake: Lake, recipe: Recipe, out: str) -> ExportedModel:
             "is done"
         )
     said = json.loads(row["params"])
-    save_model(said["model"], arrays_of(row), place)
+    with temporary(place.parent / f".{uuid.uuid4().hex}") as made:  # what is stopped leaves no half of a model
+        save_model(said["model"], arrays_of(row), made)
+        made.rename(place)
     return ExportedModel(recipe.name, key, int(row["sequence"]), str(place))

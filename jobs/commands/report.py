@@ -73,8 +73,10 @@ def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
             )
         sets = sets_of(run, of, scores)
         described, quantiles_by_set = _scores(run, scores, sets)
-        groups = (need.name for need in ranked_by if isinstance(need, Group))
-        shares = {c: _shares(run, scores, sets.members, c) for c in dict.fromkeys([*recipe.shares, *groups])}
+        groups = [need.name for need in ranked_by if isinstance(need, Group)]
+        shares = {n: _shares(_grouped(run, scores, n), sets.members) for n in groups}
+        columns = {c: F.col(quoted_name(c)) for c in recipe.shares}
+        shares = {c: _shares(columns_of(run, _shown(value)), sets.members) for c, value in columns.items()} | shares
         bits = _held_out_bits(run, sets, described["rows"], held_out) if held_out else {}
     compared: dict[str, dict[str, Any]] = {
         "shares": shares,
@@ -112,12 +114,15 @@ def _averaged(sets: Sets, compared: Mapping[str, Mapping[str, Any]]) -> tuple[di
     return means, halves
 
 
-def _shares(run: Run, scores: DataFrame, members: DataFrame, name: str) -> dict[str, dict[str, float]]:
-    """Return set -> value -> share of rows, of a source column, or of a score (of k-means the cluster)."""
+def _grouped(run: Run, scores: DataFrame, name: str) -> DataFrame:
+    """Return id and value of what a selector groups by: a score (of k-means the cluster), column or field."""
     if root_of(name) in run.recipe.scores:
-        rows = scores.select("id", _shown(cluster_of(scores, name)))
-    else:
-        rows = columns_of(run, _shown(F.col(quoted_name(name))))
+        return scores.select("id", _shown(cluster_of(scores, name)))
+    return columns_of(run, _shown(cluster_of(run.documents.frame, name)))
+
+
+def _shares(rows: DataFrame, members: DataFrame) -> dict[str, dict[str, float]]:
+    """Return set -> value -> share of the rows (id, value)."""
     pool = rows.groupBy(F.lit("pool").alias("set"), "value").count()
     picked = rows.join(F.broadcast(members), "id", "inner").groupBy("set", "value").count()
     totals: dict[str, dict[str, float]] = {}
@@ -146,15 +151,16 @@ def _scores(run: Run, table: DataFrame, sets: Sets) -> tuple[dict[str, Any], dic
     Of the pool that is what is undefined, the rank correlation of each score with length, and hints.
     """
     names = _numeric(table.schema.fields[2:])
-    columns = [F.col(quoted(c)).cast("double").alias(c) for c in names]
+    columns = [F.col(quoted(c)).cast("double").alias(f"c{i}") for i, c in enumerate(names)]  # scores have any names
     counted = [F.count(F.col(quoted(c))) for c in names]
     total, *present = table.agg(F.count("*"), *counted).collect()[0]
     sizes = {"pool": total, **{r["set"]: r["count"] for r in sets.members.groupBy("set").count().collect()}}
     undefined = {c: 1 - n / max(1, total) for c, n in zip(names, present, strict=True)}
     scores = collect_small(table.select("id", *columns), total)
-    sample = _sample(scores, sets.members, sizes, "report", SCORE_ROWS).toPandas()
-    frames = {s: sample[sample["set"] == s] for s in sizes}
-    pool = frames["pool"].sort_values("id")
+    sample = _sample(scores, sets.members, sizes, "report", SCORE_ROWS).toPandas().sort_values("id")
+    numbers = sample[[f"c{i}" for i in range(len(names))]].set_axis(names, axis="columns")
+    frames = {s: numbers[sample["set"] == s] for s in sizes}
+    pool = frames["pool"]
     length = run.recipe.length_name()
     described = {
         "rows": sizes,

@@ -10,14 +10,15 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.digests import digest
+from ...udfs.fitted import input_name
 from ...udfs.quoting import quoted_name
 from ...udfs.scorer import DOCUMENT_INPUTS
 from ..lake.commits import TableState
 from ..recipe import Recipe
 from .hashing import encode_all, hash_sql
 
-#: The row hash beside source columns, which may be called anything that a table can hold: no blanks.
-ROW_HASH = "row hash"
+#: The row hash beside source columns, which may be called row_hash, or with a blank where a table or view has such.
+ROW_HASH = "row hash of lakesift"
 #: A slice of documents is a range of these buckets of the id hash.
 BUCKETS = 65_536
 #: Its first bucket and its end; None for all documents.
@@ -55,8 +56,8 @@ class Documents:
         return [f"{self.id} AS id", f"{self.row_hash} AS `{ROW_HASH}`"]
 
     def inputs(self, names: tuple[str, ...]) -> list[str]:
-        """Return SQL for document inputs and source columns, aliased by their names."""
-        return [f"{self._read(n)} AS {quoted_name(n)}" for n in names]
+        """Return SQL for document inputs and source columns, aliased as inputs of scores."""
+        return [f"{self._read(n)} AS {quoted_name(input_name(n))}" for n in names]
 
     def _read(self, name: str) -> str:
         """Return SQL of a document input or source column as scorers read it: what is not UTF-8 is null."""

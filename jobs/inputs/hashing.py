@@ -58,6 +58,8 @@ def encode(sql: str, data_type: Any, depth: int = 0) -> str:
     ended = {"binary": f"hex({sql})", "timestamp": f"unix_micros({sql})", "array": text} | dict.fromkeys(PLAIN, text)
     if kind in ended:  # an array of plain values is written as [1, null, 2]
         return f"coalesce(concat({ended[kind]}, ';'), 'N')"
+    if kind == "variant":  # as text 1 is the same as '1', and its null the same as none
+        text = f"concat(schema_of_variant({sql}), to_json({sql}))"
     text = sql if kind == "string" else text
     return f"coalesce(concat(octet_length({text}), ':', {text}), 'N')"
 

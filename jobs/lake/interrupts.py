@@ -82,9 +82,27 @@ def _wait(reader: int, terminal: int, sentence: str) -> None:
         os.dup2(nowhere, descriptor)
     with suppress(Exception):
         end_children()
-    for path in LEFTOVERS:
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in tuple(LEFTOVERS):
+        _remove(path)
     os._exit(128 + number)
+
+
+@contextmanager
+def temporary(path: Path) -> Iterator[Path]:
+    """Take a file or folder away when the block ends, or when the process is stopped inside of it."""
+    LEFTOVERS.add(path)
+    try:
+        yield path
+    finally:
+        _remove(path)
+        LEFTOVERS.discard(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def end_children() -> None:

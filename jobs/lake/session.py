@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # 3.5 defaults to false, 4.x to true
+    # ${x} in SQL, and in a quoted name, is what is written: not a variable of the session, nor of the environment.
+    "spark.sql.variable.substitute": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # Spark 4.1 with Delta's extension: parameters of spark.sql(query, args=...) stay unbound without it.
     "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",

@@ -44,7 +44,9 @@ def analysis_message(error: BaseException) -> str | None:
         return "the name has too many parts."
     if not type(error).__name__.endswith(("AnalysisException", "ParseException")):
         return None
-    return " ".join(re.sub(r"SQLSTATE.*|;\s*'\w.*", "", str(error), flags=re.S).split())
+    said = re.sub(r"SQLSTATE.*|;\s*'\w.*", "", str(error), flags=re.S)
+    # Spark numbers the columns of a plan, anew each time; what stands in backticks is a name as it is.
+    return " ".join(re.sub(r"(`[^`]*`)|(?<=\w)#\d+L?", r"\1", said).split())
 
 
 _AGAIN = "bring it back (RESTORE TABLE, a copy) or write its table anew"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import fields
+
 from ...udfs.errors import RecipeError, nearest
 from ...udfs.kernels.interval_search import METHODS
 from ...udfs.kernels.refinement import rows_by_round
@@ -14,6 +17,10 @@ from ..selectors.selector import Selector
 from .recipe import Recipe, mentions, order
 from .uses import uses_of_selectors
 
+#: What an estimator calls the documents among the tables that it is fitted on; no target may be called so.
+DOCUMENTS = "documents"
+#: What a fold calls the hash of the id among the columns that it reads.
+ID_HASH = "h"
 #: What a scorer takes, in a message: the fact is "... reads 'tokens', which is bigint; <this>".
 TAKEN = {
     "text": "text is needed: name a document input or a score of strings",
@@ -31,6 +38,7 @@ def check(recipe: Recipe) -> None:
     order(recipe)
     for name, score in recipe.scores.items():
         _check_kinds(recipe, name, score)
+    _check_selector(recipe)
     _check_fitted(recipe)
     _check_budget(recipe)
     _check_tune(recipe)
@@ -39,6 +47,8 @@ def check(recipe: Recipe) -> None:
 
 
 def _check_names(recipe: Recipe) -> None:
+    if DOCUMENTS in recipe.targets:
+        raise RecipeError(f"targets: {DOCUMENTS!r} cannot be a name, it stands for the documents; rename the target")
     taken = {column: "a column of the selection" for column, _, _ in recipe.extra_columns}
     for name in recipe.scores:
         if name.lower() in taken:
@@ -52,18 +62,34 @@ def _check_score(recipe: Recipe, name: str, score: Scorer | Estimator) -> None:
     for read in score.inputs:
         if read in columns and read in recipe.scores:
             raise RecipeError(f"{reads} the source column {read!r}, which a score is called, too; rename the score")
+        if read == ID_HASH and isinstance(score, Estimator):
+            raise RecipeError(f"{reads} {read!r}, which is what a fit calls the hash of the id; rename it")
         if read not in (*DOCUMENT_INPUTS, *recipe.scores, *columns):
             raise RecipeError(f"{reads} {read!r}; {nearest(read, {*DOCUMENT_INPUTS, *recipe.scores})}")
         if read in ("prompt", "completion") and not getattr(recipe.documents, read):
             raise RecipeError(f"{reads} {read!r}, which documents does not define; add {read}: <SQL>")
-    for table in score.fits_on if isinstance(score, Estimator) else ():
-        if table != "documents" and table not in recipe.targets:
+    for table in _targets_of(score) if isinstance(score, Estimator) else ():
+        if table not in recipe.targets:
             raise RecipeError(f"scores.{name}: there is no target {table!r}; {nearest(table, recipe.targets)}")
     condition = recipe.score_where.get(name, "")
     if mentions(condition, name):
         raise RecipeError(
             f"scores.{name}: where is {condition!r}, which names the score itself; it may name columns and other scores"
         )
+
+
+def _targets_of(score: Estimator) -> list[str]:
+    """Return the targets that an estimator is fitted on: all of its tables but the documents, unless a field is them.
+
+    `target: documents` names a target, and fitting a score of a target on the documents themselves says nothing.
+    """
+    named = []
+    for field in fields(score):
+        if getattr(score, field.name) == DOCUMENTS:
+            twin = copy.copy(score)
+            object.__setattr__(twin, field.name, f"{DOCUMENTS}?")
+            named += [DOCUMENTS] if twin.fits_on != score.fits_on else []
+    return [*(table for table in score.fits_on if table != DOCUMENTS), *named]
 
 
 def _check_kinds(recipe: Recipe, name: str, score: Scorer | Estimator) -> None:
@@ -108,6 +134,13 @@ def _check_fitted(recipe: Recipe) -> None:
             if value := getattr(score, parameter):
                 remedy = f"a score without {parameter} is needed: take it out of scores.{need.name}"
                 raise RecipeError(f"{names}, which has {parameter}: {value}; {remedy}")
+
+
+def _check_selector(recipe: Recipe) -> None:
+    if recipe.selector.matches:
+        raise RecipeError(
+            f"select: {recipe.selector.kind} matches another selection; name it under controls:, and another one here"
+        )
 
 
 def _check_budget(recipe: Recipe) -> None:

@@ -19,6 +19,7 @@ from ...udfs.errors import BoundError
 from ...udfs.models import answer_folders
 from ...udfs.models.answer_process import train_in_process
 from ...udfs.models.answer_task import Row, Task, Training
+from ..lake.interrupts import temporary
 from .reward import Reward, Round
 
 #: Chosen rows up to which their states are held in memory, here and where the model is trained: 3 GB for smollm2.
@@ -81,8 +82,8 @@ class LanguageModelReward(Reward):
             round.seed, self.layers, self.epochs, self.batch, self.rate, self.tokens, self.most, self.scope,
             answer_folders.device_here(self.device),
         )  # fmt: skip
-        with tempfile.TemporaryDirectory(prefix="lakesift-") as work:
-            result = train_in_process(Path(work), Task(self.model, training, rows, round.asked), kept, round.progress)
+        with tempfile.TemporaryDirectory(prefix="lakesift-") as made, temporary(Path(made)) as work:
+            result = train_in_process(work, Task(self.model, training, rows, round.asked), kept, round.progress)
         round.inputs.write({i: (hashes[i], array) for i, array in result.hidden.items()}, states)
         round.inputs.keep_model(self.kind, {"model": self.model, "layers": self.layers}, result.layers)
         if without := len(rows) - result.trained:

@@ -70,7 +70,9 @@ def gained_rows(run: Run, scores: Sequence[FittedScore], since: TableState) -> D
 def wide(
     run: Run, scores: Sequence[FittedScore], touched: Touched | None = None, since: TableState | None = None
 ) -> DataFrame:
-    """Return one row per document: id, its hash columns, and one column per score, null where undefined or missing.
+    """Return one row per document: id, content_hash, and one column per score, null where undefined or missing.
+
+    `content_hash` is that of the inputs of the first score, and absent without any.
 
     The rows of a document are gathered once for all scores that have the same inputs.
 
@@ -94,7 +96,8 @@ def wide(
         rows = only(gained_rows(run, own_scores, since) if since else memo_rows(run, own_scores), within)
         by_document = rows.groupBy("id", F.col("content_hash").alias(column))
         frame = frame.join(by_document.agg(*(F.expr(a) for a in aggregates)), ["id", column], "left")
-    return frame.select("*", *columns)
+    content = [F.col(s.hash_column).alias("content_hash") for s in scores[:1]]
+    return frame.select("id", *content, *columns)
 
 
 def only(rows: DataFrame, within: DataFrame | None) -> DataFrame:

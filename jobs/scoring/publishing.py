@@ -100,8 +100,7 @@ def _rows(
     frame = wide(run, scores, touched, since)
     for score in (fitted[n] for n in order(run.recipe) if fitted[n].where and fitted[n] in scores):
         # `memos` may hold a value of a row outside: another recipe may have asked for it.
-        asked = satisfying(run, frame, score.where, ()).select("id", F.lit(True).alias("asked"))
-        value = F.when(F.col("asked"), F.col(quoted_name(score.name)))
-        frame = frame.join(asked, "id", "left").withColumn(score.name, value).drop("asked")
-    content = F.col(scores[0].hash_column).alias("content_hash")
-    return frame.select("id", content, *(quoted_name(s.name) for s in scores))
+        asked = satisfying(run, frame, score.where, ()).select("id", F.lit(True).alias("is asked"))
+        value = F.when(F.col("`is asked`"), F.col(quoted_name(score.name)))
+        frame = frame.join(asked, "id", "left").withColumn(score.name, value).drop("is asked")
+    return frame.select("id", "content_hash", *(quoted_name(s.name) for s in scores))

@@ -16,7 +16,7 @@ from ...udfs.arrays import Floats
 from ...udfs.digests import digest
 from ...udfs.encoding import is_published
 from ...udfs.fitted import FittedScore
-from ...udfs.quoting import quoted_name, root_of
+from ...udfs.quoting import root_of
 from ...udfs.spark import column
 from ..inputs.documents import text_of
 from ..inputs.run import Run, columns_of, id_frame
@@ -47,7 +47,7 @@ class RewardInputs:
         """Return (id, value) of a score, score.field or source column."""
         within, score = self._frame(ids), root_of(name)
         if score not in self.fitted:
-            rows = columns_of(self.run, F.col(quoted_name(name)).alias("value"), within=within)
+            rows = columns_of(self.run, column_of(name).alias("value"), within=within)
         elif is_published(self.fitted[score].scorer.value):
             rows = self.scores.join(F.broadcast(within), "id", "left_semi").select("id", column_of(name).alias("value"))
         else:

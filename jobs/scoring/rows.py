@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.encoding import value_sql
-from ...udfs.fitted import FittedScore
+from ...udfs.fitted import FittedScore, input_name
 from ...udfs.spark import apply
 from ..inputs.documents import ROW_HASH, Buckets, in_buckets
 from ..inputs.run import Run, Touched
@@ -144,7 +144,7 @@ class Source:
         rows = F.broadcast(lacking if again else lacking.drop(ROW_HASH))
         for parent in self.parents:
             column = F.col("content_hash").alias(parent.hash_column)
-            value = F.expr(value_sql(parent.scorer.value)).alias(parent.name)
+            value = F.expr(value_sql(parent.scorer.value)).alias(input_name(parent.name))
             part = memo_rows(self.run, [parent]).where(in_buckets("id", buckets)).select("id", column, value)
             rows = part.join(rows, ["id", parent.hash_column], "inner")
         if self.parents and not names:

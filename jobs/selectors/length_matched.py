@@ -41,6 +41,7 @@ class LengthMatched(Selector):
 
     kind: ClassVar[str] = "length_matched"
     reads = {"length": Number}
+    matches = True
 
     length: str
 

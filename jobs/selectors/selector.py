@@ -85,6 +85,8 @@ class Selector(ABC):
     reads: ClassVar[Mapping[str, type[Need]]] = {}
     #: Whether it goes on from rows chosen earlier (`pool.start`).
     starts: ClassVar[bool] = False
+    #: Whether it matches the selection (`pool.selected`), so that it is a control only.
+    matches: ClassVar[bool] = False
     #: Columns beside PICKS that its picks have and the selection holds: name, DDL type, comment.
     extra_columns: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 

@@ -28,7 +28,7 @@ from lakesift.jobs import cli
 from lakesift.jobs.commands.process import FAILING
 from lakesift.jobs.lake import delta_jars, log_file, session, tuning, workers
 from lakesift.jobs.lake.manifest import Manifest
-from lakesift.jobs.lake.spark_errors import error_sentence
+from lakesift.jobs.lake.spark_errors import analysis_message, error_sentence
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.lake.text_table import Rows, rows_of
 from lakesift.jobs.ranking.vectors import collect_arrow, collect_flat
@@ -677,6 +677,13 @@ def test_what_workers_are_asked_travels_without_lakesift() -> None:
 
 def test_an_error_of_ours_is_no_error_of_spark() -> None:
     assert error_sentence(ZeroDivisionError("No space left on device")) is None
+
+
+def test_a_sentence_has_no_numbers_of_a_plan() -> None:
+    """Spark counts its columns up, so that the same mistake would never be told in the same words."""
+    error = type("AnalysisException", (Exception,), {})
+    said = analysis_message(error('found: "explode(tags#128) AS c0#9L", `a#1`. SQLSTATE: 42K0E; line 1'))
+    assert said == 'found: "explode(tags) AS c0", `a#1`.'
 
 
 def test_the_rest_of_an_error_of_spark_is_in_a_file(

@@ -8,6 +8,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyspark.sql.types import VariantVal
 
 from lakesift.jobs.inputs.hashing import encode_all, hash_sql
 from lakesift.jobs.lake.digests import rows_digest
@@ -42,6 +43,7 @@ VALUES: dict[str, list[Any]] = {
         None, [], [None], [(None, "x")], [("x", None)], [("x", None), (None, "x")], [(None, None)],
     ],
     "map<string,string>": [None, {}, {"k": None}, {"k": "v"}, {"k": "", "l": "v"}, {"kv": None}],
+    "variant": [None, *map(VariantVal.parseJson, ("null", "1", '"1"', "1.5", "true", '"true"', "[1]", '["1"]', "{}"))],
     "map<string,array<int>>": [{}, {"k": None}, {"k": []}, {"k": [None]}],
     "struct<m:map<string,struct<n:int>>>": [None, (None,), ({},), ({"k": None},), ({"k": (None,)},), ({"k": (0,)},)],
 }  # fmt: skip

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+import lakesift
+from lakesift.jobs.lake.interrupts import LEFTOVERS, temporary
 from lakesift.jobs.lake.whole_files import whole_file
 from lakesift.udfs.errors import InputError
 
@@ -40,6 +44,31 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> 
     with pytest.raises(ZeroDivisionError), whole_file(place, "--out"):
         raise ZeroDivisionError
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("report.json", "old")]
+
+
+def test_what_is_temporary_is_known_to_whoever_stops_the_process_and_gone_afterwards(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for make in (Path.mkdir, Path.touch, lambda place: place.symlink_to(kept), lambda _: None):
+        place = tmp_path / "half"
+        with suppress(ZeroDivisionError), temporary(place):
+            make(place)
+            assert place in LEFTOVERS
+            raise ZeroDivisionError
+        assert place not in LEFTOVERS
+        assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+def test_every_temporary_folder_of_a_command_is_such() -> None:
+    """No command makes a folder beside what it writes without saying so to whoever stops the process."""
+    root = Path(lakesift.__file__).parent / "jobs"
+    made = re.compile(r"mkdtemp|TemporaryDirectory\(|uuid4\(\)\.hex")
+    makers = [path for path in root.rglob("*.py") if made.search(path.read_text(encoding="utf-8"))]
+    known = {"tables.py"}  # an attempt's name
+    for path in makers:
+        if path.name not in known:
+            assert "temporary(" in path.read_text(), path
+    assert len(makers) >= 4
 
 
 def test_what_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path) -> None:

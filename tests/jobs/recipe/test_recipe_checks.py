@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lakesift.jobs.recipe import order, parse
+from lakesift.jobs.selectors import selectors
 from lakesift.udfs.errors import RecipeError
 from tests.jobs.recipe.test_recipe import GOOD, changed
 
@@ -118,3 +119,23 @@ def test_a_control_may_be_named_twice() -> None:
     recipe = parse(changed("controls", controls))
     assert list(recipe.controls) == ["length_matched", "random", "length_matched_3", "random_4"]
     assert recipe.controls["length_matched_3"] == recipe.controls["length_matched"]
+
+
+def test_a_target_is_no_name_of_the_documents() -> None:
+    """A fit calls them so: a score of a target would be one of the documents themselves."""
+    for kind in ("zipfit", "dsir", "ngram_overlap"):
+        with pytest.raises(RecipeError, match="there is no target 'documents'; "):
+            parse(score(kind=kind, target="documents"))
+    with pytest.raises(
+        RecipeError, match="'documents' cannot be a name, it stands for the documents; rename the target"
+    ):
+        parse({**score(kind="length_bytes"), "targets": {**GOOD["targets"], "documents": {"table": "goals"}}})
+    with pytest.raises(RecipeError, match="reads 'h', which is what a fit calls the hash of the id; rename it"):
+        parse(score(kind="labels", of="h", encoder="hashed_ngrams"))
+
+
+def test_what_matches_a_selection_is_a_control() -> None:
+    matching = {kind for kind, cls in selectors().items() if cls.matches}
+    assert matching == {"length_matched"}
+    with pytest.raises(RecipeError, match="select: length_matched matches another selection; name it under controls:"):
+        parse(changed("select", {"kind": "length_matched", "length": "tokens"}))

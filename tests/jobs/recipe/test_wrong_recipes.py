@@ -222,13 +222,15 @@ def types(lake: Lake) -> dict[str, T.DataType]:
 def test_names_in_selectors(
     lake: Lake, documents: Documents, field: str, need: Need, block: dict[str, Any], every: bool
 ) -> None:
-    def said(name: str, place: str = "select") -> str | None:
+    home = "controls" if selectors()[block["kind"]].matches else "select"  # type: ignore[attr-defined]
+
+    def said(name: str, place: str = home) -> str | None:
         changed = {**block, field: renamed(block[field], need.name, name)}
         parts = {"select": changed} if place == "select" else {"select": {"kind": "random"}, "controls": [changed]}
         return refusal(documents, **parts)
 
     names = (*ALWAYS, *(NOWHERE if every else ()), f"{need.name}.x", need.name[1:])
-    for name, place in [*((name, "select") for name in names), ("nosuch", "controls")]:
+    for name, place in [*((name, home) for name in names), ("nosuch", "controls")]:
         sentence = said(name, place)
         assert sentence is not None, name
         if name or "is needed" not in sentence:
