@@ -12,6 +12,7 @@ from ...udfs.uris import globbed, is_uri, local_path
 from .column_types import column_name_error, table_type
 from .folder_columns import folder_names, folder_sql
 from .listing import READ_FROM, File
+from .raw_bytes import name_fault
 from .source import Source
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ MAGIC = (b"PAR1", b"PARE")
 def parquet_rows(
     spark: SparkSession, source: Source, listed: list[File], fresh: list[File]
 ) -> tuple[DataFrame, dict[str, dict[str, int]], tuple[str, ...]]:
-    """Return (row, reason, raw, file) of the fresh files, by file the number of "lines", and notes on what was cast.
+    """Return (row, reason, raw, file, noted) of the fresh files, by file the "lines", and notes on what was cast.
 
     Columns are those of all files.
 
@@ -70,7 +71,8 @@ def parquet_rows(
     # Replacing nothing decodes and encodes again, which changes exactly what is not UTF-8, on every Spark version.
     broken = F.regexp_replace(joined, r"\A", "") != joined
     raw = F.when(broken, F.base64(F.col("row").cast("string").cast("binary")))
-    parsed = rows.select("row", F.when(broken, F.lit("not UTF-8")).alias("reason"), raw.alias("raw"), "file")
+    reason = F.when(broken, F.lit("not UTF-8")).alias("reason")
+    parsed = rows.select("row", reason, raw.alias("raw"), "file", F.lit(False).alias("noted"))
     return parsed, {r["file"]: {"lines": r["count"]} for r in counts}, tuple(notes)
 
 
@@ -79,10 +81,8 @@ def _check_file(file: File) -> None:
     path = local_path(file.path)
     if is_uri(path):
         return
-    if ":" in Path(path).name:
-        raise InputError(
-            f"{file.name} has a colon in its name, and Spark opens no Parquet file of such a name; rename it"
-        )
+    if fault := name_fault(Path(path).name):
+        raise InputError(f"{file.name} {fault}, and Spark opens no Parquet file of such a name; rename it")
     try:
         with open(path, "rb") as opened:
             head = opened.read(4)

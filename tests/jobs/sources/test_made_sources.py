@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakesift.jobs.sources.reader import _column_of, _count, _parse
+from lakesift.jobs.sources.record_passes import column_of, counts_by_file, parsed_records
 from lakesift.jobs.sources.schema_inference import columns
 from lakesift.jobs.sources.source import Dialect, Source
 from lakesift.udfs.errors import InputError
@@ -41,10 +41,11 @@ def outcome(source: Source, files: dict[str, bytes], by_line: bool) -> tuple[lis
         for part in (content.split(b"\n") if by_line else [content])
     ]
     batches = pa.Table.from_pylist(rows, SCHEMA).to_batches(max_chunksize=7)
-    counts = json.loads(next(_count(source, batches))["counts"][0].as_py())
+    counts = json.loads(next(counts_by_file(source, batches))["counts"][0].as_py())
     kind = ("struct", columns(counts["rows"], "x", "id"))
-    name = _column_of("id", kind)
-    return [line for out in _parse(source, kind, name, batches) for line in out.to_pylist()], counts["lines"]
+    name = column_of("id", kind)
+    made = parsed_records(source, kind, name, 1 << 20, batches)
+    return [line for out in made for line in out.to_pylist()], counts["lines"]
 
 
 def agrees(held: Any, said: Any) -> bool:
