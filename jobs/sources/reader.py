@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ...udfs.errors import InputError
+from ...udfs.spark import on_workers
 from ...udfs.uris import local_path
 from .file_counts import FileCounts, counted, fresh_files, total
 from .folder_columns import folder_names
@@ -25,6 +24,7 @@ from .listing import File, files, rewritten
 from .parquet import parquet_rows
 from .parsers import utf8
 from .raw_bytes import raw_bytes
+from .read_errors import unreadable
 from .records import counts_of, records
 from .samples import SAMPLES
 from .schema_inference import Kind, TypeCounts, always_written, coerce, columns, count_types, ddl, merge
@@ -104,7 +104,7 @@ def read(
         row = ("struct", columns(counts.get("rows", {}), what, id_sql or "") if count else ())
         always = tuple(always_written(counts.get("rows", {}))[:ALWAYS])
         parsed = raw.mapInArrow(
-            partial(_parse, source, row, _column_of(id_sql or "", row)), f"row {ddl(row)}, {PARSED}"
+            on_workers(_parse, source, row, _column_of(id_sql or "", row)), f"row {ddl(row)}, {PARSED}"
         )
         notes = () if source.dialect.delimiter else _notes(counts, what)
     if count == 0:
@@ -145,10 +145,10 @@ def _infer(
     while True:
         raw, by_file = raw_bytes(spark, source.format, listed, whole), dict[str, TypeCounts]()
         try:
-            for task in raw.mapInArrow(partial(_count, source), "file string, counts string").collect():
+            for task in raw.mapInArrow(on_workers(_count, source), "file string, counts string").collect():
                 by_file[task["file"]] = merge(by_file.get(task["file"], {}), json.loads(task["counts"]))
         except Exception as error:
-            raise _unreadable(error, what) or error from error
+            raise unreadable(error, what, listed) or error from error
         found = frozenset(file for file, counts in by_file.items() if counts.pop("whole", None)) - whole
         if not found:
             return raw, by_file
@@ -167,23 +167,6 @@ def _checked(counts: TypeCounts, what: str) -> TypeCounts:
         shown = "; ".join(f"{reason} ({n:,})" for reason, n in reasons[:3])
         raise InputError(f"none of the {lines:,} lines of {what} is a row: {shown}; check the files and 'format:'")
     return counts
-
-
-def _unreadable(error: Exception, what: str) -> InputError | None:
-    """Return the sentence for an error of reading files, None for an error of any other kind."""
-    text = str(error)
-    if ours := re.search(r"lakesift\.udfs\.errors\.InputError: (.+)", text):  # out of a Python worker
-        return InputError(ours[1].strip())
-    named = re.search(r"file:/*(/[^\n]*?\S)(?=\.?\s+SQLSTATE|\.?\n|\.?$)", text)
-    if re.search("FAILED_READ_FILE|Input stream|incorrect header check|not a gzip", text):
-        place = named[1] if named else what
-        return InputError(f"{place} cannot be read to the end (a broken archive?); fetch the file again")
-    if re.search("PATH_NOT_FOUND|FileNotFound|FILE_NOT_EXIST", text):
-        return InputError(
-            f"{named[1] if named else what} is there, and Spark does not find it: either the workers do not share this "
-            "machine's folders, or Java's locale cannot spell the name (start it with LC_ALL=C.UTF-8)"
-        )
-    return None
 
 
 def _count(source: Source, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
