@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ...udfs.quoting import quoted_name
+from ...udfs.spark import on_workers
 from ..lake.ingest_tables import FILE_COLUMN
 from ..lake.json_lines import rejected_rows
 from ..lake.observed import measuring
@@ -74,7 +75,7 @@ def verdicts(task: Task, lines: SourceRows) -> Verdicts:
     columns = [F.col(quoted_name(name)) for name in names]
     if lines.files or lines.fresh:
         columns.append(F.col(FILE).alias(FILE_COLUMN))
-    as_json = partial(rejected_rows, always=lines.always)
+    as_json = on_workers(partial(rejected_rows, always=lines.always))
     unsaid = F.when(F.col(RAW).isNull(), F.col(ROW)).alias(ROW)
     rejected = judged.where(~is_row).select(unsaid, REASON, RAW, FILE).mapInArrow(as_json, REJECTED)
     return Verdicts(measured.where(is_row).select(*columns), rejected, lambda: told_of(delivered(), lines.fresh_lines))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -30,7 +32,8 @@ def write_rows(task: Task, state: TableState) -> Written:
         made = verdicts(task, task.changed)
         if _columns(task.lake.read(task.table, base)) == _columns(made.rows):
             table = _table(task, made.rows)
-            commit = _replace(task, table, made.rows, int(base or 0), FILE_COLUMN, _said(task.changed))
+            with _reading(task.changed):
+                commit = _replace(task, table, made.rows, int(base or 0), FILE_COLUMN, _said(task.changed))
             return _written(task, commit, task.changed, "new and changed files", made)
         reason = "other columns"
     else:
@@ -39,7 +42,8 @@ def write_rows(task: Task, state: TableState) -> Written:
     small = task.all.count < SMALL_ROWS and task.all.size < SMALL_BYTES
     files = max(2 * cores(task.lake.spark), math.ceil(task.all.size / FILE_BYTES))
     frame = made.rows.coalesce(1) if small else made.rows.repartition(files)
-    commit = _overwrite(task, _table(task, made.rows), frame, base, _said(task.all))
+    with _reading(task.all):
+        commit = _overwrite(task, _table(task, made.rows), frame, base, _said(task.all))
     return _written(task, commit, task.all, f"all: {reason}", made)
 
 
@@ -61,10 +65,11 @@ def write_rejected(task: Task, rows: Written) -> tuple[bool, int]:
         frame = verdicts(task, read).rejected.repartition(1)
     else:
         frame = task.lake.spark.createDataFrame(rows.rejected, REJECTED).coalesce(1)
-    if commit is not None and task.known and read is task.changed:
-        written = _replace(task, table, frame, int(state.version or 0), "file", {})
-    else:
-        written = _overwrite(task, table, frame, state.version, {})
+    with _reading(read):
+        if commit is not None and task.known and read is task.changed:
+            written = _replace(task, table, frame, int(state.version or 0), "file", {})
+        else:
+            written = _overwrite(task, table, frame, state.version, {})
     return True, count_of(task.lake, table.name, written.version)
 
 
@@ -77,6 +82,17 @@ def write_files(task: Task, read: SourceRows) -> None:
     rows = [(f.file, f.size, f.digest, f.counts) for f in read.files]
     frame = task.lake.spark.createDataFrame(rows, "file string, size bigint, digest string, counts string")
     _overwrite(task, table, frame.coalesce(1), state.version, {} if rows else {"unknown": True})
+
+
+@contextmanager
+def _reading(lines: SourceRows) -> Iterator[None]:
+    """Raise InputError from an error of writing what is read of a source, if it is one of reading."""
+    try:
+        yield
+    except Exception as error:
+        if sentence := lines.fault(error):
+            raise sentence from error
+        raise
 
 
 def _replace(task: Task, table: Table, rows: DataFrame, base: int, column: str, said: dict[str, Any]) -> Commit:

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
+from ...udfs.java_errors import kinds
 from ...udfs.quoting import quoted_name
 from ...udfs.uris import globbed, is_uri, local_path
 from .column_types import column_name_error, table_type
 from .folder_columns import folder_names, folder_sql
 from .listing import READ_FROM, File
 from .raw_bytes import name_fault
+from .read_errors import unreadable
 from .source import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: What Spark says of files that are not Parquet, or not of one schema.
+#: Conditions of Spark for files that are not Parquet, or not of one schema.
 UNREADABLE = re.compile("PARQUET|FAILED_READ_FILE|CANNOT_MERGE|COLUMN_ALREADY_EXISTS|AMBIGUOUS|UNABLE_TO_INFER|FOOTER")
 #: First and last bytes of a Parquet file; PARE where its footer is encrypted.
 MAGIC = (b"PAR1", b"PARE")
@@ -52,7 +54,9 @@ def parquet_rows(
             frame = frame.where(F.expr(READ_FROM).isin([local_path(f.path) for f in fresh]))
         counts = frame.groupBy(F.expr(READ_FROM).alias("file")).count().collect()
     except Exception as error:
-        if not UNREADABLE.search(str(error)):
+        if sentence := unreadable(error, what, listed):
+            raise sentence from error
+        if not UNREADABLE.search(kinds(str(error))):
             raise
         raise InputError(f"{what} cannot be read as Parquet: {_reason(str(error))}") from error
     own = {name.lower() for name in frame.columns}

@@ -7,20 +7,20 @@ between, at most `COUNTS_BYTES` a task. How Spark brings the bytes is in raw_byt
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
+from ...udfs.spark import on_workers
 from ...udfs.uris import local_path
 from .file_counts import FileCounts, counted, fresh_files, total
 from .folder_columns import folder_names
 from .listing import File, files, rewritten
 from .parquet import parquet_rows
 from .raw_bytes import raw_bytes
+from .read_errors import unreadable, unreadable_in_write
 from .record_passes import COUNTS_BYTES, column_of, counts_by_file, parsed_records
 from .samples import SAMPLES
 from .schema_inference import TypeCounts, always_written, columns, ddl, merge
@@ -62,6 +62,10 @@ class SourceRows:
         """Return the fresh files of this machine whose bytes are not those that were listed any more."""
         return rewritten(self.fresh)
 
+    def fault(self, error: Exception) -> InputError | None:
+        """Return the sentence for an error of writing these rows that is one of reading their files, else None."""
+        return unreadable_in_write(error, self.what, self.fresh)
+
 
 def read(
     spark: SparkSession, source: Source, id_sql: str | None = None, known: Mapping[str, FileCounts] = NOTHING_KNOWN
@@ -99,7 +103,7 @@ def read(
         row = ("struct", columns(counts.get("rows", {}), what, id_sql or "") if count else ())
         always = tuple(always_written(counts.get("rows", {}))[:ALWAYS])
         share = NOTED_BYTES // (len(fresh) + sum(f.size for f in fresh) // TASK_BYTES + 1)
-        parse = partial(parsed_records, source, row, column_of(id_sql or "", row), share)
+        parse = on_workers(parsed_records, source, row, column_of(id_sql or "", row), share)
         parsed = raw.mapInArrow(parse, f"row {ddl(row)}, {PARSED}")
         notes = () if source.dialect.delimiter else _notes(counts, what)
     if count == 0:
@@ -141,10 +145,10 @@ def _infer(
     while True:
         raw, by_file = raw_bytes(spark, source.format, listed, whole), dict[str, TypeCounts]()
         try:
-            for task in raw.mapInArrow(partial(counts_by_file, source), "file string, counts string").collect():
+            for task in raw.mapInArrow(on_workers(counts_by_file, source), "file string, counts string").collect():
                 by_file[task["file"]] = merge(by_file.get(task["file"], {}), json.loads(task["counts"]))
         except Exception as error:
-            raise _unreadable(error, what) or error from error
+            raise unreadable(error, what, listed) or error from error
         found = frozenset(file for file, counts in by_file.items() if counts.pop("whole", None)) - whole
         if not found:
             return raw, by_file
@@ -163,20 +167,3 @@ def _checked(counts: TypeCounts, what: str) -> TypeCounts:
         shown = "; ".join(f"{reason} ({n:,})" for reason, n in reasons[:3])
         raise InputError(f"none of the {lines:,} lines of {what} is a row: {shown}; check the files and 'format:'")
     return counts
-
-
-def _unreadable(error: Exception, what: str) -> InputError | None:
-    """Return the sentence for an error of reading files, None for an error of any other kind."""
-    text = str(error)
-    if ours := re.search(r"lakesift\.udfs\.errors\.InputError: (.+)", text):  # out of a Python worker
-        return InputError(ours[1].strip())
-    named = re.search(r"file:/*(/[^\n]*?\S)(?=\.?\s+SQLSTATE|\.?\n|\.?$)", text)
-    if re.search("FAILED_READ_FILE|Input stream|incorrect header check|not a gzip", text):
-        place = named[1] if named else what
-        return InputError(f"{place} cannot be read to the end (a broken archive?); fetch the file again")
-    if re.search("PATH_NOT_FOUND|FileNotFound|FILE_NOT_EXIST", text):
-        return InputError(
-            f"{named[1] if named else what} is there, and Spark does not find it: either the workers do not share this "
-            "machine's folders, or Java's locale cannot spell the name (start it with LC_ALL=C.UTF-8)"
-        )
-    return None
