@@ -97,14 +97,13 @@ def _json_file(blocks: Iterator[bytes]) -> Iterator[ParsedRecord]:
     ahead = list(islice(lines, 2))
     if ahead and not _is_json(ahead[0]):
         ahead += islice(lines, OPENING_LINES)
-    if spans_lines(ahead) and not (len(ahead) > 1 and _is_json(ahead[0])):
+    spans = spans_lines(ahead)
+    if spans and not (len(ahead) > 1 and _is_json(ahead[0])):
         yield from json_values(b"\n".join(chain(ahead, lines)))
         return
+    # Arrays are rows where the file begins with one, so that the same lines are the same rows in every packing.
     for line in chain(ahead, lines):
-        if spans_lines([line]) and _is_json(line):
-            yield from json_values(line)
-        else:
-            yield from line_records(line)
+        yield from json_values(line) if spans and spans_lines([line]) and _is_json(line) else line_records(line)
 
 
 def _is_json(line: bytes) -> bool:

@@ -23,7 +23,7 @@ VALUES: list[Any] = [
 NAMES = [
     *("a.b", "select", "o'clock", 'q"q', "--", "été", "列", "$", "a/b", "a\\b", "%41", "[0]", "*", "null", "row"),
     *("file", "reason", "raw", "lakesift_line", "_metadata", "value", "at", "fields", "item", "0", "\x07", "😀"),
-    *("count", "struct", "number", "input_file_name", "#", "@x", "a\\'b", "${x}", "true", "1.5", "<b>", "a\rb"),
+    *("count", "struct", "number", "input_file_name", "#", "@x", "a\\'b", "$x", "true", "1.5", "<b>", "a\rb"),
     *("\u2028", "é\u0301", "noted"),
 ]  # fmt: skip
 BROKEN = [
