@@ -56,7 +56,9 @@ def write_rejected(task: Task, rows: Written) -> tuple[bool, int]:
     state = task.lake.state(table.name)
     commit = state.last_write
     if commit is not None and commit.says({"source": task.digest}):
-        return False, count_of(task.lake, table.name, state.version)
+        count = count_of(task.lake, table.name, state.version)
+        if rows.rows + count == rows.lines:
+            return False, count
     if commit is None and (rows.rejected == [] or (rows.rejected is None and rows.rows == rows.lines)):
         return False, 0
     read = rows.read or task.all

@@ -6,12 +6,8 @@ is a function of its number: LAKESIFT_CASE=137 runs test_one_case on that one al
 
 from __future__ import annotations
 
-import base64
-import json
-import math
 import os
 import random
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +22,10 @@ from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.sources.source import Dialect, Source
 from lakesift.udfs.errors import LakeSiftError
 
+from .accounting import Cases, check
 from .odd_parquet import parquet_file
 from .odd_text import csv_file, json_file, text_file
-from .oddities import Kind, MadeFile, Row, folder_columns, made_case, put
+from .oddities import Kind, MadeFile, Row, made_case, put
 from .refusals import REFUSALS
 from .without_spark import ingested
 
@@ -44,7 +41,6 @@ KINDS = [
     *(Kind("text", "path"), Kind("text", None), Kind("parquet"), Kind("parquet", "hex(uid)", "uid"), Kind("parquet")),
     Kind("parquet", "lower(id)"),
 ]
-Cases = dict[int, list[MadeFile]]
 MAKERS: dict[str, Callable[[random.Random, int, int, Kind], MadeFile]] = {
     "jsonl": json_file, "csv": csv_file, "text": text_file, "parquet": parquet_file,
 }  # fmt: skip
@@ -68,74 +64,6 @@ def ingest(lake: Lake, kind: Kind, entries: list[str], table: str = "docs") -> A
 def held(lake: Lake, table: str) -> list[Row]:
     folder = f"{lake.root}/{table}"
     return deltalake.DeltaTable(folder).to_pyarrow_table().to_pylist() if Path(folder).exists() else []
-
-
-# -- the law ---------------------------------------------------------------------------------------------------------
-
-
-def agrees(has: Any, said: Any) -> bool:
-    """Tell whether a value of a table is that of the record: as JSON where the column is text, null if absent."""
-    if isinstance(has, str) and not isinstance(said, str):
-        return has == json.dumps(said, ensure_ascii=False)
-    if isinstance(has, dict) and isinstance(said, dict):
-        return set(said) <= set(has) and all(agrees(value, said.get(key)) for key, value in has.items())
-    if isinstance(has, list) and isinstance(said, list):
-        return len(has) == len(said) and all(map(agrees, has, said))
-    if isinstance(has, float) and isinstance(said, float):
-        return has == said or (math.isnan(has) and math.isnan(said)) or math.isclose(has, said, rel_tol=1e-7)
-    return bool(has == said and isinstance(has, bool) == isinstance(said, bool))
-
-
-def check_file(path: str, made: MadeFile, kind: Kind, rows: list[Row], rejected: list[Row]) -> None:
-    """Rows and rejected lines of one file are its records, and rows say what the records say."""
-    assert len(rows) + len(rejected) == len(made.records), (len(rows), len(rejected), len(made.records), rejected[:3])
-    assert all(line["reason"] and line["raw"] is not None for line in rejected)
-    good = {said_mark(record.said, kind): record for record in made.records if record.said is not None}
-    given = folder_columns(made.name)
-    for row in rows:
-        record = good.pop(said_mark(row, kind))
-        said = {**given, **(record.said or {})} | ({"path": path} if kind.form == "text" else {})
-        wrong = [n for n, v in row.items() if n != "lakesift_file" and not agrees(v, said.get(n))]
-        assert not wrong, [(n, row[n], said.get(n)) for n in wrong]
-        assert set(said) <= set(row), set(said) - set(row)
-    bad = Counter(shown(r.raw) for r in made.records if r.said is None and r.raw is not None)
-    assert not bad - Counter(line["raw"] for line in rejected), (bad, rejected)
-    # Records that say a row are rejected for the id they lack, or for a value of another type than most.
-    for record in good.values():
-        assert record.said is not None
-        reasons = [line["reason"] for line in rejected if "most values are" in line["reason"]]
-        assert (kind.id_sql and record.said.get(kind.id_column) is None) or reasons, record
-    for row in rows:
-        assert kind.id_sql is None or kind.form == "text" or row[kind.id_column] is not None
-    assert len(good) <= sum("most values are" in r["reason"] or r["reason"] == "id is null" for r in rejected)
-
-
-def said_mark(said: Row | None, kind: Kind) -> Any:
-    return (
-        None
-        if said is None
-        else said.get({"text": "text"}.get(kind.form, "mark" if kind.header is not False else "column_1"))
-    )
-
-
-def shown(raw: bytes | None) -> str:
-    try:
-        return (raw or b"").decode() or ""
-    except UnicodeDecodeError:
-        return base64.b64encode(raw or b"").decode()
-
-
-def check(rows: list[Row], rejected: list[Row], lines: int, root: Path, cases: Cases, kind: Kind) -> None:
-    records = sum(len(made.records) for files in cases.values() for made in files)
-    for number, files in cases.items():
-        for made in files:
-            path = str(root / f"case-{number}" / made.name)
-            mine = [r for r in rows if r["lakesift_file"] == path], [r for r in rejected if r["file"] == path]
-            try:
-                check_file(path, made, kind, *mine)
-            except (AssertionError, KeyError) as error:
-                raise AssertionError(f"case {number}, file {made.name!r}: {error!r}"[:3000]) from error
-    assert len(rows) + len(rejected) == records == lines, (len(rows), len(rejected), records, lines)
 
 
 def check_tables(lake: Lake, step: Any, root: Path, cases: Cases, kind: Kind) -> None:
@@ -188,9 +116,7 @@ def run_group(spark: SparkSession, base: Path, numbers: list[int], change: bool)
         (root / f"case-{number}" / gone.name).unlink()
         new = [] if what == "remove" else [MadeFile(gone.name, new[0].content, new[0].records)]
     elif what == "respell":
-        entries, new = [str(root / "." / ".." / root.name)], []
-    if what == "replace" and Path(new[0].name).suffix != Path(gone.name).suffix:
-        what = "append"
+        entries, new = [os.path.relpath(root)], []
     cases[number] += new
     put(root / f"case-{number}", new, kind)
     check_tables(lake, ingest(lake, kind, entries), root, cases, kind)
