@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
@@ -85,7 +84,7 @@ def _check_file(file: File) -> None:
     path = local_path(file.path)
     if is_uri(path):
         return
-    if fault := name_fault(Path(path).name):
+    if fault := name_fault(path):
         raise InputError(f"{file.name} {fault}, and Spark opens no Parquet file of such a name; rename it")
     try:
         with open(path, "rb") as opened:

@@ -83,17 +83,23 @@ def stream_of(raw: bytes | None, file: str) -> IO[bytes]:
         raise InputError(f"the file {file} cannot be opened by the workers ({error.strerror})") from None
 
 
-def name_fault(name: str) -> str:
-    """Return why Spark opens no file of this name, "" if it does.
+def name_fault(path: str) -> str:
+    """Return why Spark opens no file of this path, "" if it does.
 
     Examples
     --------
-    >>> name_fault("a:b.csv"), name_fault("_a.csv"), name_fault("_k=v.csv")
-    ('has a colon in its name', 'has a name that begins with _', '')
+    >>> name_fault("in/a:b.csv"), name_fault("in/_a.csv"), name_fault("a:b/c.csv"), name_fault("in/_k=v.csv")
+    ('has a colon in its name', 'has a name that begins with _', '', '')
+    >>> name_fault("a:b/c[1].csv")
+    'has a colon in its path beside one of \\\\ [ ] { } * ?'
     """
-    # Hadoop makes a path of the name of its checksum, ".a:b.crc", and takes the colon for that of a URI.
+    name = Path(path).name
+    # Hadoop makes a path of the name of its checksum, ".a:b.crc", and takes the colon for that of a URI. It does so
+    # with every part of a path that it takes for a pattern.
     if ":" in name:
         return "has a colon in its name"
+    if ":" in path and globbed(path) != path:
+        return r"has a colon in its path beside one of \ [ ] { } * ?"
     if name.startswith(".") or (name.startswith("_") and "=" not in name):
         return f"has a name that begins with {name[0]}"
     return "has a name that ends with ._COPYING_" if name.endswith("._COPYING_") else ""
@@ -101,7 +107,8 @@ def name_fault(name: str) -> str:
 
 def _not_in_spark(file: File, form: str) -> bool:
     """Tell whether Spark's reader cannot open a file, or would unpack it by an ending that says something else."""
-    if name_fault(Path(file.path).name):
+    path = local_path(file.path)
+    if name_fault(Path(path).name if is_uri(path) else path):
         return True
     ending = Path(file.path).suffix
     return form == "jsonl" and (ending.lower() in NOT_IN_SPARK or (ending in UNPACKED and not _is_packed_as(file)))
