@@ -17,11 +17,12 @@ from .oddities import Kind, MadeFile, Record, Row, file_name
 UTC = datetime.timezone.utc
 AT = datetime.datetime(2024, 2, 29, 7, 8, 9, 123456)
 DAYS = [datetime.date(2024, 2, 29), datetime.date(1969, 12, 31), datetime.date(1500, 1, 1), datetime.date(9999, 12, 31)]
+#: Within what nanoseconds hold: the reader of the tables takes Spark's timestamps for such.
 TIMES = [
     AT,
     datetime.datetime(1969, 12, 31, 23, 59, 59, 1),
-    datetime.datetime(1582, 10, 4),
-    datetime.datetime(9999, 1, 1),
+    datetime.datetime(1700, 1, 1),
+    datetime.datetime(2262, 1, 1),
 ]
 TEXTS = ["", "é\u2028", "x" * 40_000, "007", "\x00", "\U0001f600"]
 

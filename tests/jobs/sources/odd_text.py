@@ -41,7 +41,7 @@ def json_row(draw: random.Random, mark: str, index: int, id_name: str) -> Row:
     row |= {"mark": mark, "n": index if draw.random() < 0.98 else "many"}
     row |= {"chat": [{"role": "user", "content": mark}, {"role": "tool", "args": {"x": index}}]} if index % 2 else {}
     row |= {draw.choice(NAMES): draw.choice(VALUES) for _ in range(draw.randrange(4))}
-    if draw.random() < 0.01:
+    if draw.random() < 0.001:
         row |= {f"wide{i}": i for i in range(700)}
     if draw.random() < 0.02:
         row["deep"] = json.loads("[" * 40 + str(index) + "]" * 40)
