@@ -363,6 +363,7 @@ def test_a_conflict_repeats_the_decision_and_not_its_effects(place: Place, monke
     assert (step.rows, step.computed, step.rejected, step.outcome) == (2, 1, 1, "wrote version 1")
 
 
+@pytest.mark.long
 def test_lines_that_are_in_neither_table_stop_ingest_until_they_are_found(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
