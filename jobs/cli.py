@@ -17,6 +17,7 @@ from typing import Any
 from ..udfs import errors
 from .commands.process import TRY_AGAIN, exit_status, set_up_logs, version
 from .lake.interrupts import ended_by_signals
+from .lake.kept import begin, stopped
 from .lake.terminal import sentence, speak_safely, user_message
 from .lake.text_table import printable
 from .lake.whole_files import whole_file
@@ -203,7 +204,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
 
 #: Commands that read what a recipe has made: they take its name, and the lake has the rest.
 FINISHED = ("report", "history", "diff", "export")
-STOPPED = "stopped; finished units are kept, run again to go on"
 
 
 def _shown(result: Any, as_json: bool) -> str:
@@ -223,13 +223,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args, result = parser().parse_args(argv), None
     speak_safely()
-    with ended_by_signals(STOPPED):
+    begin()
+    with ended_by_signals(stopped):
         try:
             set_up_logs(args.debug, args.quiet, args.log_file)
             result = COMMANDS[args.command](args)
             print(printable(_shown(result, args.json), lines=True))
         except KeyboardInterrupt:
-            raise SystemExit(f"lakesift: {STOPPED}") from None
+            raise SystemExit(f"lakesift: {stopped()}") from None
         except Exception as error:
             message = sentence(error)
             if message is None or args.debug:

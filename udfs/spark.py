@@ -73,7 +73,7 @@ def apply(frame: DataFrame, scores: Sequence[FittedScore]) -> DataFrame:
     hashes = dict.fromkeys(s.hash_column for s in scores)
     names = ("id", "missing", *hashes, *map(input_name, inputs))
     rows = by_place(frame.select(*map(quoted_name, names)))
-    return rows.mapInArrow(_on_workers(_score_batches, tuple(scores), names), f"{MEMO}, seconds double")
+    return rows.mapInArrow(on_workers(_score_batches, tuple(scores), names), f"{MEMO}, seconds double")
 
 
 def by_place(frame: DataFrame) -> DataFrame:
@@ -81,8 +81,8 @@ def by_place(frame: DataFrame) -> DataFrame:
     return frame.toDF(*(f"c{i}" for i in range(len(frame.columns))))
 
 
-def _on_workers(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
-    """Return a function of batches alone, whose errors the driver tells from others."""
+def on_workers(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+    """Return a function of batches alone, whose errors (of LakeSift) the driver tells from others, for mapInArrow."""
     return partial(_marked, MARK, function, arguments)
 
 
@@ -216,8 +216,8 @@ def fold(frame: DataFrame, fold: Fold[Any]) -> Any:
     BoundError
         If a state outgrows `fold.limit_bytes`.
     """
-    partials = by_place(frame).mapInArrow(_on_workers(_fold_batches, fold), "state binary")
+    partials = by_place(frame).mapInArrow(on_workers(_fold_batches, fold), "state binary")
     # By a column, not a number: adaptive execution then makes one task of groups that are small.
     groups = partials.selectExpr("state", f"spark_partition_id() % {MERGE_GROUPS} AS part").repartition("part")
-    merged = groups.select("state").mapInArrow(_on_workers(_merge_batches, fold), "state binary")
+    merged = groups.select("state").mapInArrow(on_workers(_merge_batches, fold), "state binary")
     return reduce(fold.merge, (pickle.loads(row["state"]) for row in merged.collect()), fold.zero())

@@ -3,7 +3,8 @@
 The files are the truth: a table is unchanged while its newest data-changing commit carries the digest of its source, so
 DELETE, UPDATE or RESTORE on it heal on the next run. Of a source that changed only new and changed files are parsed:
 <table>_ingested knows the others. `_rejected` and `_ingested` are written after the table and carry the same digest, so
-a run that stopped between them is finished by the next. Lines in = rows written + rejected.
+a run that stopped between them is finished by the next. Lines in = rows written + rejected, each counted: lines where
+they are parsed first, the others in the tables.
 Left out: duplicate ids (hashing finds them) and null text (a row like any other).
 """
 
@@ -78,16 +79,22 @@ def _bring_in_line(
 
     task, rows = retry_on_conflict(f"ingest of {table}", rows_written)
     step.ends(rows.version, rows.written)
-    step.rows, step.rejected = rows.lines, rows.lines - rows.rows
-    rejected = retry_on_conflict(f"{table}_rejected", lambda: write_rejected(task, rows, step.rejected or 0))
-    if not (rows.written or rejected):
+    wrote, rejected = retry_on_conflict(f"{table}_rejected", lambda: write_rejected(task, rows))
+    step.rows, step.rejected = rows.lines, rejected
+    if not (rows.written or wrote):
         return []
     read = rows.read or task.all
     manifest.notes += [n for n in read.notes if n not in manifest.notes]
-    if not rows.written:
-        return []
-    step.computed, step.read_rows, step.read_bytes, step.how = rows.rows, read.fresh_lines, read.size or None, rows.how
+    if rows.written:
+        step.computed, step.read_rows, step.read_bytes = rows.rows, read.fresh_lines, read.size or None
+        step.how = rows.how
     if changing := read.changed_meanwhile():
         return changing
-    retry_on_conflict(f"{table}_ingested", lambda: write_files(task, read))
+    if rows.rows + rejected != rows.lines:
+        raise InputError(
+            f"{read.what} hold {rows.lines:,} lines, but {rows.rows:,} are in {table} and {rejected:,} in "
+            f"{table}_rejected: a file was not read the same twice; run again, and look at the disk if this returns"
+        )
+    if rows.written:
+        retry_on_conflict(f"{table}_ingested", lambda: write_files(task, read))
     return []

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
-from ...udfs.errors import InputError
 from ..lake.commits import Commit, TableState
-from ..lake.ingest_tables import FILE_COLUMN, ingested_files, rejected_lines
-from ..lake.json_lines import rejected_rows
+from ..lake.ingest_tables import ingested_files, rejected_lines
 from ..lake.tables import Lake
 from ..recipe import Source
 from ..sources.file_counts import FileCounts
-from ..sources.reader import PARSED, SourceRows, read
+from ..sources.reader import SourceRows, read
+from .verdicts import RejectedLine
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Written:
-    """The table in line with its source: `lines` and `rows` of all files; `read` are the lines that were parsed."""
+    """The table in line with its source: `lines` and `rows` of all files; `read` are the lines that were parsed.
+
+    `rejected` are those of `read` that are no rows, as (reason, raw, file), where the write of the rows told them.
+    """
 
     version: int
     written: bool
@@ -57,15 +56,29 @@ class Written:
     rows: int
     read: SourceRows | None = None
     how: str = ""
+    rejected: list[RejectedLine] | None = None
 
 
 def ingested(task: Task, state: TableState) -> Written | None:
-    """Return the table as it is if it is in line with its source, else None."""
+    """Return the table as it is if it is in line with its source, else None.
+
+    It is not if its rejected lines are of the same source, and some lines are in neither table.
+    """
     commit = state.last_write
     if commit is None or not commit.says({"source": task.digest}):
         return None
-    rows = task.lake.read(task.table, state.version).count()
-    return Written(int(state.version or 0), False, int(commit.metadata["lines"]), rows)
+    rows, lines = count_of(task.lake, task.table, state.version), int(commit.metadata["lines"])
+    name = rejected_lines(task.table).name
+    rejected = task.lake.state(name)
+    whole = rejected.last_write is not None and rejected.last_write.says({"source": task.digest})
+    if whole and rows + count_of(task.lake, name, rejected.version) != lines:
+        return None
+    return Written(int(state.version or 0), False, lines, rows)
+
+
+def count_of(lake: Lake, table: str, version: int | None) -> int:
+    """Return the number of rows of a table at a version, 0 if there is none."""
+    return 0 if version is None else lake.read(table, version).count()
 
 
 def known_files(lake: Lake, table: str, commit: Commit | None, digest: str) -> dict[str, FileCounts]:
@@ -81,27 +94,3 @@ def known_files(lake: Lake, table: str, commit: Commit | None, digest: str) -> d
         return {}
     rows = lake.read(ingested_files(table).name).collect()
     return {r["file"]: FileCounts(r["file"], r["size"], r["digest"], r["counts"]) for r in rows}
-
-
-def split(task: Task, lines: SourceRows) -> tuple[DataFrame, DataFrame]:
-    """Return the rows with the file of each, and the rejected lines (reason, raw, file)."""
-    id_sql, line = task.id_sql, "lakesift_line"
-    rows = lines.parsed.where("reason IS NULL").select("row.*", F.struct("row", "file").alias(line))
-    rejected = lines.parsed.where("reason IS NOT NULL").select("reason", "raw", "file")
-    if FILE_COLUMN in (c.lower() for c in rows.columns):
-        raise InputError(f"{lines.what} hold a column {FILE_COLUMN!r}, which ingest writes itself; rename it")
-    named = rows.withColumn(FILE_COLUMN, F.col(f"{line}.file")) if lines.files or lines.fresh else rows
-    if not id_sql:
-        return named.drop(line), rejected
-    try:
-        without_id = rows.where(F.expr(id_sql).isNull())
-        with_id = named.where(F.expr(id_sql).isNotNull()).drop(line)
-    except Exception as error:
-        names = ", ".join(n for n in rows.columns if n != line)
-        raise InputError(
-            f"the id {id_sql!r} of table {task.table} is no expression over the columns of {lines.what} ({names}); "
-            "correct documents: id"
-        ) from error
-    as_json = partial(rejected_rows, reason="id is null", always=lines.always)
-    without = without_id.select(f"{line}.row", f"{line}.file").mapInArrow(as_json, PARSED)
-    return with_id, rejected.union(without)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -14,7 +16,8 @@ from ..lake.schemas import Col, Table
 from ..lake.tuning import cores
 from ..sources.column_types import table_type
 from ..sources.reader import SourceRows
-from .task import Task, Written, split
+from .task import Task, Written, count_of
+from .verdicts import REJECTED, Verdicts, verdicts
 
 #: A smaller table is one file; a larger one at least 2 x cores files, each of at most `FILE_BYTES` of source.
 SMALL_ROWS, SMALL_BYTES, FILE_BYTES = 2_000, 16 << 20, 256 << 20
@@ -26,34 +29,50 @@ def write_rows(task: Task, state: TableState) -> Written:
     """Write the rows of files that changed, if the columns stay as they are, else the rows of all."""
     base = state.version
     if task.known and task.changed.files and len(task.stale) + len(task.changed.fresh) <= MOST_REPLACED:
-        rows, _ = split(task, task.changed)
-        if _columns(task.lake.read(task.table, base)) == _columns(rows):
-            commit = _replace(task, _table(task, rows), rows, int(base or 0), FILE_COLUMN, _said(task.changed))
-            return _written(task, commit, task.changed, "new and changed files")
+        made = verdicts(task, task.changed)
+        if _columns(task.lake.read(task.table, base)) == _columns(made.rows):
+            table = _table(task, made.rows)
+            with _reading(task.changed):
+                commit = _replace(task, table, made.rows, int(base or 0), FILE_COLUMN, _said(task.changed))
+            return _written(task, commit, task.changed, "new and changed files", made)
         reason = "other columns"
     else:
         reason = "first time" if base is None else "many files changed, or it is not known which"
-    rows, _ = split(task, task.all)
+    made = verdicts(task, task.all)
     small = task.all.count < SMALL_ROWS and task.all.size < SMALL_BYTES
     files = max(2 * cores(task.lake.spark), math.ceil(task.all.size / FILE_BYTES))
-    frame = rows.coalesce(1) if small else rows.repartition(files)
-    commit = _overwrite(task, _table(task, rows), frame, base, _said(task.all))
-    return _written(task, commit, task.all, f"all: {reason}")
+    frame = made.rows.coalesce(1) if small else made.rows.repartition(files)
+    with _reading(task.all):
+        commit = _overwrite(task, _table(task, made.rows), frame, base, _said(task.all))
+    return _written(task, commit, task.all, f"all: {reason}", made)
 
 
-def write_rejected(task: Task, rows: Written, count: int) -> bool:
-    """Write the lines that are no rows, unless they are written or there never were any; tells whether it wrote."""
+def write_rejected(task: Task, rows: Written) -> tuple[bool, int]:
+    """Write the lines that are no rows, unless they are written or there never were any.
+
+    Returns whether it wrote, and how many lines the table holds.
+    """
     table = rejected_lines(task.table)
     state = task.lake.state(table.name)
     commit = state.last_write
-    if (commit is None and count == 0) or (commit is not None and commit.says({"source": task.digest})):
-        return False
-    if commit is not None and rows.read is task.changed and task.known:
-        _replace(task, table, split(task, task.changed)[1], int(state.version or 0), "file", {})
-        return True
-    # One file by a shuffle of the few rejected lines: coalesce(1) would parse the whole source in one task.
-    _overwrite(task, table, split(task, task.all)[1].repartition(1), state.version, {})
-    return True
+    if commit is not None and commit.says({"source": task.digest}):
+        count = count_of(task.lake, table.name, state.version)
+        if rows.rows + count == rows.lines:
+            return False, count
+    if commit is None and (rows.rejected == [] or (rows.rejected is None and rows.rows == rows.lines)):
+        return False, 0
+    read = rows.read or task.all
+    if rows.rejected is None:
+        # One file by a shuffle of the rejected lines: coalesce(1) would parse the whole source in one task.
+        frame = verdicts(task, read).rejected.repartition(1)
+    else:
+        frame = task.lake.spark.createDataFrame(rows.rejected, REJECTED).coalesce(1)
+    with _reading(read):
+        if commit is not None and task.known and read is task.changed:
+            written = _replace(task, table, frame, int(state.version or 0), "file", {})
+        else:
+            written = _overwrite(task, table, frame, state.version, {})
+    return True, count_of(task.lake, table.name, written.version)
 
 
 def write_files(task: Task, read: SourceRows) -> None:
@@ -67,6 +86,17 @@ def write_files(task: Task, read: SourceRows) -> None:
     _overwrite(task, table, frame.coalesce(1), state.version, {} if rows else {"unknown": True})
 
 
+@contextmanager
+def _reading(lines: SourceRows) -> Iterator[None]:
+    """Raise InputError from an error of writing what is read of a source, if it is one of reading."""
+    try:
+        yield
+    except Exception as error:
+        if sentence := lines.fault(error):
+            raise sentence from error
+        raise
+
+
 def _replace(task: Task, table: Table, rows: DataFrame, base: int, column: str, said: dict[str, Any]) -> Commit:
     """Put rows in the place of those of stale files, in one commit; rows of other files stay where they are."""
     files = math.ceil(task.changed.size / FILE_BYTES)
@@ -74,7 +104,8 @@ def _replace(task: Task, table: Table, rows: DataFrame, base: int, column: str, 
     if not task.stale and (commit := task.lake.append(table, frame, metadata, base=base)):
         return commit
     names = {*task.stale, *(f.file for f in task.changed.files if f.file not in task.known)}
-    within = f"{column} IN ({', '.join(map(quoted_text, sorted(names)))})"
+    # None where only the spelling of the names changed.
+    within = f"{column} IN ({', '.join(map(quoted_text, sorted(names)))})" if names else "false"
     return task.lake.overwrite(table, frame, metadata, base, within)
 
 
@@ -91,9 +122,9 @@ def _said(lines: SourceRows) -> dict[str, Any]:
     return {"lines": lines.count} if lines.always is None else {"lines": lines.count, "always": list(lines.always)}
 
 
-def _written(task: Task, commit: Commit, lines: SourceRows, how: str) -> Written:
-    rows = task.lake.read(task.table, commit.version).count()
-    return Written(commit.version, True, lines.count, rows, lines, how)
+def _written(task: Task, commit: Commit, lines: SourceRows, how: str, made: Verdicts) -> Written:
+    rows = count_of(task.lake, task.table, commit.version)
+    return Written(commit.version, True, lines.count, rows, lines, how, made.told())
 
 
 def _table(task: Task, rows: DataFrame) -> Table:

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from ...udfs.quoting import quoted_name
 from ..recipe.recipe import mentions
 from .documents import joined_columns
-from .run import Run, one_row_per_id
+from .run import Run, keys_of, one_row_per_id
 
 
 def satisfying(run: Run, scores: DataFrame, where: str, columns: Collection[str]) -> DataFrame:
@@ -20,7 +20,7 @@ def satisfying(run: Run, scores: DataFrame, where: str, columns: Collection[str]
     wanted = {c.lower() for c in columns}
     named = [c for c in run.documents.named if c.lower() in wanted or mentions(where, c)]
     if named:
-        source = one_row_per_id(run, run.documents.frame.select(*joined_columns(run.documents)))
+        source = one_row_per_id(run, run.documents.frame.select(*joined_columns(run.documents, keys_of(run))))
         kept = [c for c in source.columns if c in {"id", *named}]
         scores = scores.join(source.select(*(quoted_name(c) for c in kept)), "id", "inner")
     return scores.where(where) if where else scores

@@ -109,8 +109,13 @@ class Run:
 
 def columns_of(run: Run, *columns: Column, within: DataFrame | None = None) -> DataFrame:
     """Return id and columns of the documents, one row per id; only those whose `id` is in `within`, if given."""
-    rows = run.documents.frame.select(*map(F.expr, run.documents.keys), *columns)
+    rows = run.documents.frame.select(*map(F.expr, keys_of(run)), *columns)
     return one_row_per_id(run, rows if within is None else rows.join(F.broadcast(within), "id", "left_semi"))
+
+
+def keys_of(run: Run) -> list[str]:
+    """Return SQL of what `one_row_per_id` needs beside other columns: where no id is repeated, the id alone."""
+    return run.documents.keys if run.hashes.summary.duplicates else run.documents.keys[:1]
 
 
 def one_row_per_id(run: Run, source: DataFrame) -> DataFrame:

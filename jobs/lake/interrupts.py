@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -35,9 +35,10 @@ def armed() -> bool:
 
 
 @contextmanager
-def ended_by_signals(sentence: str) -> Iterator[None]:
+def ended_by_signals(sentence: Callable[[], str]) -> Iterator[None]:
     """End the process with a sentence on the first signal of SIGNALS; afterwards signals go on doing so.
 
+    The sentence is made in another thread, when the signal has come.
     Nothing changes in a process that has loaded pyspark already, or outside of its main thread. A process that is
     ending does not leave the block: whatever its last calls returned or raised is not said any more.
     """
@@ -51,7 +52,7 @@ def ended_by_signals(sentence: str) -> Iterator[None]:
             time.sleep(1)
 
 
-def _arm(sentence: str) -> None:
+def _arm(sentence: Callable[[], str]) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     terminal = os.dup(2)
@@ -69,14 +70,14 @@ def _woken(number: int, frame: FrameType | None) -> None:
     """Do nothing: Python has written the signal's number to the pipe, and the thread behind it acts."""
 
 
-def _wait(reader: int, terminal: int, sentence: str) -> None:
+def _wait(reader: int, terminal: int, sentence: Callable[[], str]) -> None:
     handled = {int(getattr(signal, name)) for name in SIGNALS if hasattr(signal, name)}
     number = 0
     while number not in handled:
         number = os.read(reader, 1)[0]
     _ending.set()
     with suppress(OSError):  # the terminal may be gone
-        os.write(terminal, f"lakesift: {sentence}\n".encode())
+        os.write(terminal, f"lakesift: {sentence()}\n".encode())
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # whatever now fails for want of Spark has nothing to say
         os.dup2(nowhere, descriptor)

@@ -45,16 +45,13 @@ def json_lines(
         yield pa.RecordBatch.from_arrays([pa.array(_objects(rows, _written(rows, always), ""), pa.string())], ["value"])
 
 
-def rejected_rows(
-    batches: Iterable[pa.RecordBatch], reason: str, always: Collection[str] | None = None
-) -> Iterator[pa.RecordBatch]:
-    """Yield (reason, raw, file) of rows given as (row, file), the row as JSON. For mapInArrow."""
+def rejected_rows(batches: Iterable[pa.RecordBatch], always: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield (reason, raw, file) of (row, reason, raw, file): where `raw` is null, the row as JSON. For mapInArrow."""
     for batch in batches:
-        rows, files = batch.columns
-        texts = pa.array(_objects(rows, _written(rows, always), ""), pa.string())
-        yield pa.RecordBatch.from_arrays(
-            [pa.array([reason] * len(rows), pa.string()), texts, files], ["reason", "raw", "file"]
-        )
+        rows, reasons, raws, files = batch.columns
+        texts = _objects(rows, _written(rows, always), "")
+        lines = [text if raw is None else raw for raw, text in zip(raws.to_pylist(), texts, strict=True)]
+        yield pa.RecordBatch.from_arrays([reasons, pa.array(lines, pa.string()), files], ["reason", "raw", "file"])
 
 
 def _written(rows: Any, always: Collection[str] | None) -> Collection[str]:

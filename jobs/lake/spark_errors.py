@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ...udfs.java_errors import causes
+from ...udfs.java_errors import causes, file_read, kinds, meaning
+from .kept import kept
 
 #: Errors of DESCRIBE HISTORY that mean: no Delta table of that name.
 NOT_DELTA = re.compile(
@@ -29,11 +30,11 @@ class FilesGone(Exception):
 
 @contextmanager
 def raising(meant: Exception, pattern: re.Pattern[str]) -> Iterator[None]:
-    """Raise `meant` from an error of Spark or py4j, raised inside, whose type and text have the pattern."""
+    """Raise `meant` from an error of Spark or py4j, raised inside, whose classes or conditions have the pattern."""
     try:
         yield
     except Exception as error:
-        if not pattern.search(f"{type(error).__name__} {error}"):
+        if not pattern.search(f"{type(error).__name__}\n{kinds(text_of(error))}"):
             raise
         raise meant from error
 
@@ -49,36 +50,8 @@ def analysis_message(error: BaseException) -> str | None:
     return " ".join(re.sub(r"(`[^`]*`)|(?<=\w)#\d+L?", r"\1", said).split())
 
 
-_AGAIN = "bring it back (RESTORE TABLE, a copy) or write its table anew"
-#: What the innermost causes say of the machine, what that means, and what to do: one message, one condition.
-_CONDITIONS = (
-    ("No space left on device", "the disk of the lake or of Spark's temporary files is full", "free some space"),
-    ("Disk quota exceeded", "the quota of the disk is used up", "free some space"),
-    (
-        "Permission denied|AccessControlException|AccessDenied",
-        "a file may not be read or written",
-        "change its mode or owner, or give another place",
-    ),
-    ("Mkdirs failed to create", "a folder cannot be made", "give a place that may be written"),
-    ("Read-only file system", "a file system cannot be written", "give another place"),
-    (
-        r"bigger than (spark\.driver\.maxResultSize|local result size)",
-        "a result is larger than the driver takes",
-        "raise spark.driver.maxResultSize in the file of --spark",
-    ),
-    (
-        "OutOfMemoryError",
-        "Spark's JVM ran out of memory",
-        "raise spark.driver.memory, or on a cluster spark.executor.memory, in the file of --spark",
-    ),
-    (
-        "Python worker exited unexpectedly",
-        "a Python worker crashed or was killed",
-        "look for a lack of memory, and take fewer cores in the file of --spark",
-    ),
-    ("FILE_NOT_EXIST|FileNotFoundException|NoSuchFileException", "a file that is to be read is gone", _AGAIN),
-    ("is not a Parquet file|CANNOT_READ_FILE_FOOTER|ParquetDecodingException", "a data file is damaged", _AGAIN),
-)
+#: A line that says what a Python worker raised.
+_RAISED = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception|Interrupt)\b.*$", re.M)
 _SYSTEM: dict[int | None, str] = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
@@ -105,7 +78,10 @@ def error_sentence(error: BaseException) -> str | None:
     if not spark:
         return None
     text = text_of(error)
-    return _of_the_machine(text) or analysis_message(error) or f"Spark failed: {_innermost(text)}"
+    if known := _of_the_machine(text) or analysis_message(error):
+        return known
+    file, innermost = file_read(text), _innermost(text)
+    return f"Spark failed{f' at {file}' if file and file not in innermost else ''}: {innermost}"
 
 
 def text_of(error: BaseException) -> str:
@@ -128,24 +104,38 @@ def _ended(seconds: float) -> str | None:
     except subprocess.TimeoutExpired:
         return None
     how = f"was killed by signal {-status}, often for lack of memory" if status < 0 else f"ended with status {status}"
-    return f"Spark's JVM {how}; finished units are kept: look at the memory of this machine, and run again"
+    return f"Spark's JVM {how}; {kept()}: look at the memory of this machine, and run again"
 
 
 def _of_the_machine(text: str) -> str | None:
-    """Return a sentence for what the innermost causes say of memory, disk, rights or files; None if they do not."""
-    for name, message in causes(text)[:3]:
-        for pattern, fact, remedy in _CONDITIONS:
-            if re.search(pattern, f"{name}: {message}"):
-                return f"{fact} ({message or name}): {remedy}, and run again; finished units are kept"
+    """Return a sentence for what a cause says of memory, disk, rights, files or machines; None if none does."""
+    if "Traceback (most recent call last)" in text and (sentence := _of_a_worker(text)):
+        return sentence
+    if found := meaning(text):
+        place = file_read(text)
+        named = f"{place}: " if place and place not in found.cause.message else ""
+        said = f"{named}{found.cause.message or found.cause.name}"
+        return f"{found.fact} ({said}): {found.remedy}, and run again; {kept()}"
+    return None
+
+
+def _of_a_worker(text: str) -> str | None:
+    """Return a sentence for an error of the system in a Python worker, which ends on the last line of a traceback."""
+    last = next(reversed(_RAISED.findall(text)), "")
+    system = re.match(r"\w+: \[Errno (\d+)\] (.+)", last)
+    if system and (remedy := _SYSTEM.get(int(system[1]))):
+        return f"a Python worker met an error of the system ({system[2]}): {remedy}, and run again; {kept()}"
+    if re.match(r"(numpy\.\S*)?_?(Array)?MemoryError\b", last):
+        return f"a Python worker has too little memory ({last}): take fewer cores, and run again; {kept()}"
     return None
 
 
 def _innermost(text: str) -> str:
     """Return the line that says most: of a Python worker the last of its traceback, else the innermost cause."""
-    workers = re.findall(r"^(?:\w+\.)*\w+(?:Error|Exception|Interrupt)\b.*$", text, re.M)
+    workers = _RAISED.findall(text)
     if "Traceback (most recent call last)" in text and workers:
         return str(workers[-1]).strip()
-    thrown = [f"{name}: {message}" for name, message in causes(text) if message]
+    thrown = [f"{cause.name}: {cause.message}" for cause in causes(text) if cause.message]
     return re.sub(r" SQLSTATE: \w+$", "", (thrown or [_first_line(text)])[0])
 
 

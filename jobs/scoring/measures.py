@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.fitted import FittedScore
-
-log = logging.getLogger("lakesift")
-
-#: Seconds after a write within which its measures arrive; some engines never deliver them for a write.
-DELIVERY_SECONDS = 10.0
+from ..lake.observed import measuring
 
 
 @dataclass(frozen=True)
@@ -39,28 +32,18 @@ def observed(frame: DataFrame, scores: Sequence[FittedScore]) -> tuple[DataFrame
     frame : DataFrame
         As udfs.spark.apply returns it.
     """
-    observation, measures = Observation(), []
+    measures = []
     for i, score in enumerate(scores):
         mine = F.col("fingerprint") == F.lit(score.fingerprint)
         measures.append(F.count(F.when(mine, 1)).alias(f"rows_{i}"))
         measures.append(F.sum(F.when(mine, F.col("seconds"))).alias(f"seconds_{i}"))
+    written, delivered = measuring(frame, *measures)
 
-    def delivered() -> dict[str, Measured]:
-        counts: dict[str, Any] = {}
-        thread = threading.Thread(target=lambda: counts.update(_get(observation)), daemon=True)
-        thread.start()
-        thread.join(DELIVERY_SECONDS)
+    def measured() -> dict[str, Measured]:
+        counts = delivered()
         if not counts:
             return {}
         rows = {s.name: (counts[f"rows_{i}"], counts[f"seconds_{i}"]) for i, s in enumerate(scores)}
         return {name: Measured(int(count), float(seconds or 0)) for name, (count, seconds) in rows.items()}
 
-    return frame.observe(observation, *measures).drop("seconds"), delivered
-
-
-def _get(observation: Any) -> dict[str, Any]:
-    try:
-        return dict(observation.get)
-    except Exception as error:  # Connect raises where nothing was delivered
-        log.debug("no measures of this unit: %s", error)
-        return {}
+    return written.drop("seconds"), measured

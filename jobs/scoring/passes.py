@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from ...udfs.fitted import FittedScore
 from ..inputs.documents import BUCKETS, bucket_of
 from ..inputs.run import Run, Touched
+from ..lake.kept import finished
 from ..lake.schemas import MEMOS, memos
 from ..lake.tables import retry_on_conflict
 from ..lake.tuning import property_of
@@ -170,7 +171,10 @@ def _units(source: Source, pending: Pending) -> Iterator[dict[str, Measured]]:
         high, began = min(pending.end, low + width), time.monotonic()
         with heartbeat(f"{name}: {rows:,} of {total:,} rows"):
             measured = retry_on_conflict(f"score {name}", partial(_unit, source, (low, high)), tries=UNIT_TRIES)
-        rows += max((m.rows for m in measured.values()), default=0)
+        done = max((m.rows for m in measured.values()), default=0)
+        rows += done
+        if done:
+            finished(name, done)
         seconds = max(time.monotonic() - began, 0.001)
         log.info("  %s: %s", name, pace.after(rows))
         wanted = 0 if fixed else int(UNIT_SECONDS / seconds * (high - low))

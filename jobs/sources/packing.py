@@ -10,7 +10,7 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import pyarrow as pa
@@ -46,16 +46,10 @@ def unpacked(stream: IO[bytes], name: str) -> Iterator[bytes]:
         If it ends too early or is broken.
     """
     head = stream.read(10)
-    packing = packing_of(head)
-    whole: Any = _Joined(head, stream)
-    openers: dict[str, Any] = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile, "zstd": _zstd}
-    if packing == "gzip":
-        whole = gzip.GzipFile(fileobj=whole)
-    elif packing:
-        whole = openers[packing](whole)
+    packing, whole = packing_of(head), _Joined(head, stream)
+    openers: dict[str, Callable[[Any], Iterator[bytes]]] = {"gzip": _gzip, "bzip2": _bzip2, "xz": _xz, "zstd": _zstd}
     try:
-        while block := whole.read(BLOCK):
-            yield block
+        yield from openers.get(packing, _blocks)(whole)
     except BROKEN as error:
         raise InputError(f"{name} cannot be unpacked to its end ({packing}: {error}); fetch the file again") from None
 
@@ -80,8 +74,44 @@ def lines_of(blocks: Iterator[bytes]) -> Iterator[bytes]:
         yield last
 
 
-def _zstd(stream: Any) -> Any:
-    return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
+def _blocks(stream: Any) -> Iterator[bytes]:
+    while block := stream.read(BLOCK):
+        yield block
+
+
+def _gzip(stream: Any) -> Iterator[bytes]:
+    return _blocks(gzip.GzipFile(fileobj=stream))
+
+
+def _bzip2(stream: Any) -> Iterator[bytes]:
+    return _members(stream, bz2.BZ2Decompressor)
+
+
+def _xz(stream: Any) -> Iterator[bytes]:
+    return _members(stream, lzma.LZMADecompressor)
+
+
+def _zstd(stream: Any) -> Iterator[bytes]:
+    return _blocks(pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd"))
+
+
+def _members(stream: Any, decompressor: Callable[[], Any]) -> Iterator[bytes]:
+    """Yield what packed members one after another hold; zeros between and after them are padding.
+
+    Python's own readers take a broken member for garbage after the last one, and leave it out without a word.
+    """
+    member, block = decompressor(), stream.read(BLOCK)
+    while block:
+        if member.eof and not (block := block.lstrip(b"\0")):
+            block = stream.read(BLOCK)
+            continue
+        member = decompressor() if member.eof else member
+        yield member.decompress(block, BLOCK)
+        while not (member.eof or member.needs_input):
+            yield member.decompress(b"", BLOCK)
+        block = member.unused_data or stream.read(BLOCK)
+    if not member.eof:
+        raise EOFError("it ends before its end-of-stream marker")
 
 
 class _Joined(io.RawIOBase):

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
+from ...udfs.java_errors import kinds
 from ...udfs.quoting import quoted_name
 from ...udfs.uris import globbed, is_uri, local_path
 from .column_types import column_name_error, table_type
 from .folder_columns import folder_names, folder_sql
 from .listing import READ_FROM, File
+from .raw_bytes import name_fault
+from .read_errors import unreadable
 from .source import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: What Spark says of files that are not Parquet, or not of one schema.
+#: Conditions of Spark for files that are not Parquet, or not of one schema.
 UNREADABLE = re.compile("PARQUET|FAILED_READ_FILE|CANNOT_MERGE|COLUMN_ALREADY_EXISTS|AMBIGUOUS|UNABLE_TO_INFER|FOOTER")
 #: First and last bytes of a Parquet file; PARE where its footer is encrypted.
 MAGIC = (b"PAR1", b"PARE")
@@ -26,7 +28,7 @@ MAGIC = (b"PAR1", b"PARE")
 def parquet_rows(
     spark: SparkSession, source: Source, listed: list[File], fresh: list[File]
 ) -> tuple[DataFrame, dict[str, dict[str, int]], tuple[str, ...]]:
-    """Return (row, reason, raw, file) of the fresh files, by file the number of "lines", and notes on what was cast.
+    """Return (row, reason, raw, file, noted) of the fresh files, by file the "lines", and notes on what was cast.
 
     Columns are those of all files.
 
@@ -51,7 +53,9 @@ def parquet_rows(
             frame = frame.where(F.expr(READ_FROM).isin([local_path(f.path) for f in fresh]))
         counts = frame.groupBy(F.expr(READ_FROM).alias("file")).count().collect()
     except Exception as error:
-        if not UNREADABLE.search(str(error)):
+        if sentence := unreadable(error, what, listed):
+            raise sentence from error
+        if not UNREADABLE.search(kinds(str(error))):
             raise
         raise InputError(f"{what} cannot be read as Parquet: {_reason(str(error))}") from error
     own = {name.lower() for name in frame.columns}
@@ -70,7 +74,8 @@ def parquet_rows(
     # Replacing nothing decodes and encodes again, which changes exactly what is not UTF-8, on every Spark version.
     broken = F.regexp_replace(joined, r"\A", "") != joined
     raw = F.when(broken, F.base64(F.col("row").cast("string").cast("binary")))
-    parsed = rows.select("row", F.when(broken, F.lit("not UTF-8")).alias("reason"), raw.alias("raw"), "file")
+    reason = F.when(broken, F.lit("not UTF-8")).alias("reason")
+    parsed = rows.select("row", reason, raw.alias("raw"), "file", F.lit(False).alias("noted"))
     return parsed, {r["file"]: {"lines": r["count"]} for r in counts}, tuple(notes)
 
 
@@ -79,10 +84,8 @@ def _check_file(file: File) -> None:
     path = local_path(file.path)
     if is_uri(path):
         return
-    if ":" in Path(path).name:
-        raise InputError(
-            f"{file.name} has a colon in its name, and Spark opens no Parquet file of such a name; rename it"
-        )
+    if fault := name_fault(path):
+        raise InputError(f"{file.name} {fault}, and Spark opens no Parquet file of such a name; rename it")
     try:
         with open(path, "rb") as opened:
             head = opened.read(4)

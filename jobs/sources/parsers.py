@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 #: Objects and lists inside each other, at most.
 MAX_DEPTH = 64
+#: Digits of a whole number, at most: Python reads longer ones, if at all, in quadratic time.
+MAX_DIGITS = 4_300
 #: Only text with one of these can hold a number that no double holds.
 _FAR = re.compile(r"[eE][+-]?\d{3}|\d{309}")
 _SPACE = re.compile(r"[\s\ufeff]*")
@@ -32,7 +34,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} occurs twice")
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)[:40]!r} occurs twice")
     return row
 
 
@@ -45,6 +47,12 @@ def _double(text: str) -> float:
     if math.isinf(value) or (value == 0 and re.search("[1-9]", re.split("[eE]", text)[0])):
         raise ValueError(f"a double cannot hold {text[:40]}")
     return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a whole number of {len(text):,} digits; at most {MAX_DIGITS:,} are read")
+    return int(text)
 
 
 def utf8(raw: bytes) -> str | None:
@@ -72,8 +80,8 @@ def json_line(raw: bytes) -> ParsedRecord | None:
     if not text.strip():
         return None
     try:
-        to_float = _double if _FAR.search(text) else None
-        row = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=to_float)
+        numbers: dict[str, Any] = {"parse_float": _double, "parse_int": _whole} if _FAR.search(text) else {}
+        row = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, **numbers)
         if text.count("{") + text.count("[") > MAX_DEPTH and _deeper(row, MAX_DEPTH):
             raise RecursionError
         if "\\u" in text:
@@ -93,16 +101,42 @@ def _deeper(value: Any, left: int) -> bool:
     return inside is not None and (left == 0 or any(_deeper(item, left - 1) for item in inside))
 
 
-def spans_lines(first: bytes) -> bool:
-    """Tell from its first line that is not blank whether a JSON file is an array, or has objects over many lines.
+def line_records(raw: bytes) -> Iterator[ParsedRecord]:
+    """Yield the record of one line, none if it is blank; several where \\r alone ends the lines of the file.
 
     Examples
     --------
-    >>> [spans_lines(line) for line in (b'[{"id": 0},', b" [", b"{", b'{"id": 0}', b"")]
-    [True, True, True, False, False]
+    >>> [r.row for r in line_records(b'{"id": 0}\\r{"id": 1}\\r')]
+    [{'id': 0}, {'id': 1}]
     """
-    text = first.removeprefix(b"\xef\xbb\xbf").strip()
-    return text.startswith(b"[") or text == b"{"
+    record = json_line(raw)
+    if record and record.reason == "not JSON: Extra data" and b"\r" in raw.strip():
+        yield from json_values(raw)
+    elif record:
+        yield record
+
+
+def spans_lines(lines: Sequence[bytes]) -> bool:
+    """Tell from its first lines that are not blank whether a JSON file is an array, or has objects over many lines.
+
+    Examples
+    --------
+    >>> [spans_lines([line]) for line in (b'[{"id": 0},', b" [", b"{", b'{"id": 0}', b'{"id": 0,')]
+    [True, True, True, False, False]
+    >>> spans_lines([b'{"id": 0,', b' "n": {}}']), spans_lines([b'{"id": 0,', b'{"id": 0}']), spans_lines([])
+    (True, False, False)
+    """
+    first = lines[0].removeprefix(b"\xef\xbb\xbf").strip() if lines else b""
+    if first.startswith(b"[") or first == b"{":
+        return True
+    if len(lines) < 2 or not first.startswith(b"{"):
+        return False
+    try:
+        text = b"\n".join([first, *lines[1:]]).decode("utf-8")
+        end = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode(text)[1]
+    except (ValueError, RecursionError):
+        return False
+    return end > len(first.decode("utf-8"))
 
 
 def json_values(content: bytes) -> Iterator[ParsedRecord]:
@@ -121,7 +155,9 @@ def json_values(content: bytes) -> Iterator[ParsedRecord]:
     if text is None:
         yield ParsedRecord(None, "not UTF-8", content)
         return
-    decoder, at, inside, after_item = json.JSONDecoder(), _blank(text, 0), False, False
+    # Only where a value ends is of interest here; numbers are made of its text by json_line.
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str)
+    at, inside, after_item = _blank(text, 0), False, False
     while at < len(text):
         sign = text[at]
         if not inside and sign == "[":

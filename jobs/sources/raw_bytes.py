@@ -1,7 +1,7 @@
 """Brings the bytes of source files to the parsers: lines where Spark can split a file, whole files otherwise.
 
-Spark's own readers open most files. Files of this machine that they cannot open (a colon in the name, xz, Zstandard),
-and files of JSON that must be read whole, are opened by the Python tasks. Left out: CSV and text files above
+Spark's own readers open most files. Files of this machine that they cannot open (see `name_fault`; xz, Zstandard), and
+files of JSON that must be read whole, are opened by the Python tasks. Left out: CSV and text files above
 `WHOLE_BYTES`, which one task reads whole.
 """
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 WHOLE_BYTES = 256 << 20
 #: Packings that Spark's reader of lines does not unpack everywhere.
 NOT_IN_SPARK = (".zst", ".xz")
+#: Endings by which it unpacks, with what is in a file of such a name.
+UNPACKED = {".gz": "gzip", ".bz2": "bzip2", ".deflate": "deflate", ".snappy": "snappy", ".lz4": "lz4"}
 SCHEMA = "raw binary, file string, start bigint"
 
 
@@ -81,19 +83,41 @@ def stream_of(raw: bytes | None, file: str) -> IO[bytes]:
         raise InputError(f"the file {file} cannot be opened by the workers ({error.strerror})") from None
 
 
+def name_fault(path: str) -> str:
+    """Return why Spark opens no file of this path, "" if it does.
+
+    Examples
+    --------
+    >>> name_fault("in/a:b.csv"), name_fault("in/_a.csv"), name_fault("a:b/c.csv"), name_fault("in/_k=v.csv")
+    ('has a colon in its name', 'has a name that begins with _', '', '')
+    >>> name_fault("a:b/c[1].csv")
+    'has a colon in its path beside one of \\\\ [ ] { } * ?'
+    """
+    name = Path(path).name
+    # Hadoop makes a path of the name of its checksum, ".a:b.crc", and takes the colon for that of a URI. It does so
+    # with every part of a path that it takes for a pattern.
+    if ":" in name:
+        return "has a colon in its name"
+    if ":" in path and globbed(path) != path:
+        return r"has a colon in its path beside one of \ [ ] { } * ?"
+    if name.startswith(".") or (name.startswith("_") and "=" not in name):
+        return f"has a name that begins with {name[0]}"
+    return "has a name that ends with ._COPYING_" if name.endswith("._COPYING_") else ""
+
+
 def _not_in_spark(file: File, form: str) -> bool:
-    """Tell whether Spark's reader cannot open a file, or cannot unpack it."""
-    # Hadoop makes a path of the name of its checksum, ".a:b.crc", and takes the colon for that of a URI.
-    if ":" in Path(file.path).name:
-        return True
-    name = file.path.lower()
-    return form == "jsonl" and (name.endswith(NOT_IN_SPARK) or (name.endswith((".gz", ".bz2")) and _is_plain(file)))
-
-
-def _is_plain(file: File) -> bool:
-    """Tell whether a file of this machine is not packed, whatever its name says: a download may have unpacked it."""
+    """Tell whether Spark's reader cannot open a file, or would unpack it by an ending that says something else."""
     path = local_path(file.path)
-    if is_uri(path) or not file.size:
-        return False
+    if name_fault(Path(path).name if is_uri(path) else path):
+        return True
+    ending = Path(file.path).suffix
+    return form == "jsonl" and (ending.lower() in NOT_IN_SPARK or (ending in UNPACKED and not _is_packed_as(file)))
+
+
+def _is_packed_as(file: File) -> bool:
+    """Tell whether a file is packed as its ending says: a download may have unpacked it. Behind a URI it is."""
+    path = local_path(file.path)
+    if is_uri(path):
+        return True
     with stream_of(None, path) as stream:
-        return packing_of(stream.read(10)) == ""
+        return packing_of(stream.read(10)) == UNPACKED[Path(path).suffix]

@@ -6,51 +6,46 @@ between, at most `COUNTS_BYTES` a task. How Spark brings the bytes is in raw_byt
 
 from __future__ import annotations
 
-import base64
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from ...udfs.errors import InputError
+from ...udfs.spark import on_workers
 from ...udfs.uris import local_path
 from .file_counts import FileCounts, counted, fresh_files, total
 from .folder_columns import folder_names
 from .listing import File, files, rewritten
 from .parquet import parquet_rows
-from .parsers import utf8
 from .raw_bytes import raw_bytes
-from .records import counts_of, records
+from .read_errors import unreadable, unreadable_in_write
+from .record_passes import COUNTS_BYTES, column_of, counts_by_file, parsed_records
 from .samples import SAMPLES
-from .schema_inference import Kind, TypeCounts, always_written, coerce, columns, count_types, ddl, merge
+from .schema_inference import TypeCounts, always_written, columns, ddl, merge
 from .source import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: Bytes of one task's counts as JSON, at most: they reach the driver once for each task.
-COUNTS_BYTES = 1_000_000
-#: Rows and bytes of one Arrow batch out of a parser.
-BATCH_ROWS, BATCH_BYTES = 5_000, 32 << 20
+#: Bytes of rejected lines, at most, that reach the driver beside the write of the rows, and bytes of a task's input.
+NOTED_BYTES, TASK_BYTES = 64 << 20, 64 << 20
 #: Most places that the commit of a table names.
 ALWAYS = 1_000
 NOTHING_KNOWN: Mapping[str, FileCounts] = MappingProxyType({})
-PARSED = "reason string, raw string, file string"
+PARSED = "reason string, raw string, file string, noted boolean"
 
 
 @dataclass(frozen=True)
 class SourceRows:
     """The records of one source.
 
-    `parsed` has row (a struct), reason (null for a row), raw (text, or base64 of what is not UTF-8) and file, of the
-    files in `fresh`. `count` is the number of all lines that are not blank, `fresh_lines` that of the fresh files and
-    `size` their bytes; `what` names the source. `always` are the places where null is no absent key, None where it is
-    not known; `files` is what is known of each file now, () where files cannot be told apart.
+    `parsed` has, of the files in `fresh`, row (a struct), reason (null for a row), raw (text, or base64 of what is not
+    UTF-8), file, and noted: whether it is one of the rejected lines that the driver may collect, which are few.
+    `count` is the number of all lines that are not blank, `fresh_lines` that of the fresh files and `size` their bytes;
+    `what` names the source. `always` are the places where null is no absent key, None where it is not known; `files` is
+    what is known of each file now, () where files cannot be told apart.
     """
 
     parsed: DataFrame
@@ -66,6 +61,10 @@ class SourceRows:
     def changed_meanwhile(self) -> list[str]:
         """Return the fresh files of this machine whose bytes are not those that were listed any more."""
         return rewritten(self.fresh)
+
+    def fault(self, error: Exception) -> InputError | None:
+        """Return the sentence for an error of writing these rows that is one of reading their files, else None."""
+        return unreadable_in_write(error, self.what, self.fresh)
 
 
 def read(
@@ -103,9 +102,9 @@ def read(
         count = counts.get("lines", 0)
         row = ("struct", columns(counts.get("rows", {}), what, id_sql or "") if count else ())
         always = tuple(always_written(counts.get("rows", {}))[:ALWAYS])
-        parsed = raw.mapInArrow(
-            partial(_parse, source, row, _column_of(id_sql or "", row)), f"row {ddl(row)}, {PARSED}"
-        )
+        share = NOTED_BYTES // (len(fresh) + sum(f.size for f in fresh) // TASK_BYTES + 1)
+        parse = on_workers(parsed_records, source, row, column_of(id_sql or "", row), share)
+        parsed = raw.mapInArrow(parse, f"row {ddl(row)}, {PARSED}")
         notes = () if source.dialect.delimiter else _notes(counts, what)
     if count == 0:
         raise InputError(f"{what} hold no row; give files with rows in 'from: files:'")
@@ -130,7 +129,8 @@ def _sample(spark: SparkSession, name: str) -> SourceRows:
     rows, what = list(SAMPLES[name].rows()), f"sample {name}"
     frame = spark.createDataFrame(pd.DataFrame(rows))
     nothing = "CAST(NULL AS STRING)"
-    parsed = frame.selectExpr("struct(*) AS row", f"{nothing} AS reason", f"{nothing} AS raw", f"'{what}' AS file")
+    beside = (f"{nothing} AS reason", f"{nothing} AS raw", f"'{what}' AS file", "false AS noted")
+    parsed = frame.selectExpr("struct(*) AS row", *beside)
     return SourceRows(parsed, len(rows), 0, what, fresh_lines=len(rows))
 
 
@@ -145,10 +145,10 @@ def _infer(
     while True:
         raw, by_file = raw_bytes(spark, source.format, listed, whole), dict[str, TypeCounts]()
         try:
-            for task in raw.mapInArrow(partial(_count, source), "file string, counts string").collect():
+            for task in raw.mapInArrow(on_workers(counts_by_file, source), "file string, counts string").collect():
                 by_file[task["file"]] = merge(by_file.get(task["file"], {}), json.loads(task["counts"]))
         except Exception as error:
-            raise _unreadable(error, what) or error from error
+            raise unreadable(error, what, listed) or error from error
         found = frozenset(file for file, counts in by_file.items() if counts.pop("whole", None)) - whole
         if not found:
             return raw, by_file
@@ -167,68 +167,3 @@ def _checked(counts: TypeCounts, what: str) -> TypeCounts:
         shown = "; ".join(f"{reason} ({n:,})" for reason, n in reasons[:3])
         raise InputError(f"none of the {lines:,} lines of {what} is a row: {shown}; check the files and 'format:'")
     return counts
-
-
-def _unreadable(error: Exception, what: str) -> InputError | None:
-    """Return the sentence for an error of reading files, None for an error of any other kind."""
-    text = str(error)
-    if ours := re.search(r"lakesift\.udfs\.errors\.InputError: (.+)", text):  # out of a Python worker
-        return InputError(ours[1].strip())
-    named = re.search(r"file:/*(/[^\n]*?\S)(?=\.?\s+SQLSTATE|\.?\n|\.?$)", text)
-    if re.search("FAILED_READ_FILE|Input stream|incorrect header check|not a gzip", text):
-        place = named[1] if named else what
-        return InputError(f"{place} cannot be read to the end (a broken archive?); fetch the file again")
-    if re.search("PATH_NOT_FOUND|FileNotFound|FILE_NOT_EXIST", text):
-        return InputError(
-            f"{named[1] if named else what} is there, and Spark does not find it: either the workers do not share this "
-            "machine's folders, or Java's locale cannot spell the name (start it with LC_ALL=C.UTF-8)"
-        )
-    return None
-
-
-def _count(source: Source, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    by_file: dict[str, TypeCounts] = {}
-    for record, file in records(source, batches, by_file):
-        counts = counts_of(by_file, file)
-        counts["lines"] += 1
-        if record.row is None:
-            counts["rejected"][record.reason] = counts["rejected"].get(record.reason, 0) + 1
-        else:
-            count_types(counts["rows"], record.row)
-    texts = (json.dumps(counts) for counts in by_file.values())
-    told = pa.array([text if len(text) <= COUNTS_BYTES else '{"wide": 1}' for text in texts], pa.string())
-    yield pa.RecordBatch.from_arrays([pa.array(list(by_file), pa.string()), told], ["file", "counts"])
-
-
-def _column_of(id_sql: str, row: Kind) -> str:
-    """Return the column that the SQL of an id is, "" if it is more than a name."""
-    name = id_sql.strip().strip("`").lower()
-    return next((column for column, _ in row[1] if column.lower() == name), "")
-
-
-def _parse(source: Source, kind: Kind, id_name: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    schema = pa.schema([("row", _arrow(kind)), *((name, pa.string()) for name in ("reason", "raw", "file"))])
-    lines: list[dict[str, Any]] = []
-    size = 0
-    for record, file in records(source, batches):
-        try:
-            row, reason = coerce(record.row, kind), record.reason or None
-            if id_name and row is not None and row[id_name] is None:
-                row, reason = None, "id is null"
-        except ValueError as error:
-            row, reason = None, str(error)
-        raw = None if reason is None else (utf8(record.raw) or base64.b64encode(record.raw).decode())
-        lines.append({"row": row, "reason": reason, "raw": raw, "file": file})
-        size += len(record.raw)
-        if len(lines) >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield pa.RecordBatch.from_pylist(lines, schema)
-            lines, size = [], 0
-    yield pa.RecordBatch.from_pylist(lines, schema)
-
-
-def _arrow(kind: Kind) -> pa.DataType:
-    if isinstance(kind, str):
-        return {"string": pa.string(), "bigint": pa.int64(), "double": pa.float64(), "boolean": pa.bool_()}[kind]
-    if kind[0] == "array":
-        return pa.list_(_arrow(kind[1]))
-    return pa.struct([(name, _arrow(k)) for name, k in kind[1]])

@@ -11,10 +11,13 @@ import pyarrow as pa
 from .csv_parser import csv_records, delimiter_of
 from .folder_columns import folder_columns
 from .packing import lines_of, packing_of, unpacked
-from .parsers import ParsedRecord, json_line, json_values, spans_lines, utf8
+from .parsers import ParsedRecord, json_line, json_values, line_records, spans_lines, utf8
 from .raw_bytes import stream_of
 from .schema_inference import TypeCounts
 from .source import Source
+
+#: Lines and bytes in which an object that begins in the first line of a file must end.
+OPENING_LINES, OPENING_BYTES = 1_000, 1 << 16
 
 
 def counts_of(by_file: dict[str, TypeCounts], file: str) -> TypeCounts:
@@ -29,13 +32,11 @@ def records(
 
     Guessed delimiters, and files of JSON whose first line says that they must be read whole, are counted in `seen`.
     """
-    begun: set[str] = set()
+    openings: dict[str, _Opening] = {}
     for batch in batches:
         for raw, file, start in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            if seen is not None and start == 0 and file not in begun and raw.strip():
-                begun.add(file)
-                if spans_lines(raw) or packing_of(raw[:10]):
-                    counts_of(seen, file)["whole"] = 1
+            if seen is not None and start == 0 and raw.strip() and openings.setdefault(file, _Opening()).whole(raw):
+                counts_of(seen, file)["whole"] = 1
             given = folder_columns(file)
             delimiters = {} if seen is None else counts_of(seen, file)["delimiters"]
             for record in _records_of(source, raw, file, start, delimiters):
@@ -50,8 +51,7 @@ def _records_of(
 ) -> Iterator[ParsedRecord]:
     """Yield the records of one line of JSON (`start` is that of its split), or of a whole file (`start` is None)."""
     if start is not None:
-        if record := json_line(raw or b""):
-            yield record
+        yield from line_records(raw or b"")
         return
     with stream_of(raw, file) as stream:
         blocks = unpacked(stream, file)
@@ -69,18 +69,41 @@ def _records_of(
         yield ParsedRecord(None, "not UTF-8", content)
 
 
+class _Opening:
+    """The first lines of a JSON file, until it is clear from them whether the file must be read whole."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.clear = False
+
+    def whole(self, line: bytes) -> bool:
+        """Take the next line that is not blank; tells whether it shows that the file must be read whole."""
+        if self.clear:
+            return False
+        self.lines.append(line)
+        first = len(self.lines) == 1
+        if first:
+            found = packing_of(line[:10]) != "" or spans_lines(self.lines)
+        else:
+            found = line.rstrip().endswith(b"}") and spans_lines(self.lines)
+        full = len(self.lines) == OPENING_LINES or sum(map(len, self.lines)) > OPENING_BYTES
+        self.clear = found or full or (first and _is_json(line))
+        return found
+
+
 def _json_file(blocks: Iterator[bytes]) -> Iterator[ParsedRecord]:
     """Yield the records of a whole file: one object or array a line, or values over many lines."""
     lines = (line for line in lines_of(blocks) if line.strip())
     ahead = list(islice(lines, 2))
-    if ahead and spans_lines(ahead[0]) and not (len(ahead) > 1 and _is_json(ahead[0])):
+    if ahead and not _is_json(ahead[0]):
+        ahead += islice(lines, OPENING_LINES)
+    spans = spans_lines(ahead)
+    if spans and not (len(ahead) > 1 and _is_json(ahead[0])):
         yield from json_values(b"\n".join(chain(ahead, lines)))
         return
+    # Arrays are rows where the file begins with one, so that the same lines are the same rows in every packing.
     for line in chain(ahead, lines):
-        if spans_lines(line) and _is_json(line):
-            yield from json_values(line)
-        elif record := json_line(line):
-            yield record
+        yield from json_values(line) if spans and spans_lines([line]) and _is_json(line) else line_records(line)
 
 
 def _is_json(line: bytes) -> bool:

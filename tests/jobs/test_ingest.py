@@ -10,7 +10,7 @@ import io
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -306,6 +306,8 @@ def test_a_conflict_repeats_the_decision_and_not_its_effects(place: Place, monke
     import pyarrow.parquet as pq
 
     from lakesift.jobs.ingest import task
+    from lakesift.jobs.ingest import writes as writing
+    from lakesift.jobs.ingest.verdicts import verdicts
     from lakesift.jobs.lake import commits
     from lakesift.jobs.lake.tables import Lake
 
@@ -345,11 +347,42 @@ def test_a_conflict_repeats_the_decision_and_not_its_effects(place: Place, monke
             raise commits.Conflict(table.name)
         return overwrite(self, table, *rest)
 
+    passes: list[Any] = []
+
+    def judged(*args: Any) -> Any:
+        passes.append(args)
+        return verdicts(*args)
+
     writes.clear()
+    monkeypatch.setattr(writing, "verdicts", judged)
     monkeypatch.setattr(Lake, "overwrite", contested_rejected)
-    step = place.ingest("half", Source((place.write("half.jsonl", b'{"id": 1}\nnot JSON\n'),), "jsonl"))
+    half = Source((place.write("half.jsonl", b'{"id": 1}\nnot JSON\n'),), "jsonl")
+    step = place.ingest("half", half)
     assert writes == ["half", "half_rejected", "half_rejected", "half_ingested"]
+    assert len(passes) == 1, "the rejected line came out of the pass that wrote the rows"
     assert (step.rows, step.computed, step.rejected, step.outcome) == (2, 1, 1, "wrote version 1")
+
+
+@pytest.mark.long
+def test_lines_that_are_in_neither_table_stop_ingest_until_they_are_found(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is counted, and nothing is what is left of a difference."""
+    from lakesift.jobs.ingest import writes as writing
+    from lakesift.jobs.ingest.verdicts import verdicts
+
+    def telling(told: list[Any] | None) -> Any:
+        return lambda *args: replace(verdicts(*args), told=lambda: told)
+
+    source = Source((place.write("lost.jsonl", b'{"id": 1}\n[1]\n{"id": 2}\n[2]\n'),), "jsonl")
+    monkeypatch.setattr(writing, "verdicts", telling([("not an object", "[1]", "f")]))
+    with pytest.raises(InputError, match=r"hold 4 lines, but 2 are in lost and 1 in lost_rejected: a file was not"):
+        place.ingest("lost", source)
+    monkeypatch.setattr(writing, "verdicts", telling(None))  # no engine must tell: the files are parsed again
+    step = place.ingest("lost", source)
+    assert (step.rows, step.computed, step.rejected, step.outcome) == (4, 2, 2, "wrote version 2")
+    assert sorted(r["raw"] for r in place.rows("lost_rejected")) == ["[1]", "[2]"]
+    assert not place.ingest("lost", source).written
 
 
 def test_folders_named_column_equals_value_become_columns(place: Place) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from lakesift.jobs.lake.json_lines import json_lines, rejected_rows
-from lakesift.jobs.sources.reader import _arrow
+from lakesift.jobs.sources.record_passes import arrow_type
 from lakesift.jobs.sources.schema_inference import always_written, coerce, columns, count_types
 from lakesift.udfs.errors import InputError
 
@@ -28,7 +28,7 @@ def ingested(rows: list[dict[str, Any]]) -> tuple[pa.Table, list[str]]:
     for row in rows:
         count_types(counts, row)
     kind = ("struct", columns(counts, "x"))
-    schema = pa.schema([(name, _arrow(k)) for name, k in kind[1]])
+    schema = pa.schema([(name, arrow_type(k)) for name, k in kind[1]])
     return pa.Table.from_pylist([coerce(row, kind) for row in rows], schema), always_written(counts)
 
 
@@ -112,13 +112,15 @@ def test_values_of_every_type() -> None:
 
 
 def test_rejected_rows_say_what_was_read() -> None:
-    rows = pa.array([{"id": None, "at": datetime.datetime(2024, 1, 1), "m": None}], pa.struct([
+    rows = pa.array([{"id": None, "at": datetime.datetime(2024, 1, 1), "m": None}, None], pa.struct([
         ("id", pa.string()), ("at", pa.timestamp("us", "UTC")), ("m", pa.string()),
     ]))  # fmt: skip
-    batch = pa.RecordBatch.from_arrays([rows, pa.array(["f"])], ["row", "file"])
-    (found,) = rejected_rows([batch], "id is null", ["id", "at"])
+    beside = [pa.array(["id is null", "not JSON"]), pa.array([None, "{"]), pa.array(["f", "g"])]
+    batch = pa.RecordBatch.from_arrays([rows, *beside], ["row", "reason", "raw", "file"])
+    (found,) = rejected_rows([batch], ["id", "at"])
     assert found.to_pylist() == [
-        {"reason": "id is null", "raw": '{"id": null, "at": "2024-01-01T00:00:00.000000Z"}', "file": "f"}
+        {"reason": "id is null", "raw": '{"id": null, "at": "2024-01-01T00:00:00.000000Z"}', "file": "f"},
+        {"reason": "not JSON", "raw": "{", "file": "g"},
     ]
 
 

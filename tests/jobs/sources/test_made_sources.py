@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakesift.jobs.sources.reader import _column_of, _count, _parse
+from lakesift.jobs.sources.packing import unpacked
+from lakesift.jobs.sources.record_passes import column_of, counts_by_file, parsed_records
 from lakesift.jobs.sources.schema_inference import columns
 from lakesift.jobs.sources.source import Dialect, Source
 from lakesift.udfs.errors import InputError
@@ -41,10 +42,11 @@ def outcome(source: Source, files: dict[str, bytes], by_line: bool) -> tuple[lis
         for part in (content.split(b"\n") if by_line else [content])
     ]
     batches = pa.Table.from_pylist(rows, SCHEMA).to_batches(max_chunksize=7)
-    counts = json.loads(next(_count(source, batches))["counts"][0].as_py())
+    counts = json.loads(next(counts_by_file(source, batches))["counts"][0].as_py())
     kind = ("struct", columns(counts["rows"], "x", "id"))
-    name = _column_of("id", kind)
-    return [line for out in _parse(source, kind, name, batches) for line in out.to_pylist()], counts["lines"]
+    name = column_of("id", kind)
+    made = parsed_records(source, kind, name, 1 << 20, batches)
+    return [line for out in made for line in out.to_pylist()], counts["lines"]
 
 
 def agrees(held: Any, said: Any) -> bool:
@@ -120,3 +122,67 @@ def test_every_record_of_csv_is_told(delimiter: str) -> None:
         expected = [{**{n: c or None for n, c in zip(header, row, strict=True)}, "k": "07"} for row in rows]
         assert [made["row"] for made in found[:-1]] == expected
         assert found[-1]["reason"] == "not UTF-8"
+
+
+def test_ids_of_two_types_lose_no_row() -> None:
+    lines = [b'{"id": %s, "text": "t"}' % (f'"extra-{i}"' if i % 25 == 0 else str(i)).encode() for i in range(100)]
+    found, counted = outcome(Source(("x",), "jsonl"), {"/in/x": b"\n".join(lines)}, by_line=True)
+    assert counted == 100
+    assert [made["row"]["id"] for made in found] == [f"extra-{i}" if i % 25 == 0 else str(i) for i in range(100)]
+
+
+def test_cells_of_csv_stay_as_they_are_written() -> None:
+    content = b'\xef\xbb\xbfid;text\r\n007;"a\r\nb"\r\nNA;"say ""x"""\r\nnull;\r\n'
+    found, _ = outcome(Source(("x",), "csv"), {"/in/x": content}, by_line=False)
+    assert [made["row"] for made in found] == [
+        {"id": "007", "text": "a\r\nb"}, {"id": "NA", "text": 'say "x"'}, {"id": "null", "text": None},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("by_line", [True, False])
+def test_json_whatever_ends_its_lines_and_wherever_its_first_object_ends(by_line: bool) -> None:
+    """Files with \\r alone; objects whose first key stands in the line of the brace; numbers too long to be read."""
+    rows = [{"id": i, "text": "a\r\n{", "more": {"x": [i]}} for i in range(3)]
+    lines = [json.dumps(row).encode() for row in rows]
+    found, counted = outcome(Source(("x",), "jsonl"), {"/in/x": b"\r".join(lines)}, by_line)
+    assert ([made["row"] for made in found], counted) == (rows, 3)
+    spread = b"\n".join(b'{ "id"' + json.dumps(row, indent=1).encode().split(b'"id"', 1)[1] for row in rows)
+    assert whole(spread)
+    assert [made["row"] for made in outcome(Source(("x",), "jsonl"), {"/in/x": spread}, False)[0]] == rows
+    broken = b'{"id": 0,\n' + b"\n".join(lines)
+    assert not whole(broken)
+    found, _ = outcome(Source(("x",), "jsonl"), {"/in/x": broken}, by_line)
+    assert [made["row"] for made in found] == [None, *rows]
+    digits = b'[{"id": 0}, {"id": 1, "n": ' + b"7" * 5000 + b'}, {"id": 2}]'
+    found, _ = outcome(Source(("x",), "jsonl"), {"/in/x": digits}, False)
+    assert [made["reason"] for made in found] == [
+        None, "not JSON: a whole number of 5,000 digits; at most 4,300 are read", None,
+    ]  # fmt: skip
+
+
+def whole(content: bytes) -> bool:
+    """Whether the first pass over lines of a file says that it must be read whole."""
+    rows = [{"raw": line, "file": "x", "start": 0} for line in content.split(b"\n")]
+    counts = next(counts_by_file(Source(("x",), "jsonl"), pa.Table.from_pylist(rows, SCHEMA).to_batches()))
+    return bool(json.loads(counts["counts"][0].as_py())["whole"])
+
+
+def test_packed_members_are_read_to_the_end_or_refused() -> None:
+    """Members one after another and padding are read; what is cut or broken is never left out without a word."""
+    draw = random.Random(7)
+    content = bytes(draw.choices(b"abc\n", k=50_000))
+    for pack in (*PACKINGS[1:], lambda data: pa.compress(data, codec="zstd", asbytes=True)):
+        packed = pack(content)
+        assert b"".join(unpacked(io.BytesIO(packed + pack(b"") + pack(b"second")), "x")) == content + b"second"
+        damaged = packed + packed[:2] + b"?" + packed[3:]
+        for broken in (packed[:-1], packed[:-5], packed[: len(packed) // 2], packed[:12], damaged):
+            with pytest.raises(InputError, match=r"x cannot be unpacked to its end .*; fetch the file again"):
+                list(unpacked(io.BytesIO(broken), "x"))
+
+
+def test_many_reasons_are_counted_as_one() -> None:
+    lines = [b'{"id": %d, "key %d": 1, "key %d": 2}' % (i, i, i) for i in range(2_000)]
+    rows = [{"raw": line, "file": "x", "start": 0} for line in lines]
+    counts = next(counts_by_file(Source(("x",), "jsonl"), pa.Table.from_pylist(rows, SCHEMA).to_batches()))
+    told = json.loads(counts["counts"][0].as_py())
+    assert (told["lines"], sum(told["rejected"].values()), len(told["rejected"])) == (2_000, 2_000, 101)

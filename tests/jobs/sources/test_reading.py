@@ -251,6 +251,7 @@ def test_odd_files_give_their_rows_or_say_why(spark: SparkSession, tmp_path: Pat
     files = {
         "dump_2024-05-01T12:30:00.jsonl": line("colon"),
         "a:b/c d.jsonl": line("folder"),
+        "a:b/c[d].jsonl": line("pattern"),
         "données/pièce-名.jsonl": line("letters"),
         "z.jsonl.zst": zstd,
         "x.jsonl.xz": lzma.compress(line("xz")),
@@ -263,14 +264,19 @@ def test_odd_files_give_their_rows_or_say_why(spark: SparkSession, tmp_path: Pat
         "packed.json.gz": gzip.compress(json.dumps([{"id": "packed", "text": "x"}], indent=2).encode()),
         "colon:array.json": json.dumps([{"id": "colon array", "text": "x"}], indent=2).encode(),
         "jq.json": b'{\n "id": "jq",\n "text": "x"\n}\n',
+        "first.json": b'{ "id": "first",\n "text": "x"\n}\n',
+        "old.jsonl": line("old 1").strip() + b"\r" + line("old 2"),
+        "wrong.jsonl.gz": bz2.compress(line("bz2 inside")),
+        "empty.jsonl.bz2": b"",
+        "_hidden.jsonl": line("named"),
         "numbers.jsonl": b'{"id": 7}\n{"id": NaN}\n{"id": 1e999}\n',
     }
     for name, content in files.items():
         put(tmp_path / "j" / name, content)
-    rows, rejected, _ = rows_of(spark, Source((str(tmp_path / "j"),), "jsonl"))
+    rows, rejected, _ = rows_of(spark, Source((str(tmp_path / "j"), str(tmp_path / "j/_hidden.jsonl")), "jsonl"))
     assert set(rows) == {
         "colon", "folder", "letters", "zst", "xz", "bz2", "gz", "gzip inside", "one", "pretty", "packed", "colon array",
-        "jq", "7", "plain",
+        "jq", "7", "plain", "first", "old 1", "old 2", "bz2 inside", "named", "pattern",
     }  # fmt: skip
     assert rejected == {
         "7": "JSON, but not an object",
@@ -291,7 +297,7 @@ def test_odd_files_give_their_rows_or_say_why(spark: SparkSession, tmp_path: Pat
     [
         ("parquet", "p.parquet", b"PAR1 cut short", "p.parquet cannot be read as Parquet: it does not begin and end"),
         ("parquet", "p.parquet", b"", "p.parquet cannot be read as Parquet: it is empty; fetch it again"),
-        ("parquet", "a:b.parquet", b"PAR1PAR1", "has a colon in its name"),
+        ("parquet", "a:b.parquet", b"PAR1PAR1", "has a colon in its name, and Spark opens no Parquet file of such a"),
         ("csv", "c.csv.xz", lzma.compress(os.urandom(999))[:500], "c.csv.xz cannot be unpacked to its end .xz: "),
         ("jsonl", "c.jsonl.gz", gzip.compress(os.urandom(9999))[:5000], "c.jsonl.gz cannot be read to the end"),
         ("jsonl", "c.jsonl.zst", b"\x28\xb5\x2f\xfd...", "c.jsonl.zst cannot be unpacked to its end"),
