@@ -31,9 +31,9 @@ from ..recipe import order
 from ..scoring.passes import passes
 
 #: Rows of the sample, what their texts take at most, about, and the CPU-seconds that one score gets at most, about.
-PROBE_ROWS, PROBE_BYTES, PROBE_SECONDS = 1_000, 16_000_000, 10.0
+PROBE_ROWS, PROBE_BYTES, PROBE_SECONDS = 1_000, 16_000_000, 5.0
 #: Fewest rows for a slow score, and how often a sample is scored: the least time counts, when workers have all loaded.
-FEWEST, TIMES = 20, 2
+FEWEST, TIMES = 20, 4
 #: Bytes of a table's files are this many times fewer than those of its texts.
 PACKED = 4
 
