@@ -74,7 +74,8 @@ def parser() -> argparse.ArgumentParser:
     refine = add("refine", "choose rows in rounds, by clusters' weights that follow from rewards of the rows")
     refine.add_argument("--step", action="store_true", help="return instead of waiting for rewards")
     refine.add_argument("--status", action="store_true", help="print rounds, weights and rewards; nothing is done")
-    plan = add("plan", "what would be read, computed and written; nothing runs")
+    plan = add("plan", "what would be read, computed and written, and what that costs; nothing runs")
+    plan.add_argument("--probe", action="store_true", help="score 1,000 rows, to know what a run takes")
     plan.add_argument("--ddl", action="store_true", help="print CREATE TABLE of every table the recipe needs")
     add("history", "versions of the selection with their runs")
     diff = add("diff", "rows that came and went between two versions of the selection")
@@ -139,7 +140,7 @@ def _report(args: argparse.Namespace) -> Any:
 def _plan(args: argparse.Namespace) -> Any:
     from .. import plan
 
-    planned = plan(*_opened(args))
+    planned = plan(*_opened(args), args.probe)
     return planned.ddl if args.ddl else planned
 
 

@@ -12,9 +12,11 @@ from ..udfs.spark import start_workers
 from .hashes import hash_documents
 from .ingest import ingest
 from .inputs.hash_state import hashes_stand
-from .inputs.opening import check_machine, check_sample, open_documents, open_start, open_targets
+from .inputs.memory import bounded, check_memory
+from .inputs.opening import check_machine, check_sample, open_documents, open_input, open_start, open_targets
 from .inputs.run import Run
 from .inputs.tables import tables_of
+from .lake.counts import known_rows
 from .lake.manifest import Manifest, told
 from .lake.spark_errors import FILES_GONE, FilesGone, raising
 from .lake.tables import Lake
@@ -55,6 +57,8 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
         manifest = _begin(lake, recipe, scores=until != "ingest")
         if until == "ingest":
             return manifest
+        if until == "select":
+            _check_memory(lake, recipe)
         opened = open_run(lake, recipe, manifest)
         with compiled(lake.spark, opened.hashes.summary.documents):
             scores = score(opened, refit)
@@ -115,6 +119,7 @@ def _refine(lake: Lake, recipe: Recipe) -> Manifest:
         except FilesGone:
             gone = "files of the versions that it reads are gone"
     manifest = _begin(lake, recipe, scores=True)
+    _check_memory(lake, recipe)
     run = open_run(lake, recipe, manifest)
     with compiled(lake.spark, run.hashes.summary.documents):
         scores = score(run)
@@ -129,8 +134,16 @@ def _begin(lake: Lake, recipe: Recipe, scores: bool) -> Manifest:
     check_sample(lake, recipe)
     if scores:
         check_machine(recipe)
+        check_memory(recipe, None)
     ingest(lake, recipe, manifest)
     return manifest
+
+
+def _check_memory(lake: Lake, recipe: Recipe) -> None:
+    """Refuse rows that will not fit the driver before anything is read, where the documents' metadata counts them."""
+    if bounded(recipe):
+        state = open_input(lake, recipe.documents.table, "documents")[1]
+        check_memory(recipe, known_rows(lake, recipe.documents.table, state.version))
 
 
 def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:

@@ -135,7 +135,7 @@ def _compute(
     for score in scores:
         own = measured.get(score.name, Measured())
         line = lines[score.name] = run.manifest.line(f"score {score.name}", MEMOS)
-        line.computed, line.kernel = own.rows, round(own.seconds, 1)
+        line.computed, line.kernel = own.rows, round(own.seconds, 2)
         line.ends(version, own.rows > 0)
     return lines
 

@@ -64,10 +64,7 @@ class Declared:
         """Raise RecipeError if the score `name` among its inputs, whose kind fits, cannot be read all the same."""
 
     def check_machine(self) -> None:
-        """Raise PlatformError if a package or a file that the fit or kernel needs is missing here; reads no content.
-
-        Called on the driver before the first Spark job of a run.
-        """
+        """Raise PlatformError if a package or file that fit or kernel needs is missing here; before any Spark job."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +106,7 @@ class Scorer(Declared):
 
     @property
     def model_held(self) -> Hashable:
-        """The model that a Python worker holds while it scores; None for none.
-
-        A worker holds one at a time, so scores with different models are computed in passes of their own.
-        """
+        """The model that a Python worker holds while it scores, None for none; two models need a pass each."""
         return None
 
     def summary(self) -> dict[str, Any]:
@@ -161,6 +155,10 @@ class Estimator(Declared, ABC):
 
     #: What `fit` returns; what a model is restored as.
     model_class: ClassVar[type[Scorer]]
+
+    def held_bytes(self, _rows: int, _width: int, /) -> int:
+        """Return about the bytes that a fit on rows with vectors holds on the driver; BoundError if it always fails."""
+        return 0
 
     @property
     @abstractmethod

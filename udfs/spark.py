@@ -54,7 +54,7 @@ def apply(frame: DataFrame, scores: Sequence[FittedScore]) -> DataFrame:
     Returns
     -------
     DataFrame
-        id, content_hash, fingerprint, number, numbers, vector, and `seconds`: those of the kernel, on one row a batch.
+        id, content_hash, fingerprint, number, numbers, vector, and `seconds`: CPU time of the kernel, one row a batch.
 
     Raises
     ------
@@ -107,10 +107,10 @@ def _score_batches(
                 columns[c] if some is None else columns[c].take(some)
                 for c in ("id", score.hash_column, *map(input_name, score.scorer.inputs))
             )
-            start = time.perf_counter()
+            start = time.process_time()
             value = score_batch(score.scorer, inputs, ids, kernel, score.name)
             seconds = np.zeros(len(rows))
-            seconds[0] = time.perf_counter() - start
+            seconds[0] = time.process_time() - start
             if score.name in read:  # a later score of the pass is computed from it
                 columns[input_name(score.name)] = value if some is None else placed(value, rows, len(missing))
             own = pa.repeat(pa.scalar(score.fingerprint), len(rows))

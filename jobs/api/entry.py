@@ -59,13 +59,21 @@ def run(lake: Lake | str, source: AnyRecipe, until: str = "select", refit: bool 
         return Result(opened, parsed, run_steps(opened.tables, parsed, until, refit), until)
 
 
-def plan(lake: Lake | str, source: AnyRecipe) -> Plan:
-    """Return what a run would read, compute and write; nothing runs."""
+def plan(lake: Lake | str, source: AnyRecipe, probe: bool = False) -> Plan:
+    """Return what a run would read, compute and write, and what that costs; nothing is written.
+
+    Parameters
+    ----------
+    lake : Lake or str
+    source : str, mapping or Recipe
+    probe : bool
+        Score up to 1 000 documents, to know what a row takes; without it no row is read.
+    """
     from .jobs.commands.plan import plan as plan_run
 
     parsed, opened = recipe(source), _lake(lake)
-    with as_needed(opened.spark):
-        return plan_run(opened.tables, parsed)
+    with _computing(opened) if probe else as_needed(opened.spark):
+        return plan_run(opened.tables, parsed, probe)
 
 
 def tune(lake: Lake | str, source: str | Mapping[str, Any], settings: tuple[str, ...] = (), out: str = "") -> Tuned:

@@ -1,29 +1,36 @@
-"""plan: what a run would read, compute and write. Nothing runs: no table is made or written, no row is read.
+"""plan: what a run would read, compute and write, and what that costs. No table is made or written, no row is read.
 
 Row counts come from Delta's metadata. What only a run can know (how many rows are pending after the documents have
-changed, the fingerprint of a model that is not fitted yet) is said to be unknown.
+changed, the fingerprint of a model that is not fitted yet) is said to be unknown. With a probe a thousand rows are
+read and scored, see probe.py; nothing is written all the same.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ...udfs.errors import InputError
 from ..inputs.documents import Documents
+from ..inputs.memory import check_memory, held_by_driver, not_fitting
 from ..inputs.opening import check_machine, check_sample, open_documents, open_start, open_target
 from ..inputs.tables import tables_of
+from ..lake.counts import known_rows
 from ..lake.ingest_tables import ingested_files, rejected_lines
 from ..lake.schemas import WRITER
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
-from ..lake.tuning import property_of
+from ..lake.tuning import cores, property_of
 from ..recipe import Recipe
 from ..recipe.keys import to_yaml
 from ..recipe.resolved import resolved_keys
 from ..sources.samples import SAMPLES
-from .predicted_steps import UNKNOWN, cpu_hours, origin_of, predict_steps
+from .predicted_costs import Rate, cost_table, costs_of, rates_of_scores
+from .predicted_sizes import memory_table, sizes_of
+from .predicted_steps import UNKNOWN, origin_of, predict_steps
+from .probe import Measures, probe
 from .rates import measured_rates
 
 #: CPU hours of a score above which a plan warns.
@@ -41,9 +48,13 @@ class Plan:
     reads: Rows
     steps: Rows
     writes: Rows
+    costs: Rows
+    sizes: Rows
+    memory: Rows
     warnings: tuple[str, ...]
     nothing_new: str
     ddl: str
+    probed: int = 0
 
     def __str__(self) -> str:
         """Return all of it as text, the resolved recipe as YAML, but for the DDL."""
@@ -52,25 +63,33 @@ class Plan:
         parts = [
             f"# recipe {self.recipe} ({self.recipe_hash}), lake {self.lake}",
             *(text, "# reads", str(self.reads), "# steps", str(self.steps), *done),
-            *("# writes", str(self.writes), *(f"warning: {w}" for w in self.warnings)),
-            "(plan: nothing was run or written)",
+            *("# writes", str(self.writes), "# costs", str(self.costs), "# sizes", str(self.sizes)),
+            *("# memory of the driver", str(self.memory), *(f"warning: {w}" for w in self.warnings)),
+            f"(plan: {self.probed:,} rows were scored as a probe, nothing was written)"
+            if self.probed
+            else "(plan: nothing was run or written)",
         ]
         return "\n".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        tables = {name: getattr(self, name).to_dict() for name in ("reads", "steps", "writes")}
+        tables = {f.name: value.to_dict() for f in fields(self) if isinstance(value := getattr(self, f.name), Rows)}
         return {f.name: getattr(self, f.name) for f in fields(self)} | tables
 
 
-def plan(lake: Lake, recipe: Recipe) -> Plan:
-    """Return the resolved recipe, the tables a run reads, its steps, the tables it writes with their DDL, and warnings.
+def plan(lake: Lake, recipe: Recipe, with_probe: bool = False) -> Plan:
+    """Return the resolved recipe, the tables a run reads, its steps, what it writes and costs, and warnings.
+
+    Parameters
+    ----------
+    with_probe : bool
+        Measure what a row takes those scores that no earlier run has measured.
 
     Raises
     ------
-    InputError, RecipeError, PlatformError
+    InputError, RecipeError, PlatformError, BoundError
         Whatever would stop the run before its first job: a missing table, an expression that does not fit, a model
-        whose files are missing here.
+        whose files are missing here, rows that do not fit the driver; or a probe without documents.
     """
     check_machine(recipe)
     open_start(lake, recipe)
@@ -80,15 +99,34 @@ def plan(lake: Lake, recipe: Recipe) -> Plan:
             if not target.source or lake.version(target.table) is not None:
                 open_target(lake, documents, name)
     count = _documents_count(lake, recipe)
-    steps, nothing_new = predict_steps(lake, recipe, documents, count)
+    check_memory(recipe, count)
+    rates, probed = _rates(lake, recipe, documents, count, with_probe)
+    predicted = predict_steps(lake, recipe, documents, count, rates)
     keep = (documents.keep if documents else recipe.keep) or "all source columns"
     body, reads, writes = (
         {**resolved_keys(recipe), "keep": keep},
         _reads(lake, recipe),
         _writes(lake, recipe, documents),
     )
-    warned, ddl = tuple(warnings(lake, recipe, documents, count)), _ddl(lake, recipe, documents)
-    return Plan(lake.root, recipe.name, recipe.digest(), body, reads, steps, writes, warned, nothing_new, ddl)
+    warned, ddl = tuple(warnings(lake, recipe, documents, count, rates)), _ddl(lake, recipe, documents)
+    costs, memory = predicted.costs, held_by_driver(recipe, count) if count else []
+    told = cost_table(costs, cores(lake.spark)), sizes_of(lake, recipe, costs, count), memory_table(memory)
+    named, nothing_new = (lake.root, recipe.name, recipe.digest(), body, reads), predicted.nothing_new
+    return Plan(*named, predicted.steps, writes, *told, warned, nothing_new, ddl, probed)
+
+
+def _rates(
+    lake: Lake, recipe: Recipe, documents: Documents | None, count: int | None, with_probe: bool
+) -> tuple[dict[str, Rate], int]:
+    """Return the rate of each score, and the rows of a probe."""
+    earlier = measured_rates(lake, recipe.name) if count else {}
+    if not with_probe:
+        return rates_of_scores(recipe, earlier, Measures()), 0
+    if documents is None:
+        raise InputError(f"the probe reads {recipe.documents.table}, which is not ingested; run lakesift ingest first")
+    on_demand = recipe.on_demand_only()
+    probed = probe(lake, documents, [n for n in recipe.scores if n not in earlier and n not in on_demand], count)
+    return rates_of_scores(recipe, earlier, probed), probed.rows
 
 
 def _documents(lake: Lake, recipe: Recipe) -> Documents | None:
@@ -126,11 +164,8 @@ def _version(lake: Lake, table: str) -> str:
 
 def _count(lake: Lake, table: str, version: str) -> int | str:
     """Return the rows of a Delta table where its metadata has them, without a scan."""
-    if not version.isdigit():
-        return UNKNOWN
-    count = f"SELECT count(*) AS n FROM {lake.ref(table)} VERSION AS OF {version}"
-    physical = lake.spark.sql(f"EXPLAIN {count}").collect()[0][0]
-    return UNKNOWN if "Scan parquet" in physical else int(lake.spark.sql(count).collect()[0]["n"])
+    rows = known_rows(lake, table, int(version)) if version.isdigit() else None
+    return UNKNOWN if rows is None else rows
 
 
 def _writes(lake: Lake, recipe: Recipe, documents: Documents | None) -> Rows:
@@ -169,7 +204,9 @@ def _documents_count(lake: Lake, recipe: Recipe) -> int | None:
     return SAMPLES[source.sample].count if source and source.sample and lake.version(table) is None else None
 
 
-def warnings(lake: Lake, recipe: Recipe, documents: Documents | None, count: int | None) -> list[str]:
+def warnings(
+    lake: Lake, recipe: Recipe, documents: Documents | None, count: int | None, rates: Mapping[str, Rate]
+) -> list[str]:
     """Return what a careful reader of the plan should know."""
     lines = []
     scheme = re.match(r"(s3[an]?):/", lake.root)
@@ -179,11 +216,12 @@ def warnings(lake: Lake, recipe: Recipe, documents: Documents | None, count: int
         lines.append(f"{recipe.documents.table} has no versions: it is not pinned, its digest is recorded")
     if recipe.budget.rows and count is not None and count < recipe.budget.rows:
         lines.append(f"the budget is {recipe.budget.rows:,} rows, the documents are {count:,}: all will be taken")
-    on_demand, rates = recipe.on_demand_only(), measured_rates(lake, recipe.name) if count else {}
-    for name in (n for n in recipe.scores if n not in on_demand):
-        if (hours := cpu_hours(recipe, name, count, rates)) > MANY_HOURS:
+    for cost in costs_of(recipe, rates, dict.fromkeys(recipe.scores, count)):
+        if cost.hours > MANY_HOURS:
             lines.append(
-                f"the score {name} takes about {hours:,.0f} CPU-hours for {count:,} documents; a where: of its own, or "
-                "a selector that asks for it (sensitivity), computes it for fewer"
+                f"the score {cost.score} takes about {cost.hours:,.0f} CPU-hours for {count:,} documents; a where: of "
+                "its own, or a selector that asks for it (sensitivity), computes it for fewer"
             )
+    for why in not_fitting(recipe, count) if count else []:
+        lines.append(f"{why} before where: leaves rows out; a run stops there if too few are left out")
     return lines

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any
 
-from ...udfs.scorer import DocumentEstimator, Estimator, Scorer, fingerprint
+from ...udfs.scorer import DocumentEstimator, Estimator, fingerprint
 from ..inputs.documents import Documents
 from ..inputs.hash_state import by_change, hashes_stand
 from ..lake.changes import Unknown, change
@@ -20,7 +20,7 @@ from ..runs import data_versions, last_run, stands, unchanged_since
 from ..scoring.pinned import begun as begun_before
 from ..scoring.published import current_scores, documents_origin, origin, scores_stand
 from ..sources import files, sources_digest
-from .rates import measured_rates
+from .predicted_costs import Cost, Rate, costs_of, said_of
 from .refinement import rounds_of
 
 UNKNOWN = "unknown until run"
@@ -30,17 +30,33 @@ ALL = "computed for all documents"
 CHANGED = f"computed for new and changed documents, how many is {UNKNOWN}"
 
 
-def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count: int | None) -> tuple[Rows, str]:
-    """Return (step, table, would be) of each step, and the run that is still up to date, "" if there is none.
+@dataclass(frozen=True)
+class Predicted:
+    """What a run would do: (step, table, would be), the run that is up to date or "", and what scores cost."""
 
-    `count` is the number of documents, if it is known.
+    steps: Rows
+    nothing_new: str = ""
+    costs: tuple[Cost, ...] = ()
+
+
+def predict_steps(
+    lake: Lake, recipe: Recipe, documents: Documents | None, count: int | None, rates: Mapping[str, Rate]
+) -> Predicted:
+    """Return what each step would do.
+
+    Parameters
+    ----------
+    count : int or None
+        The number of documents, if it is known.
+    rates : mapping
+        Of every score.
     """
     columns = ("step", "table", "would be")
     begun = begun_before(lake, recipe) if recipe.refine else None
     if begun and not begun.finished:
-        return rows_of(columns, [("refine", f"selection_{recipe.name}", rounds_of(lake, recipe).state)]), ""
+        return Predicted(rows_of(columns, [("refine", f"selection_{recipe.name}", rounds_of(lake, recipe).state)]))
     if unchanged := unchanged_since(lake, recipe):
-        return rows_of(columns, [(s.step, s.table, s.outcome) for s in unchanged.steps]), unchanged.run_id
+        return Predicted(rows_of(columns, [(s.step, s.table, s.outcome) for s in unchanged.steps]), unchanged.run_id)
     tables = {table: _ingest(lake, table, *source) for table, source in recipe.ingested().items()}
     rows = [("ingest", table, would) for table, would in tables.items()]
     fresh = tables.get(recipe.documents.table, UNCHANGED) == UNCHANGED
@@ -49,9 +65,12 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count
     last = last_run(lake, recipe.name) or {}
     known = _fingerprints(lake, recipe, last)
     scores = {name: _score(lake, recipe, name, known, hashed) for name in order(recipe)}
-    rates = measured_rates(lake, recipe.name) if count else {}
+    new = {name for name in scores if name not in known and name not in last.get("fingerprints", {})}
+    computed = {n: 0 if w == UNCHANGED else count if w == ALL or n in new else None for n, w in scores.items()}
+    costs = costs_of(recipe, rates, computed)
     for name, would in scores.items():
-        numbers = _numbers(recipe, name, count, rates, cores(lake.spark)) if would == ALL and count else ""
+        cost = next((c for c in costs if c.score == name), None)
+        numbers = said_of(cost, cores(lake.spark)) if cost and would != UNCHANGED else ""
         more = _more(count, last) if would == CHANGED else ""
         rows.append((f"score {name}", MEMOS, would + numbers + more))
     complete = hashed and set(known) == set(recipe.scores)
@@ -65,8 +84,9 @@ def predict_steps(lake: Lake, recipe: Recipe, documents: Documents | None, count
     if recipe.refine:
         rounds = f"{recipe.refine.rounds} rounds by rewards of kind {recipe.refine.reward.kind}"
         rows.append(("refine", selection, rounds if would != UNCHANGED else would))
-        return rows_of(columns, rows), ""
-    return rows_of(columns, [*rows, ("select", selection, would)]), ""
+    else:
+        rows.append(("select", selection, would))
+    return Predicted(rows_of(columns, rows), "", tuple(costs))
 
 
 def origin_of(lake: Lake, source: Source) -> str:
@@ -114,29 +134,6 @@ def _fingerprints(lake: Lake, recipe: Recipe, last: dict[str, Any]) -> dict[str,
         elif all(i in known for i in score.inputs if i in recipe.scores):
             known[name] = fingerprint(score, known)
     return known
-
-
-def cpu_hours(recipe: Recipe, name: str, count: int | None, rates: Mapping[str, float] = MappingProxyType({})) -> float:
-    """Return the CPU hours that a score takes for all documents; 0 if unknown.
-
-    Parameters
-    ----------
-    rates : mapping
-        CPU-seconds a row by score, as they were measured; of others it is what the score says of itself.
-    """
-    score = recipe.scores[name]
-    declared = score.seconds_per_row if isinstance(score, Scorer) else 0.0
-    return rates.get(name, declared) * (count or 0) / 3600
-
-
-def _numbers(recipe: Recipe, name: str, count: int, rates: Mapping[str, float], workers: int) -> str:
-    """Return the rows that a score is computed for, and the time that it takes where that is worth saying."""
-    hours, rows = cpu_hours(recipe, name, count, rates), f": {count:,} rows"
-    if hours < 0.1:
-        return rows
-    how = "as measured in earlier runs" if name in rates else "roughly"
-    minutes = max(1, round(60 * hours / workers))
-    return f"{rows}, about {hours:,.{0 if hours >= 10 else 1}f} CPU-hours {how}, {minutes:,} minutes on {workers} cores"
 
 
 def _more(count: int | None, last: Mapping[str, Any]) -> str:

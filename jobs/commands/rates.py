@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from ..lake.tables import Lake
 
-#: Runs that are looked back on, and the rows of a score from which its rate is believed: seconds are kept to a tenth.
+#: Runs that are looked back on, and rows of a score from which its rate is believed: seconds are kept to a hundredth.
 RUNS, FEWEST_ROWS = 20, 1_000
 
 

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
+from ...udfs.java_errors import kinds
 from ...udfs.quoting import quoted, quoted_name
 from ...udfs.spark import register_all
 from ..lake.tables import Lake
@@ -176,5 +177,5 @@ def _sentence(error: Exception, lake: Lake) -> Exception:
     if not isinstance(error, PySparkException) or "PythonException" in type(error).__name__:
         return error
     fact = " ".join(re.split(r"SQLSTATE|\n\n|JVM stacktrace", text)[0].split())
-    hint = f"; tables of the lake: {', '.join(lake.tables())}" if "TABLE_OR_VIEW_NOT_FOUND" in text else ""
+    hint = f"; tables of the lake: {', '.join(lake.tables())}" if "TABLE_OR_VIEW_NOT_FOUND" in kinds(text) else ""
     return InputError(f"the query fails: {fact}{hint}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...udfs.errors import InputError, RecipeError
 from .commits import Commit
-from .spark_errors import NOT_DELTA, analysis_message
+from .spark_errors import NOT_DELTA, analysis_message, names
 
 if TYPE_CHECKING:
     from .tables import Lake
@@ -57,7 +57,7 @@ def _found(name: str, ask: Callable[[], T]) -> T | None:
     try:
         return ask()
     except Exception as error:
-        if NOT_DELTA.search(str(error)):
+        if names(error, NOT_DELTA) or "is not a Delta table" in str(error):
             return None
         reason = analysis_message(error)
         if reason is None:

@@ -35,7 +35,7 @@ class Step:
     """One line of the closing table.
 
     `rows` came in; `computed` were computed or written; `undefined` have no score; `not_asked` are outside of a score's
-    own `where:`. `kernel` is the seconds that a score's own code took, added up over the workers. `read_rows` and
+    own `where:`. `kernel` is the CPU-seconds that a score's own code took, added up over the workers. `read_rows` and
     `read_bytes` are what was read of the step's input, `how` tells by what it was known that this is enough.
     """
 

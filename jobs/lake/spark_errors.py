@@ -5,16 +5,17 @@ from __future__ import annotations
 import errno
 import re
 import subprocess
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ...udfs.java_errors import causes, file_read, kinds, meaning
 from .kept import kept
 
-#: Errors of DESCRIBE HISTORY that mean: no Delta table of that name.
+#: Conditions of DESCRIBE HISTORY that mean: no Delta table of that name.
 NOT_DELTA = re.compile(
     r"NOT_FOUND|DELTA_MISSING_DELTA_TABLE|PATH_DOES_NOT_EXIST|EXPECT_TABLE_NOT_VIEW|TABLE_ONLY_OPERATION|ONLY_OPERATION"
-    r"|NOT_A_DELTA|not a Delta table"
+    r"|NOT_A_DELTA"
 )
 
 
@@ -34,9 +35,14 @@ def raising(meant: Exception, pattern: re.Pattern[str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not pattern.search(f"{type(error).__name__}\n{kinds(text_of(error))}"):
+        if not names(error, pattern):
             raise
         raise meant from error
+
+
+def names(error: BaseException, pattern: re.Pattern[str]) -> bool:
+    """Tell whether the classes or conditions of an error of Spark have the pattern; its messages do not count."""
+    return pattern.search(f"{type(error).__name__}\n{kinds(text_of(error))}") is not None
 
 
 def analysis_message(error: BaseException) -> str | None:
@@ -66,6 +72,8 @@ _SYSTEM: dict[int | None, str] = {
 
 def error_sentence(error: BaseException) -> str | None:
     """Return one line for an error of Spark, of its JVM, or of the machine; None for an error of any other kind."""
+    if isinstance(error, BrokenPipeError) and not _through_spark(error):
+        return "whoever reads the output has closed it"
     spark = type(error).__module__.startswith(("pyspark.", "py4j.", "delta."))
     cut = isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError"
     if (spark or cut) and (ended := _ended(1.0 if cut else 0.0)):
@@ -82,6 +90,12 @@ def error_sentence(error: BaseException) -> str | None:
         return known
     file, innermost = file_read(text), _innermost(text)
     return f"Spark failed{f' at {file}' if file and file not in innermost else ''}: {innermost}"
+
+
+def _through_spark(error: BaseException) -> bool:
+    """Tell whether an error came out of calls to Spark; one that nobody raised may have."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return not modules or any(module.startswith(("pyspark", "py4j")) for module in modules)
 
 
 def text_of(error: BaseException) -> str:

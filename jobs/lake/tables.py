@@ -25,7 +25,7 @@ from .creation import create, newest_of_ours
 from .history import commits
 from .lock import ensure_folder, hold
 from .schemas import Table, cast_to
-from .spark_errors import NO_CATALOG, raising
+from .spark_errors import NO_CATALOG, names, raising
 from .state import data_versions, state
 from .tuning import settings
 
@@ -81,7 +81,7 @@ class Lake:
         try:
             return bool(self.spark.catalog.databaseExists(quoted(schema)))
         except Exception as error:
-            if not NO_CATALOG.search(str(error)):
+            if not names(error, NO_CATALOG):
                 raise
             return False
 

@@ -33,8 +33,8 @@ from .sort_keys import hashed, tag_of, uniform
 
 Sample = dict[str, npt.NDArray[Any]]
 
-#: Most rows a selection may have: the driver keeps id, key and hash of each (about 150 bytes a row).
-DRIVER_ROWS = 5_000_000
+#: Most rows a selection may have, and about what the driver keeps of each: id, key and hash.
+DRIVER_ROWS, PICK_BYTES = 5_000_000, 150
 #: Most groups of a quota.
 GROUPS = 100_000
 #: Share of the rows in the sample that places the bounds; the next one is tried if count and sample are more than

@@ -58,7 +58,7 @@ def collect_vectors(rows: DataFrame, vector: str, seed: int, **columns: Column) 
         return pd.DataFrame({"id": [], **{name: [] for name in columns}}), np.empty((0, 0), np.float32)
     if least != most:
         raise InputError(f"vectors of {vector!r} have {least} to {most} elements; all need the same number")
-    if n * (4 * most + ROW_BYTES) > VECTOR_BYTES:
+    if vector_bytes(n, most) > VECTOR_BYTES:
         raise BoundError(
             f"{n:,} vectors of {most} elements are more than the {VECTOR_BYTES:,} bytes the driver takes: select from "
             "fewer rows with where:, or use a selector of the k-means family"
@@ -77,6 +77,17 @@ def collect_vectors(rows: DataFrame, vector: str, seed: int, **columns: Column) 
     order = order[finite[order]]
     _permute(matrix, order)
     return ids.iloc[order].drop(columns="h").reset_index(drop=True), matrix[: len(order)]
+
+
+def vector_bytes(rows: int, width: int) -> int:
+    """Return the bytes that the driver needs for rows with vectors of so many numbers.
+
+    Examples
+    --------
+    >>> vector_bytes(1_000_000, 256)
+    1224000000
+    """
+    return rows * (4 * width + ROW_BYTES)
 
 
 def collect_flat(frame: DataFrame) -> tuple[pd.DataFrame, Any]:

@@ -3,7 +3,7 @@
 k-center takes the row farthest from those taken (Gonzalez, Theor. Comput. Sci. 38, 1985; the k-Center of
 Diversify-and-Conquer, arXiv 2409.11378). Facility location takes the row that raises the sum over all rows of the
 cosine to the nearest taken one most; with `quality` it is QDIT (arXiv 2311.14736). Kernels: udfs/kernels/k_center.py,
-udfs/kernels/facility_location.py. Bound: 2 GB of vectors (jobs/ranking/vectors.py), 1.9 million rows of 256.
+udfs/kernels/facility_location.py. Bound: 2 GB of vectors (jobs/ranking/vectors.py), 1.6 million rows of 256.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from ..ranking.vectors import collect_vectors
 from .needs import Cluster, Number, Vector
 from .selector import Pool, Selector, picks, places_of
 
+#: Place and cosine of a neighbour.
+NEIGHBOUR_BYTES = 8
+
 
 @dataclass(frozen=True)
 class KCenter(Selector):
@@ -39,6 +42,7 @@ class KCenter(Selector):
     """
 
     kind: ClassVar[str] = "k_center"
+    collects = "vector"
     starts = True
     reads = {"vector": Vector}
 
@@ -79,6 +83,7 @@ class FacilityLocation(Selector):
     """
 
     kind: ClassVar[str] = "facility_location"
+    collects = "vector"
     starts = True
     reads = {"vector": Vector, "quality": Number, "cluster": Cluster}
 
@@ -93,6 +98,10 @@ class FacilityLocation(Selector):
         super().__post_init__()
         if self.alpha and not self.quality:
             raise RecipeError(f"facility_location: alpha is {self.alpha!r} without quality; add quality: NAME")
+
+    def driver_bytes(self, rows: int, width: int, /) -> int:
+        """Return the bytes of the vectors, and of the lists of neighbours."""
+        return super().driver_bytes(rows, width) + rows * NEIGHBOUR_BYTES * self.neighbours
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides ties."""

@@ -25,7 +25,7 @@ from ...udfs.kernels.label_gains import GradientGain, propagation
 from ...udfs.quoting import quoted
 from ...udfs.scores._label_model import LabelModel
 from ..ranking.label_passes import greedy_by_passes
-from ..ranking.label_rows import collect_labels, label_bytes
+from ..ranking.label_rows import ROW_BYTES, collect_labels, label_bytes
 from ..ranking.sort_keys import numeric_column
 from ..ranking.vectors import VECTOR_BYTES
 from .needs import Fitted, Need, Number, Turns
@@ -86,6 +86,14 @@ class Mig(Selector):
     def needs(self) -> tuple[Need, ...]:
         """The labels, and what it reads beside them."""
         return (Fitted(self.labels, ("labels", "tags")), *super().needs)
+
+    def driver_bytes(self, rows: int, _width: int, /) -> int:
+        """Return the bytes of the rows without their labels, of which nobody knows how many there are."""
+        return min(rows * ROW_BYTES, VECTOR_BYTES)
+
+    def most_rows(self, _width: int, /) -> int | None:
+        """Return the rows that fit without their labels; only exact gains must fit."""
+        return VECTOR_BYTES // ROW_BYTES if self.gain == "exact" else None
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides ties.

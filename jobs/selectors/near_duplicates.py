@@ -38,6 +38,7 @@ class Deita(Selector):
     """
 
     kind: ClassVar[str] = "deita"
+    collects = "vector"
     reads = {"by": Number, "vector": Vector}
 
     by: str
@@ -73,6 +74,7 @@ class SemDeDup(Selector):
     """
 
     kind: ClassVar[str] = "semdedup"
+    collects = "vector"
     reads = {"cluster": Cluster, "vector": Vector, "by": Number}
 
     cluster: str

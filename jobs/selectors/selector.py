@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from ...udfs.constraints import check_fields
 from ...udfs.digests import digest
 from ...udfs.scorer import Scorer
+from ..ranking.vectors import VECTOR_BYTES, vector_bytes
 from .needs import Need
 
 #: Columns of the frame that `select` returns, in order.
@@ -87,6 +88,8 @@ class Selector(ABC):
     starts: ClassVar[bool] = False
     #: Whether it matches the selection (`pool.selected`), so that it is a control only.
     matches: ClassVar[bool] = False
+    #: The field that names vectors which the driver holds of every eligible row; "" where it holds none.
+    collects: ClassVar[str] = ""
     #: Columns beside PICKS that its picks have and the selection holds: name, DDL type, comment.
     extra_columns: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 
@@ -117,6 +120,20 @@ class Selector(ABC):
     def on_demand(self) -> tuple[Need, ...]:
         """What it reads through `pool.values`, for the rows it asks about only."""
         return ()
+
+    def driver_bytes(self, rows: int, width: int, /) -> int:
+        """Return about how many bytes the driver holds of this many eligible rows, beside the picks.
+
+        Parameters
+        ----------
+        width : int
+            Numbers in a vector of what `collects` names, 0 where that is not known.
+        """
+        return vector_bytes(rows, width) if self.collects else 0
+
+    def most_rows(self, width: int, /) -> int | None:
+        """Return how many eligible rows it takes at most, None where there is no bound or it is not known."""
+        return VECTOR_BYTES // vector_bytes(1, width) if self.collects and width else None
 
     @abstractmethod
     def select(self, pool: Pool) -> pd.DataFrame:

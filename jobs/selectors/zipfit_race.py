@@ -29,6 +29,8 @@ from .selector import Pool, Selector, picks
 
 #: Most targets that are landmarks because they stand for a group of targets.
 GROUPS = 4
+#: What the driver holds of a row for a budget of a tenth or so.
+RACE_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,14 @@ class ZipFitRace(Selector):
     def on_demand(self) -> tuple[Need, ...]:
         """The alignment, of which only pairs are computed."""
         return (Fitted(self.by, ("zipfit",), without=("chunk_bytes",)),)
+
+    def driver_bytes(self, rows: int, _width: int, /) -> int:
+        """Return the bytes of the race's arrays (racing.MOST_ROWS has what was measured)."""
+        return rows * RACE_BYTES
+
+    def most_rows(self, _width: int, /) -> int | None:
+        """Return the rows of the largest race."""
+        return MOST_ROWS
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides which rows are pilots, and ties.

@@ -46,6 +46,20 @@ def one_width(a: int, b: int) -> int:
     return max(a, b)
 
 
+def check_fit(size: int, k: int, width: int) -> None:
+    """Raise BoundError for a sample of `size` vectors above SAMPLE_BYTES, or k centroids with sums above SUMS_BYTES."""
+    if 4 * size * width > SAMPLE_BYTES:
+        raise BoundError(
+            f"the sample of {size} rows of {width} values takes {4 * size * width} bytes, the bound is {SAMPLE_BYTES}; "
+            "lower k or fit_rows"
+        )
+    if 8 * k * width > SUMS_BYTES:
+        raise BoundError(
+            f"{k} centroids of {width} values are {k * width} numbers, the bound is {SUMS_BYTES // 8}, because they "
+            "travel with every task; lower k"
+        )
+
+
 class Count(Fold[int]):
     """Counts the documents, reading their hashes alone."""
 
@@ -100,11 +114,7 @@ class Sample(Fold[Sampled]):
     def merge(self, a: Sampled, b: Sampled) -> Sampled:
         """Return the rows with the smallest keys of both; BoundError if a full sample exceeds SAMPLE_BYTES."""
         width = one_width(a[2], b[2])
-        if 4 * self.size * width > SAMPLE_BYTES:
-            raise BoundError(
-                f"the sample of {self.size} rows of {width} values takes {4 * self.size * width} bytes, the bound is "
-                f"{SAMPLE_BYTES}; lower k or fit_rows"
-            )
+        check_fit(self.size, 0, width)
         count, largest = a[0] + b[0], max(a[1], b[1])
         keys = np.concatenate([a[3], b[3]])
         if not len(a[3]) and len(keys) <= self.size and not (np.diff(keys) == 0).any():

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats, Ints, Matrix
 from ..constraints import AtLeast, Needed
-from ..errors import BoundError
 from ..kernels import silhouette
 from ..kernels.exact_sums import Grid
 from ..kernels.kmeans import Descent, descend, lloyd
@@ -32,7 +31,7 @@ from ..kernels.kmeans_start import plus_plus
 from ..kernels.nearest_centroid import Nearest
 from ..kernels.vectors import check_width
 from ..scorer import DocumentEstimator, Fold, Kernel, Scorer, settings
-from ._kmeans_fit import SUMS_BYTES, NearestMembers, Pass, defined, draw_sample, feasible, report, table_tally
+from ._kmeans_fit import NearestMembers, Pass, check_fit, defined, draw_sample, feasible, report, table_tally
 
 #: Fewest rows per centroid that k-means++ starts from, and rows x centroids x values up to which it takes more, about a
 #: second: Lloyd moves no centroid to clusters that the start has missed. Rows that the silhouette is the mean of.
@@ -136,7 +135,9 @@ class KMeansScorer(Scorer):
 
 @dataclass(frozen=True)
 class KMeans(DocumentEstimator):
-    """Fits k-means on the vectors of the documents.
+    """Fits k-means on the vectors of the documents; those that hold NaN are left out.
+
+    A pass takes O(rows x d x k) time and returns 8 k d bytes.
 
     Parameters
     ----------
@@ -173,10 +174,6 @@ class KMeans(DocumentEstimator):
     BoundError
         From `fit`, for a sample above 512 MB, or k x d above 3 900 000 (16 MB as float32, which travel with a task).
 
-    Notes
-    -----
-    Vectors that hold NaN are left out of a fit. A pass takes O(rows x d x k) time and returns 8 k d bytes.
-
     Examples
     --------
     >>> rows = {"h": np.arange(4), "vector": np.array([[0.0], [2.0], [8.0], [10.0]])}
@@ -203,22 +200,27 @@ class KMeans(DocumentEstimator):
     centres: Literal["means", "points"] = "means"
     seed: int = 0
 
+    def held_bytes(self, rows: int, width: int, /) -> int:
+        """Return the bytes of the sample; BoundError for a sample, or centroids, above their bounds."""
+        candidates, size = self._sizes()
+        check_fit(size, candidates[0], width)
+        return 4 * min(rows, size) * width
+
+    def _sizes(self) -> tuple[list[int], int]:
+        """Return the values of k that are tried, ascending, and the rows of the sample."""
+        candidates = sorted(set(self.grid)) if isinstance(self.k, str) else [self.k]
+        return candidates, candidates[-1] * (START_ROWS if isinstance(self.fit_rows, str) else self.fit_rows)
+
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> KMeansScorer:
         """Sample, choose the start, descend in memory, then over the table."""
-        candidates = sorted(set(self.grid)) if isinstance(self.k, str) else [self.k]
-        per_centroid = START_ROWS if isinstance(self.fit_rows, str) else self.fit_rows
-        size = per_centroid * candidates[-1]
+        candidates, size = self._sizes()
         rows, largest, width, _, x = draw_sample(fold, self.of, size, self.seed, self.spherical)
         tried = feasible(candidates, x, self.of)
         descents = [self._in_memory(x, k) for k in tried]
         silhouettes = [silhouette.mean(x[:SILHOUETTE_ROWS], d.centroids) for d in descents]
         best = int(np.argmax(silhouettes))
         start, k, points = descents[best], tried[best], np.empty(0, np.int64)
-        if 8 * k * width > SUMS_BYTES:
-            raise BoundError(
-                f"{k} centroids of {width} values are {k * width} numbers, the bound is {SUMS_BYTES // 8}, because "
-                "they travel with every task; lower k"
-            )
+        check_fit(size, k, width)
         grid = Grid.of(largest, rows, width)
         measure = partial(table_tally, fold, lambda c: Pass(self.of, c, grid, self.spherical), rows)
         moves, log = self.iterations if self.fit_rows == "all" else self.passes - 1, partial(report, k, "pass")

@@ -51,8 +51,7 @@ class Extents(Fold[Extent]):
         """Combine both; InputError for two widths, BoundError above the largest."""
         if a[2] != b[2] and min(a[2], b[2]) >= 0:
             raise InputError(f"vectors have {a[2] - 1} and {b[2] - 1} values; all need the same number")
-        if max(a[2], b[2]) > WIDEST + 1:
-            raise BoundError(f"vectors have {max(a[2], b[2]) - 1} values; leverage takes at most {WIDEST}")
+        _check_width(max(a[2], b[2]) - 1)
         return a[0] + b[0], max(a[1], b[1]), max(a[2], b[2])
 
 
@@ -153,6 +152,11 @@ class Leverage(DocumentEstimator):
 
     of: str = "vector"
 
+    def held_bytes(self, _: int, width: int, /) -> int:
+        """Return the bytes of the Gram matrix and its axes; BoundError for vectors that are too wide."""
+        _check_width(width)
+        return 24 * (width + 1) ** 2
+
     def fit(self, fold: Callable[[Fold[Any], str], Any]) -> LeverageScorer:
         """Sum the products and factor the pseudo-inverse of the Gram matrix."""
         rows, largest, width = fold(Extents(), "documents")
@@ -166,3 +170,8 @@ class Leverage(DocumentEstimator):
         values, axes = np.linalg.eigh(fold(Gram(step, width), "documents") * step**2)
         kept = values > max(values[-1], 0.0) * len(values) * 2.0 ** (4 - 2 * bits)  # above the rounding of the vectors
         return LeverageScorer(self.of, axes[:, kept] / np.sqrt(values[kept]))
+
+
+def _check_width(width: int) -> None:
+    if width > WIDEST:
+        raise BoundError(f"vectors have {width} values; leverage takes at most {WIDEST}")

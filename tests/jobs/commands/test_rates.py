@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lakesift.jobs.commands.predicted_steps import _more, _numbers, cpu_hours
+from lakesift.jobs.commands.predicted_costs import ROUGH, Cost, Rate, cost_table, rates_of_scores, said_of
+from lakesift.jobs.commands.predicted_steps import _more
+from lakesift.jobs.commands.probe import Measures
 from lakesift.jobs.commands.rates import rates_of
 from lakesift.jobs.recipe import parse
 
@@ -32,11 +34,26 @@ def test_a_plan_tells_rows_and_time() -> None:
         "select": {"kind": "top_k", "by": "tokens"},
         "budget": {"rows": 5},
     })  # fmt: skip
-    assert cpu_hours(recipe, "tokens", 3_600_000, {"tokens": 0.01}) == 10
-    assert cpu_hours(recipe, "tokens", None, {"tokens": 0.01}) == 0
-    assert _numbers(recipe, "tokens", 1_000, {}, 4) == ": 1,000 rows"
+    own = recipe.scores["tokens"].seconds_per_row
+    rough = rates_of_scores(recipe, {}, Measures())["tokens"]
+    assert rough == (own, ROUGH)
+    probed = Measures(400, {"tokens": 0.02}, {})
+    assert rates_of_scores(recipe, {"tokens": 0.01}, probed)["tokens"] == (0.01, "earlier runs")
+    assert rates_of_scores(recipe, {}, probed)["tokens"] == (0.02, "a probe of 400 rows")
+    earlier = Rate(0.01, "earlier runs")
+    assert Cost("tokens", 3_600_000, earlier).hours == 10
+    assert Cost("tokens", None, earlier).hours == 0
+    assert Cost("tokens", 9, Rate(None, "unknown")).cpu_seconds is None
+    assert said_of(Cost("tokens", 1_000, rough), 4) == ": 1,000 rows"
     said = ": 3,600,000 rows, about 10 CPU-hours as measured in earlier runs, 150 minutes on 4 cores"
-    assert _numbers(recipe, "tokens", 3_600_000, {"tokens": 0.01}, 4) == said
-    assert " CPU-hours roughly, " in _numbers(recipe, "tokens", 10**9, {}, 4)
+    assert said_of(Cost("tokens", 3_600_000, earlier), 4) == said
+    assert " CPU-hours roughly, " in said_of(Cost("tokens", 10**9, rough), 4)
+    assert said_of(Cost("tokens", None, rough), 4) == ""
+    table = cost_table([Cost("tokens", 60_000, earlier), Cost("cells", 60_000, Rate(None, "unknown"))], 4)
+    assert table.rows[0] == ("tokens", 60_000, 10_000.0, 600.0, 2.5, "earlier runs")
+    assert table.rows[1:] == (
+        ("cells", 60_000, None, None, None, "unknown"),
+        ("all", None, None, 600.0, 2.5, "without 1 that are unknown"),
+    )
     assert _more(1_100, {"counts": {"documents": 1_000}}) == "; +100 documents since the last run"
     assert _more(None, {"counts": {"documents": 1_000}}) == _more(5, {}) == ""

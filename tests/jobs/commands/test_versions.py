@@ -17,12 +17,13 @@ from lakesift.jobs.commands.diff import diff
 from lakesift.jobs.commands.export import export
 from lakesift.jobs.commands.history import history
 from lakesift.jobs.commands.plan import plan, warnings
-from lakesift.jobs.commands.predicted_steps import cpu_hours
+from lakesift.jobs.commands.predicted_costs import Rate, rates_of_scores
+from lakesift.jobs.commands.probe import Measures
 from lakesift.jobs.commands.sql import SHOWN_ROWS, query
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import Recipe, parse
 from lakesift.jobs.run import run
-from lakesift.udfs.errors import InputError, RecipeError
+from lakesift.udfs.errors import BoundError, InputError, RecipeError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -106,21 +107,73 @@ def test_plan_of_what_stands_edited_and_not_there_yet(made: Made) -> None:
         plan(made.lake, parse({**RAW, "documents": {"table": "nowhere"}}))
 
 
+def rough(recipe: Recipe) -> dict[str, Rate]:
+    """Return what scores say of themselves."""
+    return rates_of_scores(recipe, {}, Measures())
+
+
 def test_an_object_store_is_for_one_driver(made: Made) -> None:
     bucket = object.__new__(Lake)  # a lake in a bucket cannot be opened here
     bucket.spark, bucket.root = made.lake.spark, "s3a://bucket/lake"
-    assert "one driver at a time" in warnings(bucket, made.recipe, None, None)[0]
-    assert warnings(made.lake, made.recipe, None, None) == []
+    assert "one driver at a time" in warnings(bucket, made.recipe, None, None, rough(made.recipe))[0]
+    assert warnings(made.lake, made.recipe, None, None, rough(made.recipe)) == []
 
 
 def test_a_costly_score_is_said_and_warned_of(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = parse({**RAW, "scores": {"tokens": {"kind": "length_tokens"}, "bytes": {"kind": "length_bytes"}}})
-    assert warnings(made.lake, slow, None, 10**6) == []
+    assert warnings(made.lake, slow, None, 10**6, rough(slow)) == []
     monkeypatch.setattr(type(slow.scores["bytes"]), "seconds_per_row", 0.25)
-    assert cpu_hours(slow, "bytes", 10**6) == 0.25 * 10**6 / 3600
-    assert warnings(made.lake, slow, None, 10**5) == []
+    assert warnings(made.lake, slow, None, 10**5, rough(slow)) == []
     said = "the score bytes takes about 69 CPU-hours for 1,000,000 documents; a where: of its own, or a selector"
-    assert warnings(made.lake, slow, None, 10**6)[0].startswith(said)
+    assert warnings(made.lake, slow, None, 10**6, rough(slow))[0].startswith(said)
+
+
+CLUSTERED: dict[str, Any] = {
+    "name": "clustered",
+    "documents": {"table": "docs"},
+    "scores": {
+        "tokens": {"kind": "length_tokens"},
+        "vector": {"kind": "embedding", "encoder": "hashed_ngrams", "dimensions": 16},
+        "cells": {"kind": "kmeans", "k": 3},
+        "many": {"kind": "kmeans", "k": 40},
+    },
+    "select": {"kind": "k_center"},
+    "budget": {"rows": 5},
+    "controls": [],
+}
+
+
+def test_a_probe_measures_what_no_run_has_and_writes_nothing(made: Made) -> None:
+    recipe, before = parse(CLUSTERED), {t: made.lake.version(t) for t in made.lake.tables()}
+    planned = plan(made.lake, recipe, with_probe=True)
+    assert {t: made.lake.version(t) for t in made.lake.tables()} == before
+    costs = {row[0]: row[1:] for row in planned.costs.rows}
+    for name in ("vector", "cells"):
+        rows, micro, seconds, _, how = costs[name]
+        assert (rows, how) == (20, "a probe of 20 rows")
+        assert seconds == pytest.approx(20 * micro / 1e6, abs=0.01)
+    assert costs["tokens"][0] is None, "another recipe has them, of which documents only a run sees"
+    assert costs["tokens"][1] > 0
+    assert costs["many"][1] is None
+    assert "could not fit it (k 40 is above the" in costs["many"][-1]
+    assert "20 rows were scored as a probe, nothing was written" in str(planned)
+    read = json.loads(json.dumps(planned.to_dict()))
+    assert [line["name"] for line in read["costs"]] == ["tokens", "vector", "cells", "many", "all"]
+    assert {line["holds"] for line in read["memory"]} >= {"select k_center", "the selection"}
+    assert read["sizes"][0]["bytes read"] == made.lake.size("docs")
+
+
+def test_rows_that_do_not_fit_are_refused_before_a_job(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakesift.jobs.selectors.selector.VECTOR_BYTES", 10 * (4 * 16 + 200))
+    tables = made.lake.tables()
+    for attempt in (plan, run):
+        with pytest.raises(
+            BoundError, match=r"select k_center holds at most 10 rows .* there are 20: select from fewer"
+        ):
+            attempt(made.lake, parse(CLUSTERED))
+    assert made.lake.tables() == tables
+    fewer = plan(made.lake, parse({**CLUSTERED, "where": "module = 'os'"}))
+    assert any("holds at most 10 rows" in warning for warning in fewer.warnings)
 
 
 def test_history_says_what_changed(made: Made) -> None:

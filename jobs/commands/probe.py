@@ -1,0 +1,153 @@
+"""plan --probe: how long a row takes each score, measured on a sample of the documents, by Spark's workers as in a run.
+
+Rows are drawn by the hash of their id. What learns from targets is fitted on them, as in a run; what learns from
+documents is fitted on the sample alone, for the time that a row takes follows from its parameters. Nothing is written.
+Left out: scores that are computed on demand, conditions of scores, and the time that fits take.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ...udfs.arrow import kernel_of, score_batch, without_large
+from ...udfs.errors import LakeSiftError
+from ...udfs.fitted import FittedScore
+from ...udfs.scorer import Estimator, Fold, Scorer
+from ...udfs.spark import apply, fold
+from ..inputs.documents import BUCKETS, Documents, in_buckets
+from ..inputs.opening import open_target, target_texts
+from ..lake.tables import Lake
+from ..lake.tuning import collect_small, cores
+from ..ranking.vectors import collect_arrow, fold_on_driver
+from ..recipe import order
+from ..scoring.passes import passes
+
+#: Rows of the sample, what their texts take at most, about, and the CPU-seconds that one score gets at most, about.
+PROBE_ROWS, PROBE_BYTES, PROBE_SECONDS = 1_000, 16_000_000, 5.0
+#: Fewest rows for a slow score, and how often a sample is scored: the least time counts, when workers have all loaded.
+FEWEST, TIMES = 20, 4
+#: Bytes of a table's files are this many times fewer than those of its texts.
+PACKED = 4
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a probe of `rows` rows says: CPU-seconds a row by score, and why it says nothing of others."""
+
+    rows: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+
+def probe(lake: Lake, documents: Documents, names: Sequence[str], count: int | None) -> Measures:
+    """Return the measured rates of the scores `names`; `count` is the number of documents, if that is known."""
+    return _Probe(lake, documents, names, count).measures() if names else Measures()
+
+
+class _Probe:
+    """One sample, the scorers fitted on it so far, and what could not be fitted."""
+
+    def __init__(self, lake: Lake, documents: Documents, names: Sequence[str], count: int | None) -> None:
+        self.lake, self.documents, self.recipe, self.count = lake, documents, documents.recipe, count
+        self.names = [n for n in order(self.recipe) if n in self._with_parents(names)]
+        self.wanted, self.scorers, self.unknown = set(names), dict[str, Scorer](), dict[str, str]()
+
+    def measures(self) -> Measures:
+        """Fit what can be fitted, and time it."""
+        for name in self.names:
+            above = next((i for i in self.recipe.scores[name].inputs if i in self.unknown), None)
+            try:
+                if above:
+                    self.unknown[name] = f"it reads {above}"
+                else:
+                    self.scorers[name] = self._fitted(name)
+            except LakeSiftError as error:
+                self.unknown[name] = str(error)
+        seconds: dict[str, float] = {}
+        timed = [self._score(n) for n in self.names if n in self.scorers]
+        for group in passes(timed):
+            if self.wanted & {s.name for s in group}:
+                seconds |= self._time(group)
+        kept = {n: s for n, s in seconds.items() if n in self.wanted}
+        return Measures(self.local.num_rows, kept, {n: w for n, w in self.unknown.items() if n in self.wanted})
+
+    # -- the sample ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def drawn(self) -> DataFrame:
+        """The rows: id, h, and what the scores read of the documents."""
+        wanted = PROBE_ROWS
+        if self.count and (size := self.lake.size(self.recipe.documents.table)):
+            wanted = max(FEWEST, min(wanted, PROBE_BYTES * self.count // (PACKED * size)))
+        inputs = tuple(dict.fromkeys(i for n in self.names for i in self.recipe.source_inputs(n)))
+        share = min(1.0, 1.5 * wanted / self.count) if self.count else 1.0
+        within = in_buckets(self.documents.id, (0, math.ceil(share * BUCKETS)))
+        rows = self.documents.frame.where(within).selectExpr(
+            f"{self.documents.id} AS id", f"xxhash64({self.documents.id}) AS h", *self.documents.inputs(inputs)
+        )
+        return collect_small(rows.where("id IS NOT NULL").orderBy("h").limit(wanted), wanted)
+
+    @cached_property
+    def local(self) -> pa.Table:
+        """The same on the driver."""
+        return collect_arrow(self.drawn).combine_chunks()
+
+    def _column(self, name: str) -> pa.Array:
+        """Return a column of the sample, or the values of a score for it."""
+        if name not in self.scorers:
+            chunks = self.local.column(name).chunks
+            return without_large(chunks[0] if chunks else pa.array([], self.local.schema.field(name).type))
+        scorer = self.scorers[name]
+        return score_batch(scorer, [self._column(i) for i in scorer.inputs], None, kernel_of(scorer), name)
+
+    # -- fits ------------------------------------------------------------------------------------------------------
+
+    def _with_parents(self, names: Sequence[str]) -> set[str]:
+        found = list(names)
+        for name in found:  # grows while it is read
+            found += [i for i in self.recipe.scores[name].inputs if i in self.recipe.scores and i not in found]
+        return set(found)
+
+    def _fitted(self, name: str) -> Scorer:
+        score = self.recipe.scores[name]
+        return score.fit(self._fold(score)) if isinstance(score, Estimator) else score
+
+    def _fold(self, score: Estimator) -> Callable[[Fold[Any], str], Any]:
+        def one_pass(f: Fold[Any], table: str) -> Any:
+            if table != "documents":
+                frame, _ = open_target(self.lake, self.documents, table)
+                return fold(target_texts(frame, self.documents, table), f)
+            columns = f.reads or score.inputs
+            return fold_on_driver(pa.table({c: self._column(c) for c in columns}), f, columns)
+
+        return one_pass
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def _score(self, name: str) -> FittedScore:
+        return FittedScore(name, self.scorers[name], name, "content_hash")
+
+    def _time(self, group: Sequence[FittedScore]) -> dict[str, float]:
+        """Return the seconds a row of the scores of a pass; what they read is computed beside them."""
+        names = self._with_parents([s.name for s in group])
+        scores = [self._score(n) for n in self.names if n in names]
+        slowest = max(s.scorer.seconds_per_row for s in scores)
+        rows = max(FEWEST, min(self.local.num_rows, int(PROBE_SECONDS / slowest)))
+        mask = F.lit((1 << len(scores)) - 1).alias("missing")
+        frame = self.drawn.orderBy("h").limit(rows).select("*", mask, F.lit("").alias("content_hash"))
+        tasks = cores(self.lake.spark)
+        computed = apply(frame.repartition(tasks), scores).groupBy("fingerprint")
+        found = computed.agg(F.count("*").alias("rows"), F.sum("seconds").alias("seconds"))
+        seconds: dict[str, float] = {}
+        for row in (row for _ in range(TIMES) for row in found.collect()):
+            name, mean = row["fingerprint"], row["seconds"] / row["rows"]
+            seconds[name] = min(mean, seconds.get(name, mean))
+        return {s.name: seconds[s.name] for s in group if s.name in seconds}
