@@ -11,10 +11,10 @@ demo: $(VENV)/local
 	$(BIN)/lakesift run zipfit_code --lake $(LAKE) --report || test $$? -eq 3
 
 test: $(VENV)/dev check
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(VENV)/dev check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .

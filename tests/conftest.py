@@ -46,3 +46,13 @@ def spark(spark_conf: Path) -> Iterator[SparkSession]:
     made = session(str(spark_conf))
     yield made
     made.stop()
+
+
+#: Files that take minutes in all: they come first, so that two processes end at about the same time.
+SLOW = ("test_faults", "test_refine_faults", "test_refine", "test_mig_runs", "test_changes", "test_signals", "test_fit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files, slow ones first, otherwise as they were collected."""
+    places = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(SLOW)))

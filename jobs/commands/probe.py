@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from ...udfs.arrow import kernel_of, score_batch, without_large
 from ...udfs.errors import LakeSiftError
-from ...udfs.fitted import FittedScore
+from ...udfs.fitted import FittedScore, input_name
 from ...udfs.scorer import Estimator, Fold, Scorer
 from ...udfs.spark import apply, fold
 from ..inputs.documents import BUCKETS, Documents, in_buckets
@@ -103,8 +103,8 @@ class _Probe:
     def _column(self, name: str) -> pa.Array:
         """Return a column of the sample, or the values of a score for it."""
         if name not in self.scorers:
-            chunks = self.local.column(name).chunks
-            return without_large(chunks[0] if chunks else pa.array([], self.local.schema.field(name).type))
+            column = self.local.column(name if name == "h" else input_name(name))
+            return without_large(column.chunk(0) if column.num_chunks else pa.array([], column.type))
         scorer = self.scorers[name]
         return score_batch(scorer, [self._column(i) for i in scorer.inputs], None, kernel_of(scorer), name)
 

@@ -391,7 +391,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"refine_": {"scored": 4}}, "scored is 4 and module has 5 clusters"),
     ({"refine_": {"scored": 0}}, "from 1"),
     ({"refine_": {"floor": 2}}, "from 0 to 1"),
-    ({"refine_": {"rule": "eq6"}}, "recommend|rule: exp"),
+    ({"reward": {"kind": "column", "column": "cost"}, "refine_": {"rule": "eq6"}}, "recommend|rule: exp"),
     ({"where": "quality > 100"}, "no row of 120 can be selected"),
 ]
 
@@ -400,7 +400,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def never(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A lake that no round is written to."""
     made = World(spark, tmp_path_factory.mktemp("never"))
-    made.put("docs", rows())
+    made.put("docs", [{**row, "cost": -1.0} for row in rows()])
     return made
 
 

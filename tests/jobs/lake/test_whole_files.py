@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import lakesift
 from lakesift.jobs.lake.interrupts import LEFTOVERS, temporary
 from lakesift.jobs.lake.whole_files import whole_file
 from lakesift.udfs.errors import InputError
+from tests.types import ROOT
 
 
 def write(place: Path, text: str) -> None:
@@ -61,7 +61,7 @@ def test_what_is_temporary_is_known_to_whoever_stops_the_process_and_gone_afterw
 
 def test_every_temporary_folder_of_a_command_is_such() -> None:
     """No command makes a folder beside what it writes without saying so to whoever stops the process."""
-    root = Path(lakesift.__file__).parent / "jobs"
+    root = ROOT / "jobs"
     made = re.compile(r"mkdtemp|TemporaryDirectory\(|uuid4\(\)\.hex")
     makers = [path for path in root.rglob("*.py") if made.search(path.read_text(encoding="utf-8"))]
     known = {"tables.py"}  # an attempt's name

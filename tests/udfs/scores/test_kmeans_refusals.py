@@ -59,7 +59,7 @@ def test_bounds_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BoundError, match="1200 rows of 4 values takes 19200 bytes, the bound is 19199"):
         fitted(x, k=6)
     monkeypatch.undo()
-    monkeypatch.setattr("lakesift.udfs.scores.kmeans.SUMS_BYTES", 184)
+    monkeypatch.setattr(_kmeans_fit, "SUMS_BYTES", 184)
     with pytest.raises(BoundError, match="6 centroids of 4 values are 24 numbers, the bound is 23"):
         fitted(x, k=6)
 
