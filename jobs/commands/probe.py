@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -25,15 +27,17 @@ from ...udfs.spark import apply, fold
 from ..inputs.documents import BUCKETS, Documents, in_buckets
 from ..inputs.opening import open_target, target_texts
 from ..lake.tables import Lake
-from ..lake.tuning import collect_small, cores
+from ..lake.tuning import collect_small, cores, settings
 from ..ranking.vectors import collect_arrow, fold_on_driver
 from ..recipe import order
 from ..scoring.passes import passes
 
 #: Rows of the sample, what their texts take at most, about, and the CPU-seconds that one score gets at most, about.
 PROBE_ROWS, PROBE_BYTES, PROBE_SECONDS = 1_000, 16_000_000, 5.0
-#: Fewest rows for a slow score, and how often a sample is scored: the least time counts, when workers have all loaded.
-FEWEST, TIMES = 20, 4
+#: Fewest rows for a slow score, and how often a sample is scored: the least time counts.
+FEWEST, TIMES = 20, 2
+#: Rows of a batch that a worker gets: a sample is two batches a task, the same rows twice.
+BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
 #: Bytes of a table's files are this many times fewer than those of its texts.
 PACKED = 4
 
@@ -143,11 +147,35 @@ class _Probe:
         rows = max(FEWEST, min(self.local.num_rows, int(PROBE_SECONDS / slowest)))
         mask = F.lit((1 << len(scores)) - 1).alias("missing")
         frame = self.drawn.orderBy("h").limit(rows).select("*", mask, F.lit("").alias("content_hash"))
-        tasks = cores(self.lake.spark)
-        computed = apply(frame.repartition(tasks), scores).groupBy("fingerprint")
-        found = computed.agg(F.count("*").alias("rows"), F.sum("seconds").alias("seconds"))
+        spark, tasks = self.lake.spark, cores(self.lake.spark)
+        turns = F.explode(F.array(F.lit(0), F.lit(1))).alias("turn")
+        twice = frame.repartition(tasks).select("*", turns).sortWithinPartitions("turn")
+        computed = apply(twice, scores).select("fingerprint", "seconds", F.spark_partition_id().alias("part"))
         seconds: dict[str, float] = {}
-        for row in (row for _ in range(TIMES) for row in found.collect()):
-            name, mean = row["fingerprint"], row["seconds"] / row["rows"]
-            seconds[name] = min(mean, seconds.get(name, mean))
+        with settings(spark, {BATCH: str(math.ceil(rows / tasks))}):
+            for table in (computed.toPandas() for _ in range(TIMES)):
+                for name, own in table.groupby("fingerprint"):
+                    mean = warm_seconds(own["part"].to_numpy(), own["seconds"].to_numpy())
+                    seconds[str(name)] = min(mean, seconds.get(str(name), mean))
         return {s.name: seconds[s.name] for s in group if s.name in seconds}
+
+
+def warm_seconds(part: npt.NDArray[Any], seconds: npt.NDArray[Any]) -> float:
+    """Return the mean seconds a row, without the first batch of each task, in which a worker loads what it needs.
+
+    Parameters
+    ----------
+    part, seconds : (rows,)
+        The task of a row, and in the first row of a batch the seconds that it took, else 0; in order.
+
+    Examples
+    --------
+    >>> warm_seconds(np.array([0, 0, 0, 1, 1, 1]), np.array([9.0, 0.0, 2.0, 7.0, 4.0, 0.0]))
+    2.0
+    """
+    kept = []
+    for task in np.unique(part):
+        own = seconds[part == task]
+        later = np.flatnonzero(own)[1:2]
+        kept += [own[int(later[0]) :]] if len(later) else []
+    return float(np.concatenate(kept).mean()) if kept else float(seconds.mean())
