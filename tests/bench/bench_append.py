@@ -101,7 +101,7 @@ class Folder(Documents):
         self.folder = root / "in"
         self.folder.mkdir()
         super().__init__(spark, root, rows)
-        self.source = {"files": [str(self.folder)]}
+        self.source = {"files": [str(self.folder)], "format": "parquet"}
 
     def add(self, first: int, count: int, files: int) -> None:
         self._put(self.made(first, count, files), f"{first:09}")
