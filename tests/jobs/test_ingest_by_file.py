@@ -159,8 +159,11 @@ class Files:
     def sql(self, text: str) -> None:
         self.folder.spark.sql(text.format(t=self.table)).collect()
 
+    def filled(self) -> list[Path]:
+        return [file for file in sorted(self.place.iterdir()) if file.stat().st_size]
+
     def one(self) -> Path:
-        return self.at.choice(sorted(self.place.iterdir()))
+        return self.at.choice(self.filled())
 
     def put(self, name: str) -> None:
         self.made += 1
@@ -196,7 +199,7 @@ class Files:
         (self.place / f"c{self.at.randrange(3)}.jsonl").write_text(other)
 
     def removed(self) -> None:
-        if len(list(self.place.iterdir())) > 1:
+        if len(self.filled()) > 1:
             self.one().unlink()
 
     def empty_file(self) -> None:
