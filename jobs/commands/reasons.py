@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.quoting import quoted, root_of
-from ..inputs.documents import ROW_HASH, joined_columns
+from ..inputs.documents import joined_columns
 from ..inputs.opening import open_documents
 from ..lake.tables import Lake
 from ..ranking.top import rows_of
@@ -78,8 +78,8 @@ def _eligible(lake: Lake, recipe: Recipe, version: Made, rows: DataFrame, moved:
         if any(mentions(where, name) for name in documents.frame.columns):
             if at is None:
                 return None
-            source = rows_of(documents.frame.select(*joined_columns(documents)), moved)
-            rows = rows.join(source.drop(ROW_HASH).dropDuplicates(["id"]), "id", "inner")
+            source = rows_of(documents.frame.select(*joined_columns(documents, documents.keys[:1])), moved)
+            rows = rows.join(source.dropDuplicates(["id"]), "id", "inner")
         return set(rows.where(where).select("id").toPandas()["id"])
     except Exception as error:  # their files are gone, or their columns were others
         log.debug("the documents of version %s cannot be asked: %s", version.version, error)

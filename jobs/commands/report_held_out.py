@@ -7,7 +7,6 @@ texts, so that is refused; held-out texts among the documents are counted.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -26,6 +25,7 @@ from ..inputs.opening import target_texts
 from ..inputs.run import Run, columns_of
 from ..lake.tuning import spread
 from ..recipe import Recipe
+from .report_draws import defined
 
 #: Held-out rows of a target that are read, chosen by the hash of their text.
 HELD_OUT_ROWS = 5_000
@@ -133,7 +133,7 @@ def evidence(
     size = min(FIT_BYTES, *(sum(len(t.encode("utf-8", "replace")) for t in part) for part in texts.values()))
     bits: dict[str, dict[str, float | None]] = {name: {} for name in held_out}
     for of_set, name, value in _bits(texts, held_out, size) if size else ():
-        bits[name][of_set] = None if math.isnan(value) else value
+        bits[name][of_set] = defined(value)
     said = {}
     for name, rows in held_out.items():
         known, documents, selection = found[name]

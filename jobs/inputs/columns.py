@@ -20,7 +20,7 @@ from ...udfs.quoting import named_as, parts_of, quoted, quoted_name, root_of
 from ..lake.spark_errors import analysis_message
 from ..recipe.uses import Use, uses
 from ..selectors.needs import Group
-from .documents import ROW_HASH, Documents, joined_columns
+from .documents import Documents, joined_columns
 
 #: Characters of a type that a message shows.
 TYPE_CHARS = 80
@@ -109,7 +109,7 @@ def _pool(documents: Documents, scores: Collection[str]) -> DataFrame:
     """Return source columns beside nulls of the types of some scores: to analyse, not to read."""
     types = {name: score.value for name, score in documents.recipe.scores.items() if name in scores}
     nulls = (F.lit(None).cast(value).alias(name) for name, value in types.items())
-    return documents.frame.select(*joined_columns(documents), *nulls).drop(ROW_HASH)
+    return documents.frame.select(*joined_columns(documents, documents.keys[:1]), *nulls)
 
 
 def _sql(use: Use) -> str:

@@ -140,11 +140,11 @@ def text_of(sql: str) -> str:
     return f"IF(CAST({text} AS BINARY) = encode({text}, 'UTF-8'), {text}, NULL)"
 
 
-def joined_columns(documents: Documents, keys: Sequence[str] | None = None) -> list[Column]:
+def joined_columns(documents: Documents, keys: Sequence[str]) -> list[Column]:
     """Return the source columns that stand beside scores in `where:` and selectors; names of scores and the id win.
 
-    First the keys: id and ROW_HASH by default.
+    First the keys: SQL of the id, and of ROW_HASH where ids may be repeated.
     """
     taken = {"id", "content_hash", *(name.lower() for name in documents.recipe.scores)}
     named = (quoted_name(c) for c in documents.frame.columns if c.lower() not in taken)
-    return [F.expr(sql) for sql in (*(documents.keys if keys is None else keys), *named)]
+    return [F.expr(sql) for sql in (*keys, *named)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -24,9 +24,7 @@ def summarise(lake: Lake, table: str, version: int, documents: Documents) -> Sum
 
 def summarise_hashes(lake: Lake, table: str, version: int, documents: Documents) -> Summary:
     """Count and digest hashes of documents that may have changed since: rows without an id are not counted."""
-    present, counted, conflicts, digest, *inputs = _counts(lake.read(table, version), list(documents.hashes))
-    by_name = dict(zip(documents.hashes, inputs, strict=True))
-    return Summary(counted, present, 0, counted - present, conflicts, digest, by_name)
+    return _with_ids(_counts(lake.read(table, version), list(documents.hashes)), documents)
 
 
 def carried_on(before: Summary, old: DataFrame, new: DataFrame, documents: Documents) -> Summary:
@@ -66,13 +64,20 @@ def _counts(hashed: DataFrame, names: Sequence[str]) -> Sequence[Any]:
     return hashed.selectExpr(*counts, f"{digest_sql('row_hash')} AS digest", *digests).collect()[0]
 
 
-def _summary(counts: Sequence[Any], documents: Documents) -> Summary:
+def _with_ids(counts: Sequence[Any], documents: Documents) -> Summary:
+    """Return the summary of the rows that have an id."""
     present, counted, conflicts, digest, *inputs = counts
-    rows, by_name = documents.frame.count(), dict(zip(documents.hashes, inputs, strict=True))
-    null_ids = rows - counted
+    by_name = dict(zip(documents.hashes, inputs, strict=True))
+    return Summary(counted, present, 0, counted - present, conflicts, digest, by_name)
+
+
+def _summary(counts: Sequence[Any], documents: Documents) -> Summary:
+    """Return the summary of all rows that the documents have now."""
+    hashed, rows = _with_ids(counts, documents), documents.frame.count()
+    null_ids = rows - hashed.rows
     if null_ids:  # by difference; a scan must find them
-        _refuse_unread(documents, rows, counted + documents.frame.where(f"{documents.id} IS NULL").count())
-    return Summary(rows, present, null_ids, counted - present, conflicts, digest, inputs=by_name)
+        _refuse_unread(documents, rows, hashed.rows + documents.frame.where(f"{documents.id} IS NULL").count())
+    return replace(hashed, rows=rows, null_ids=null_ids)
 
 
 def _refuse_unread(documents: Documents, rows: int, read: int) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from ...udfs.digests import digest
+from ...udfs.digests import derived_seed
 from ...udfs.errors import BoundError, InputError
 from ...udfs.kernels.sensitivity import draws, locate
 from .sort_keys import hashed
@@ -68,7 +68,7 @@ def draw_rows(sums: DataFrame, totals: pd.DataFrame, wanted: dict[str, int], see
     for group, block in totals.groupby("group", sort=True):
         count, total = wanted.get(str(group), 0), block["total"].to_numpy()
         if count:
-            own = int(digest([seed, str(group)])[:15], 16) if group else seed  # a stream for every group
+            own = derived_seed(seed, str(group)) if group else seed  # a stream for every group
             place, offset = locate(draws(own, count) * np.cumsum(total)[-1], total)
             number = np.arange(count)
             blocks = block["block"].to_numpy()[place].astype(np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field
 
-from ...udfs.digests import digest
+from ...udfs.digests import derived_seed, digest
 from ...udfs.errors import RecipeError
 from ...udfs.quoting import root_of
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, parameters
@@ -70,7 +70,7 @@ class Recipe:
 
         So it is of those of other recipes, unless `salt:` makes them alike.
         """
-        return int(digest([self.seed, self.salt or self.name, *use])[:15], 16)
+        return derived_seed(self.seed, self.salt or self.name, *use)
 
     def ingested(self) -> dict[str, tuple[Source, str | None]]:
         """Return the tables that ingest makes: their source, and SQL of the id that a row of documents must have.

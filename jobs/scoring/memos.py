@@ -18,6 +18,7 @@ from ..inputs.run import Run, Touched
 from ..lake.changes import Unknown, change
 from ..lake.commits import TableState
 from ..lake.schemas import MEMOS
+from ..lake.tables import Lake
 
 #: Documents up to which (id, hash) of all of them are broadcast, and most rows of one unit.
 BROADCAST_ROWS = 1_000_000
@@ -30,8 +31,12 @@ def quoted_list(fingerprints: Sequence[str]) -> str:
 
 def memo_rows(run: Run, scores: Sequence[FittedScore], version: int | None = None) -> DataFrame:
     """Return the rows of `memos` of some scores, of documents that are gone too."""
-    literals = quoted_list([s.fingerprint for s in scores])
-    return run.lake.read(MEMOS, version).where(f"fingerprint IN ({literals})")
+    return of_scores(run.lake.read(MEMOS, version), scores)
+
+
+def of_scores(rows: DataFrame, scores: Sequence[FittedScore]) -> DataFrame:
+    """Return those rows of `memos` that are of some scores."""
+    return rows.where(f"fingerprint IN ({quoted_list([s.fingerprint for s in scores])})")
 
 
 def values(run: Run, score: FittedScore, within: DataFrame | None = None) -> DataFrame:
@@ -57,14 +62,13 @@ def values(run: Run, score: FittedScore, within: DataFrame | None = None) -> Dat
     return rows.join(wanted, ["id", "content_hash"], "left_semi").select("id", "value")
 
 
-def gained_rows(run: Run, scores: Sequence[FittedScore], since: TableState) -> DataFrame:
-    """Return the rows of some scores that `memos` gained since a state of it; all of theirs if its log cannot say."""
-    lake, literals = run.lake, quoted_list([s.fingerprint for s in scores])
+def gained_rows(lake: Lake, since: TableState) -> DataFrame:
+    """Return the rows that `memos` gained since a state of it; all if its log cannot say."""
     try:
         changed = change(lake, MEMOS, since.version or 0, since.data_version or "", lake.version(MEMOS) or 0)
     except Unknown:
-        return memo_rows(run, scores)
-    return memo_rows(run, scores) if changed.gained is None else changed.gained.where(f"fingerprint IN ({literals})")
+        return lake.read(MEMOS)
+    return lake.read(MEMOS) if changed.gained is None else changed.gained
 
 
 def wide(
@@ -85,6 +89,7 @@ def wide(
     """
     frame, columns = touched.hashed if touched else run.hashed, []
     within = touched.hashed if touched else None
+    memos = gained_rows(run.lake, since) if since else run.lake.read(MEMOS)
     for column in dict.fromkeys(s.hash_column for s in scores):
         mine = [(i, s) for i, s in enumerate(scores) if s.hash_column == column]
         aggregates = []
@@ -92,8 +97,7 @@ def wide(
             own, sql = pivoted_sql(score.scorer.value, score.fingerprint, f"value_{i}")
             aggregates += own
             columns.append(F.expr(sql).alias(score.name))
-        own_scores = [s for _, s in mine]
-        rows = only(gained_rows(run, own_scores, since) if since else memo_rows(run, own_scores), within)
+        rows = only(of_scores(memos, [s for _, s in mine]), within)
         by_document = rows.groupBy("id", F.col("content_hash").alias(column))
         frame = frame.join(by_document.agg(*(F.expr(a) for a in aggregates)), ["id", column], "left")
     content = [F.col(s.hash_column).alias("content_hash") for s in scores[:1]]

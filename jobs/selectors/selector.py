@@ -12,7 +12,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 
 from ...udfs.constraints import check_fields
-from ...udfs.digests import digest
+from ...udfs.digests import derived_seed
 from ...udfs.scorer import Scorer
 from ..ranking.vectors import VECTOR_BYTES, vector_bytes
 from .needs import Need
@@ -67,7 +67,7 @@ class Pool:
     @property
     def draw_seed(self) -> int:
         """The seed of everything that is drawn by lot: independent of that of another salt, and of ties."""
-        return int(digest([self.seed, self.salt])[:15], 16) if self.salt else self.seed
+        return derived_seed(self.seed, self.salt) if self.salt else self.seed
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def _counted(lake: Lake, recipe: Recipe, done: Manifest) -> None:
 def _eligible(lake: Lake, recipe: Recipe) -> set[str]:
     """Return the ids that `where:` lets in, by one join of scores and documents."""
     documents = open_documents(lake, recipe)
-    rows = documents.frame.select(*joined_columns(documents)).where("id IS NOT NULL")
+    rows = documents.frame.select(*joined_columns(documents, documents.keys)).where("id IS NOT NULL")
     scores = lake.read(f"scores_{recipe.name}")
     joined = scores.join(rows, "id", "inner").where(recipe.where or "true")
     return {row["id"] for row in joined.select("id").collect()}
