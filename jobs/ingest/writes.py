@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,11 +15,12 @@ from ..lake.schemas import Col, Table
 from ..lake.tuning import cores
 from ..sources.column_types import table_type
 from ..sources.reader import SourceRows
+from .layout import by_source
 from .task import Task, Written, count_of
 from .verdicts import REJECTED, Verdicts, verdicts
 
-#: A smaller table is one file; a larger one at least 2 x cores files, each of at most `FILE_BYTES` of source.
-SMALL_ROWS, SMALL_BYTES, FILE_BYTES = 2_000, 16 << 20, 256 << 20
+#: A smaller table is one file; a larger one some 2 x cores files at least.
+SMALL_ROWS, SMALL_BYTES = 2_000, 16 << 20
 #: Files whose rows are replaced one by one, at most: of more, all rows are written.
 MOST_REPLACED = 1_000
 
@@ -40,8 +40,7 @@ def write_rows(task: Task, state: TableState) -> Written:
         reason = "first time" if base is None else "many files changed, or it is not known which"
     made = verdicts(task, task.all)
     small = task.all.count < SMALL_ROWS and task.all.size < SMALL_BYTES
-    files = max(2 * cores(task.lake.spark), math.ceil(task.all.size / FILE_BYTES))
-    frame = made.rows.coalesce(1) if small else made.rows.repartition(files)
+    frame = made.rows.coalesce(1) if small else by_source(made.rows, task.all, 2 * cores(task.lake.spark))
     with _reading(task.all):
         commit = _overwrite(task, _table(task, made.rows), frame, base, _said(task.all))
     return _written(task, commit, task.all, f"all: {reason}", made)
@@ -99,8 +98,7 @@ def _reading(lines: SourceRows) -> Iterator[None]:
 
 def _replace(task: Task, table: Table, rows: DataFrame, base: int, column: str, said: dict[str, Any]) -> Commit:
     """Put rows in the place of those of stale files, in one commit; rows of other files stay where they are."""
-    files = math.ceil(task.changed.size / FILE_BYTES)
-    frame, metadata = rows.repartition(max(1, files)), {"source": task.digest, **said}
+    frame, metadata = by_source(rows, task.changed), {"source": task.digest, **said}
     if not task.stale and (commit := task.lake.append(table, frame, metadata, base=base)):
         return commit
     names = {*task.stale, *(f.file for f in task.changed.files if f.file not in task.known)}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ...udfs.digests import digest
 from ...udfs.errors import InputError
+from ...udfs.java_errors import kinds
 from ...udfs.uris import is_uri, local_path
 from .folder_columns import folder_columns
 from .local_files import local_paths, looks_like
@@ -107,7 +108,7 @@ def _remote(spark: SparkSession, entry: str, form: str) -> list[File]:
         # No content: about 100 bytes a file.
         rows = listing.selectExpr("path", "length", "unix_micros(modificationTime) AS modified").collect()
     except Exception as error:
-        if "PATH_NOT_FOUND" not in str(error):
+        if "PATH_NOT_FOUND" not in kinds(str(error)).splitlines():
             raise
         rows = []
     rows = [r for r in rows if looks_like(r["path"], form)] or rows

@@ -148,6 +148,38 @@ def test_a_file_that_changes_while_it_is_read(
         folder.ingest()
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_replaced_file_touches_its_own_part_of_the_table(
+    form: str, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(spark, tmp_path, form)
+    for i in range(4):
+        folder.put(f"large {i}", rows(1000 * i, 900))
+    for i in range(4, 7):
+        folder.put(f"little {i}", rows(1000 * i, 3))
+    sizes = {f.stem: f.stat().st_size for f in (tmp_path / "in").iterdir()}
+    monkeypatch.setattr("lakesift.jobs.ingest.writes.SMALL_ROWS", 1)
+    monkeypatch.setattr("lakesift.jobs.ingest.layout.LEAST_BYTES", min(sizes.values()) * 3)
+    monkeypatch.setattr("lakesift.jobs.ingest.layout.FILE_BYTES", sizes["large 0"] // 2)
+
+    def parts() -> dict[str, set[str]]:
+        held = Lake(spark, str(tmp_path / "lake")).read("docs").select("_metadata.file_name", FILE_COLUMN)
+        found: dict[str, set[str]] = {}
+        for part, file in held.distinct().collect():
+            found.setdefault(part, set()).add(Path(file).stem)
+        return found
+
+    folder.ingest()
+    before = parts()
+    of_large = {name: {p for p, held in before.items() if name in held} for name in sizes if "large" in name}
+    assert all(before[part] == {name} for name, its in of_large.items() for part in its)
+    assert all(len(its) >= 2 for its in of_large.values())
+    folder.put("large 1", rows(9000, 800))
+    assert folder.ingest().how == "new and changed files"
+    assert {*before} - {*parts()} == of_large["large 1"]
+    assert folder.holds_what_is_there("again")
+
+
 class Files:
     """A folder to which anything happens, and a table that somebody else writes to as well."""
 
