@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import NumericType, StringType
 
 from ...udfs.quoting import quoted_name
 from ...udfs.uris import local_path
@@ -25,7 +26,7 @@ FILE, KEYS, KEY = "part file", "part keys", "part key"
 
 
 def by_source(frame: DataFrame, lines: SourceRows, tasks: int = 1) -> DataFrame:
-    """Deal the rows of `lines` out, by the file that they come from.
+    """Deal the rows of `lines` out, by the file that they come from; those of a large file by a hash of their values.
 
     Parameters
     ----------
@@ -41,9 +42,11 @@ def by_source(frame: DataFrame, lines: SourceRows, tasks: int = 1) -> DataFrame:
     keys = _keys(frame, count)
     rows = [(file, [keys[part] for part in its]) for file, its in places.items()]
     told = frame.sparkSession.createDataFrame(rows, f"`{FILE}` string, `{KEYS}` array<bigint>").coalesce(1)
-    turn = f"`{KEYS}`[CAST(pmod(monotonically_increasing_id(), size(`{KEYS}`)) AS INT)]"
     named = frame.join(F.broadcast(told), F.col(FILE_COLUMN) == F.col(quoted_name(FILE)), "left")
-    return named.withColumn(KEY, F.expr(turn)).repartition(count, quoted_name(KEY)).drop(FILE, KEYS, KEY)
+    plain = [F.col(quoted_name(f.name)) for f in frame.schema if isinstance(f.dataType, StringType | NumericType)]
+    turn = F.pmod(F.xxhash64(*plain), F.size(quoted_name(KEYS))).cast("int")
+    dealt = named.withColumn(KEY, F.col(quoted_name(KEYS))[turn]).repartition(count, quoted_name(KEY))
+    return dealt.drop(FILE, KEYS, KEY)
 
 
 def part_bytes(size: int, tasks: int = 1) -> int:
