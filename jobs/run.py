@@ -13,7 +13,7 @@ from .hashes import hash_documents
 from .ingest import ingest
 from .inputs.hash_state import hashes_stand
 from .inputs.memory import bounded, check_memory
-from .inputs.opening import check_machine, check_sample, open_documents, open_input, open_start, open_targets
+from .inputs.opening import check_machine, check_sample, open_documents, open_start, open_targets
 from .inputs.run import Run
 from .inputs.tables import tables_of
 from .lake.counts import known_rows
@@ -57,9 +57,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
         manifest = _begin(lake, recipe, scores=until != "ingest")
         if until == "ingest":
             return manifest
-        if until == "select":
-            _check_memory(lake, recipe)
-        opened = open_run(lake, recipe, manifest)
+        opened = open_run(lake, recipe, manifest, selects=until == "select")
         with compiled(lake.spark, opened.hashes.summary.documents):
             scores = score(opened, refit)
             if until == "score":
@@ -119,8 +117,7 @@ def _refine(lake: Lake, recipe: Recipe) -> Manifest:
         except FilesGone:
             gone = "files of the versions that it reads are gone"
     manifest = _begin(lake, recipe, scores=True)
-    _check_memory(lake, recipe)
-    run = open_run(lake, recipe, manifest)
+    run = open_run(lake, recipe, manifest, selects=True)
     with compiled(lake.spark, run.hashes.summary.documents):
         scores = score(run)
         refine_rounds(run, scores.fitted, scores.version, gone=gone)
@@ -139,17 +136,15 @@ def _begin(lake: Lake, recipe: Recipe, scores: bool) -> Manifest:
     return manifest
 
 
-def _check_memory(lake: Lake, recipe: Recipe) -> None:
-    """Refuse rows that will not fit the driver before anything is read, where the documents' metadata counts them."""
-    if bounded(recipe):
-        state = open_input(lake, recipe.documents.table, "documents")[1]
-        check_memory(recipe, known_rows(lake, recipe.documents.table, state.version))
+def open_run(lake: Lake, recipe: Recipe, manifest: Manifest, selects: bool = False) -> Run:
+    """Open and check documents and targets, make the recipe's tables, hash the documents; Python workers start.
 
-
-def open_run(lake: Lake, recipe: Recipe, manifest: Manifest) -> Run:
-    """Open and check documents and targets, make the recipe's tables, hash the documents; Python workers start."""
+    If it `selects`, rows that will not fit the driver are refused before any are read, where metadata counts them.
+    """
     documents = open_documents(lake, recipe)
     targets, start = open_targets(lake, documents), open_start(lake, recipe)
+    if selects and bounded(recipe):
+        check_memory(recipe, known_rows(lake, recipe.documents.table, documents.state.version))
     inputs = {"documents": documents.state} | {f"target {name}": target.state for name, target in targets.items()}
     inputs |= {"start": start.state} if start else {}
     tables = {"documents": recipe.documents.table} | {f"target {n}": t.table for n, t in recipe.targets.items()}
