@@ -32,7 +32,7 @@ def expression_types(frame: DataFrame, expressions: Mapping[str, str]) -> dict[s
     def query(*sqls: str) -> DataFrame:
         # In a filter, too: an aggregate, a window or explode() is not a value of one row, and is refused there.
         values = [F.expr(sql).alias(f"c{i}") for i, sql in enumerate(sqls)]
-        bracketed = [F.expr(f"({sql})").alias(f"c{i}") for i, sql in enumerate(sqls)]
+        bracketed = [F.expr(f"({sql}\n)").alias(f"c{i}") for i, sql in enumerate(sqls)]
         return frame.where(F.struct(*bracketed).isNotNull()).select(*values)
 
     types: dict[str, T.DataType] = {}

@@ -169,10 +169,11 @@ class Lake:
         self.refuse_foreign(table.name)
         present = self.read(table.name).schema
         cast = cast_to(table, frame)
-        mode = "overwrite" if base or self.last_write(table.name) else "append"
+        same = [(f.name, f.dataType) for f in present] == [(f.name, f.dataType) for f in cast.schema]
+        mode = "append" if same and not base and self.last_write(table.name) is None else "overwrite"
         options: dict[str, Any] = {"txnAppId": f"lakesift/{table.name}", "txnVersion": base + 1}
         options |= {"replaceWhere": within} if within else {}
-        if not within and [(f.name, f.dataType) for f in present] != [(f.name, f.dataType) for f in cast.schema]:
+        if not (within or same):
             options["overwriteSchema"] = "true"
         commit = self._commit(table, cast.write.mode(mode), metadata, **options)
         if commit is None:

@@ -1,4 +1,4 @@
-"""The clauses of an SQL condition: what AND joins at its top level, so that each can be counted."""
+"""The clauses of an SQL condition: what AND joins at its top level, so that each can be counted; and its end."""
 
 from __future__ import annotations
 
@@ -43,6 +43,17 @@ def clauses(condition: str) -> list[str]:
     if len(found) == 1 and (bare := _unwrapped(found[0])):
         return clauses(bare)
     return found if all(found) else [condition.strip()]
+
+
+def ended(sql: str) -> str:
+    """Return SQL with an end of line behind a comment that it ends on, so that more SQL can follow.
+
+    Examples
+    --------
+    >>> ended("a > 1 -- enough"), ended("note <> '--'")
+    ('a > 1 -- enough\\n', "note <> '--'")
+    """
+    return f"{sql}\n" if (_TOKEN.findall(sql) or [""])[-1].startswith("--") else sql
 
 
 def _unwrapped(condition: str) -> str:

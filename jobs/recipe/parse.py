@@ -23,6 +23,7 @@ from ..sources.source import FORMATS, Dialect, Source
 from . import strict
 from .blocks import Documents, Refine, Start, Target, Tune
 from .checks import check
+from .clauses import ended
 from .recipe import LENGTHS, Recipe
 from .yaml_reader import as_text
 
@@ -84,6 +85,7 @@ def _table(raw: Any, where: str, cls: type[T]) -> T:
     for key, value in block.items():
         if not isinstance(value, str):
             raise RecipeError(f"{where}: {key} is {value!r}; a SQL expression or name in quotes is needed")
+        block[key] = ended(value)
     fact = f"{where}: table {block['table']!r} has a 'from:'"
     if source and not re.fullmatch(r"\w+", block["table"]):
         raise RecipeError(f"{fact}; ingest writes names of letters, digits and _ only")
@@ -107,7 +109,7 @@ def _budget(raw: Any) -> Budget:
 def _sql(raw: Any, where: str) -> str:
     if raw is not None and not isinstance(raw, str):
         raise RecipeError(f"{where} is {raw!r}; text is needed: a SQL condition")
-    return raw or ""
+    return ended(raw or "")
 
 
 def _keep(raw: Any) -> dict[str, str] | None:
@@ -119,7 +121,7 @@ def _keep(raw: Any) -> dict[str, str] | None:
             raise RecipeError(f"keep names {next(k for k in raw if raw.count(k) > 1)!r} twice; leave one out")
         return {k: quoted_name(k) for k in raw}
     if isinstance(raw, dict) and all(isinstance(v, str) for v in raw.values()):
-        return {str(k): v for k, v in raw.items()}
+        return {str(k): ended(v) for k, v in raw.items()}
     raise RecipeError(f"keep is {raw!r}; a list of source columns, or a block of name: SQL, is needed")
 
 

@@ -31,9 +31,13 @@ def eligible_rows(run: Run, fitted: Mapping[str, FittedScore], scores: DataFrame
     names |= {recipe.budget.length} if recipe.budget.tokens else set()
     vectors = sorted(n for n in names if n in recipe.scores and not is_published(recipe.scores[n].value))
     rows = eligible_columns(run, scores, names - set(vectors))
-    for name in vectors:  # every document has a row in `memos`: the few columns are broadcast, vectors stay put
-        few = F.broadcast(rows) if documents <= BROADCAST_ROWS else rows
-        rows = values(run, fitted[name]).withColumnRenamed("value", name).join(few, "id", "inner")
+    for name in vectors:
+        vector = values(run, fitted[name]).withColumnRenamed("value", name)
+        if name in recipe.score_where:  # of documents that are not asked there is no row in `memos`
+            rows = rows.join(vector, "id", "left")
+            continue
+        few = F.broadcast(rows) if documents <= BROADCAST_ROWS else rows  # the vectors stay put
+        rows = vector.join(few, "id", "inner")
     return rows
 
 

@@ -74,7 +74,7 @@ def labelled_rows(
     stratum = cluster_of(eligible, by).cast("string") if by else F.lit("")
     columns = [numeric_column(eligible, name).alias(column) for column, name in axes.items()]
     scored = eligible.select("id", F.coalesce(stratum, F.lit("")).alias("stratum"), *columns).dropna(subset=[*axes])
-    label = F.expr(f"CAST(({tune.label}) AS STRING)").alias("label")
+    label = F.expr(f"CAST(({tune.label}\n) AS STRING)").alias("label")
     labels = columns_of(run, label).dropna(subset=["label"])
     chosen = scored.join(labels, "id", "inner").orderBy(F.xxhash64("id", F.lit("tune")), "id").limit(tune.rows)
     few = collect_small(chosen, tune.rows)

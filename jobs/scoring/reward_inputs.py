@@ -64,7 +64,7 @@ class RewardInputs:
         """Return vectors (n, d) and ratings (n,) of a target's rows, in order of the hash of the text."""
         opened, named = self.run.targets[target], self.run.recipe.targets[target]
         texts = opened.frame.where(named.where or "true").selectExpr(
-            f"{text_of(named.text)} AS text", f"CAST(({rating}) AS DOUBLE) AS rating"
+            f"{text_of(named.text)} AS text", f"CAST(({rating}\n) AS DOUBLE) AS rating"
         )
         vector = column(self.fitted[embedding].scorer)("text").alias("vector")
         name = F.sha2(F.concat_ws("/", "text", "rating"), 256).alias("id")

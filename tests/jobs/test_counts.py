@@ -163,6 +163,27 @@ def test_a_row_that_is_too_long_and_an_empty_pool(world: World) -> None:
         run(world.lake, nothing)
 
 
+def test_a_first_run_that_was_refused_and_vectors_of_some_rows(world: World) -> None:
+    """The tables of the refused run get the columns of the edited recipe; rows without vector are unranked.
+
+    SQL that ends on a comment is the SQL before it, wherever it stands.
+    """
+    with pytest.raises(InputError, match="no row of 42 can be selected"):
+        run(world.lake, recipe("some", where="q > 1000", keep={"topics": "topic"}))
+    vector = {"kind": "embedding", "encoder": "hashed_ngrams", "dimensions": 16, "where": "tokens > 20 -- long ones"}
+    edited = recipe(
+        "some", where="tokens < 30 -- of all", scores={"tokens": {"kind": "length_tokens"}, "vector": vector},
+        documents={"table": "docs", "id": "id -- the name", "text": "text -- of it"}, keep={"twice": "q * 2 -- !"},
+        select={"kind": "k_center", "vector": "vector"}, budget={"rows": 5}, controls=[],
+    )  # fmt: skip
+    counts = run(world.lake, edited).counts
+    rows = world.sql("SELECT tokens FROM {scores_some}")
+    fits = [r["tokens"] for r in rows if r["tokens"] is not None and r["tokens"] < 30]
+    expected = (len(rows) - len(fits), sum(t <= 20 for t in fits), 5)
+    assert (counts["ineligible"], counts["unranked"], counts["selected"]) == expected
+    assert {r["id"] for r in world.sql("SELECT id FROM {selection_some}")} <= {f"d{i}" for i in range(21, 30)}
+
+
 def test_scores_that_follow_length_say_so(world: World) -> None:
     """Row i is the first i of 40 words, the target the first 5: what comes after them makes a row unlike it."""
     words = [f"{word}{i}" for i, word in enumerate(["tide", "moss", "lamp", "road", "bell"] * 8)]

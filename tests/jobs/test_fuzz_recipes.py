@@ -40,7 +40,8 @@ ROWS = 36
 #: What values of the rows may refuse, after rows were read: a sentence each.
 OF_VALUES = re.compile(
     r"no row of \d+ can be selected|is above the \d+ distinct vectors|the first row alone|needs values >= 0|"
-    r"no row lies inside|kmeans: |labels: |tags: |semantic_entropy: |leverage: |dsir: |no vector|has no "
+    r"no row lies inside|kmeans: |labels: |tags: |semantic_entropy: |leverage: |dsir: |no vector|has no |"
+    r"vectors of 'emb' have 1 to 4 elements|of id 'd\d\d'( in cluster \d+)? is (nan|-?inf|0\.0); a "
 )
 
 
@@ -115,7 +116,10 @@ def test_a_valid_recipe_runs_and_counts_every_row(lake: Lake, tmp_path: Path, nu
         assert "is up to date" in str(plan(lake, recipe))
     if number % 3 == 0:
         assert run(lake, recipe).noop == (done.inputs["documents"]["version"] is not None)
-        assert report(lake, recipe).rows["selection"] == done.rows
+        try:
+            assert report(lake, recipe).rows["selection"] == done.rows
+        except InputError as error:
+            assert "held-out texts are also among those that scores are fitted on" in str(error)  # noqa: PT017
 
 
 def _counted(lake: Lake, recipe: Recipe, done: Manifest) -> None:
