@@ -15,6 +15,7 @@ from functools import reduce
 from operator import add
 from typing import ClassVar, Literal
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -99,13 +100,18 @@ class Interval(Selector):
         Raises
         ------
         InputError
-            If no row lies inside.
+            If no row lies inside, or bounds that are infinite have no middle.
         """
         every, axes = self._axes(pool)
         found = [self._ends(every, name, pair) for name, _, pair in axes]
         if (sizes := found[0].set_index("group")["size"]).empty:
             return picks(pd.Series(dtype=object))
         said = "; ".join(_said(label, ends) for (_, label, _), ends in zip(axes, found, strict=True))
+        if self.within == "middle" and not all(np.isfinite(ends[["low", "high"]]).all(axis=None) for ends in found):
+            raise InputError(
+                f"interval: the bounds {said} have no middle; leave infinite values out with where:, give finite bounds, "
+                "or set within: random"
+            )
         pool.note(f"interval: {said}")
         inside, distance = every.withColumn("distance", F.lit(0.0)), F.col("distance")
         for (name, _, _), ends in zip(axes, found, strict=True):

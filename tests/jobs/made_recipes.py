@@ -83,7 +83,7 @@ def made(number: int) -> dict[str, Any]:
             scores[name] = {**scores[name], "where": draw.choice(OF_COLUMNS)}
     raw["budget"] = _budget(draw, select, scores)
     raw["scores"] = {name: scores[name] for name in draw.sample(sorted(scores), len(scores))}
-    raw["keep"] = _keep(draw, table)
+    raw["keep"] = _keep(draw, table) or (["text"] if "id" in documents else None)  # the column id is not the id
     raw["report"] = {
         "shares": draw.sample(sorted(n for n, t in columns.items() if Group(n).accepts(t)), draw.randrange(3))
     }
