@@ -109,7 +109,7 @@ class Interval(Selector):
         said = "; ".join(_said(label, ends) for (_, label, _), ends in zip(axes, found, strict=True))
         if self.within == "middle" and not all(np.isfinite(ends[["low", "high"]]).all(axis=None) for ends in found):
             raise InputError(
-                f"interval: the bounds {said} have no middle; leave infinite values out with where:, give finite bounds, "
+                f"interval: the bounds {said} have no middle; leave infinite values out with where:, give finite ends, "
                 "or set within: random"
             )
         pool.note(f"interval: {said}")
