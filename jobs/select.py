@@ -106,10 +106,7 @@ def commit_selection(
         step.rows, step.computed = run.hashes.summary.documents, int(counts["selected"])
         step.ineligible, step.undefined = counts.get("ineligible"), counts.get("unranked")
         manifest.rows = step.computed
-    for number, stage in enumerate(counts.get("stages", ()), 1):
-        line = manifest.line(f"{step_name}, stage {number}: {stage['kind']}", table.name)
-        line.rows, line.computed, line.undefined = stage["rows"], stage["kept"], stage["undefined"]
-        line.ends(version, written)
+        manifest.add_stages(step)
     if recipe.controls:
         with manifest.step("controls", side.name) as step:
             side_version, side_written, commit = write(side, control_rows)

@@ -175,7 +175,7 @@ def test_wrong_chains_say_which_stage_is_wrong(changes: dict[str, Any], held: li
 
 
 def test_a_stage_is_set_by_its_number() -> None:
-    one = load(RAW, ("select.1.eps=0.2", "select.2.mode=cells", "controls.1={kind: random, by: tokens}", "budget.rows=7"))
+    one = load(RAW, ("select.1.eps=0.2", "select.2.mode=cells", "controls.1={kind: random, by: tokens}"))
     assert [s.selector for s in one.stages] == [SemDeDup("cells", eps=0.2), FacilityLocation(mode="cells")]
     assert one.controls["random"] == Random("tokens")
     assert load(RAW, ("select.1.rows=50",)).stages[0].rows == 50
