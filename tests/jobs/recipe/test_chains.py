@@ -22,6 +22,7 @@ from lakesift.jobs.selectors.stages import Stage
 from lakesift.udfs.digests import digest
 from lakesift.udfs.errors import BoundError, RecipeError
 from lakesift.udfs.scorer import parameters
+from tests.jobs.made_recipes import made
 
 DEDUP, COVER = {"kind": "semdedup", "cluster": "cells", "eps": 0.1}, {"kind": "facility_location"}
 MATCHED = {"kind": "length_matched", "length": "tokens"}
@@ -112,6 +113,18 @@ def test_everything_that_a_stage_reads_is_read() -> None:
     assert recipe(["random", {"kind": "top_k", "by": "ratio"}]).stages[0] == Stage(Random())
     matched = recipe("random", controls=[[DEDUP, "length_matched"]]).controls["semdedup+length_matched"]
     assert matched.needs[0].name == "tokens"
+
+
+def test_any_selector_is_a_last_stage() -> None:
+    for number in range(20):
+        keys = made(number)
+        single = parse(keys)
+        one = parse({**keys, "select": [{"kind": "random", "fraction": 0.9}, keys["select"]]})
+        assert one.stages == (Stage(Random(), fraction=0.9), Stage(single.selector))
+        assert one.columns_used() == single.columns_used()
+        assert one.columns_on_demand() == single.columns_on_demand()
+        assert one.extra_columns == single.extra_columns
+        assert parse(resolved_keys(one)).digest() == one.digest() != single.digest()
 
 
 WRONG: list[tuple[dict[str, Any], list[str]]] = [

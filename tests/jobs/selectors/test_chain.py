@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from lakesift.jobs.selectors import coverage, near_duplicates
 from lakesift.jobs.selectors import stages as running
 from lakesift.jobs.selectors.chain import Chain, stages_of
-from lakesift.jobs.selectors.coverage import FacilityLocation
+from lakesift.jobs.selectors.coverage import FacilityLocation, KCenter
 from lakesift.jobs.selectors.interval import Interval
 from lakesift.jobs.selectors.kmeans_quota import KMQ, KMeansRandom
 from lakesift.jobs.selectors.near_duplicates import SemDeDup
@@ -21,6 +23,7 @@ from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.selector import PICKS, Pool, Selector, picks
 from lakesift.jobs.selectors.stages import Kept, Stage, last_stage
 from lakesift.jobs.selectors.top_k import TopK
+from lakesift.udfs.digests import digest
 from lakesift.udfs.errors import BoundError, InputError
 
 from .pool import N, as_rows, pool, pool_of
@@ -163,6 +166,65 @@ def test_a_draw_after_a_draw_has_numbers_of_its_own(in_pandas: list[Sequence[str
     assert in_pandas
 
 
+# -- without Spark: real kernels over pandas ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vectors_in_pandas(monkeypatch: pytest.MonkeyPatch, in_pandas: list[Sequence[str]]) -> list[Sequence[str]]:
+    """Vectors are collected from a pandas frame, in an order that depends on id and seed alone."""
+
+    def collect(rows: Any, vector: str, seed: int, **columns: str) -> tuple[pd.DataFrame, Any]:
+        shaped = rows.assign(h=[digest([seed, i]) for i in rows["id"]], **{n: rows[c] for n, c in columns.items()})
+        shaped = shaped.dropna(subset=[vector, *columns]).sort_values(["h", "id"], ignore_index=True)
+        return shaped[["id", *columns]], np.array(shaped[vector].tolist(), np.float32)
+
+    for module in (coverage, near_duplicates):
+        monkeypatch.setattr(module, "collect_vectors", collect)
+        monkeypatch.setattr(module, "cluster_of", lambda _, name: name)
+        monkeypatch.setattr(module, "numeric_column", lambda _, name: name)
+    return in_pandas
+
+
+def vectors(seed: int = 0) -> pd.DataFrame:
+    """200 rows in 4 cells, half of them near-copies of others; some lack a vector, some a quality."""
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(100, 8))
+    points = np.vstack([points, points + rng.normal(scale=0.03, size=points.shape)])
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    frame = pd.DataFrame({"id": [f"r{i:03}" for i in range(200)], "cells": np.arange(200) % 4})
+    frame["vector"] = pd.Series(list(points.astype(np.float32)), dtype=object).where(np.arange(200) % 29 != 3, None)
+    frame["quality"] = np.where(np.arange(200) % 31 == 7, np.nan, rng.normal(size=200))
+    return frame
+
+
+@pytest.mark.parametrize(
+    "last", [FacilityLocation(), FacilityLocation(quality="quality", alpha=0.5), KCenter()], ids=str
+)
+def test_dedup_then_cover_is_both_by_hand(last: Selector, vectors_in_pandas: list[Sequence[str]]) -> None:
+    frame, dedup = vectors(), SemDeDup("cells", by=None, eps=0.1)
+    chain = Chain((Stage(dedup), Stage(last)))
+    made = chain.select(pandas_pool(30, frame=frame))
+    first = dedup.select(pandas_pool(10**6, frame=frame))
+    second = last.select(pandas_pool(30, frame=frame[frame["id"].isin(first["id"])]))
+    pd.testing.assert_frame_equal(made, second)
+    assert 90 < len(first) < 150, "near-copies are left out"
+    shuffled = frame.sample(frac=1, random_state=5)
+    pd.testing.assert_frame_equal(chain.select(pandas_pool(30, frame=shuffled)), made)
+    pd.testing.assert_frame_equal(chain.select(pandas_pool(11, frame=frame)), made.head(11))
+    counts = last_stage(chain.stages, pandas_pool(30, frame=frame)).counts(30)
+    lost = int(frame["quality"][frame["id"].isin(first["id"])].isna().sum()) if "quality" in str(last.needs) else 0
+    assert [k.undefined for k in counts] == [int(frame["vector"].isna().sum()), lost]
+    assert vectors_in_pandas
+
+
+def test_no_vector_at_all_gives_no_picks(vectors_in_pandas: list[Sequence[str]]) -> None:
+    blind = vectors().assign(vector=None)
+    chain = Chain((Stage(SemDeDup("cells")), Stage(FacilityLocation())))
+    assert chain.select(pandas_pool(5, frame=blind)).empty
+    assert last_stage(chain.stages, pandas_pool(5, frame=blind)).rankable == 0
+    assert vectors_in_pandas
+
+
 # -- on Spark ----------------------------------------------------------------------------------------------------------
 
 #: Chains of different kinds, and whether they keep the laws of an earlier draw.
@@ -187,6 +249,7 @@ def by_hand(chain: Chain, rows: DataFrame, frame: pd.DataFrame, budget: int) -> 
     return chosen
 
 
+@pytest.mark.long
 def test_the_stages_by_hand_are_the_chain(spark: SparkSession, tmp_path: Path) -> None:
     """By hand; for any order and partitioning; a smaller budget is a prefix."""
     frame = pool()
