@@ -54,6 +54,8 @@ class Pool:
         Makes draws those of one recipe and kind of selector; ties and their like go by the seed alone.
     place : str
         Where the selector stands in the recipe: what the notes and errors of a chain's stages open with.
+    selected_from : DataFrame, optional
+        Controls only: the rows that `selected` are among, where a stage of a chain has left some out of `rows`.
     """
 
     rows: DataFrame
@@ -66,6 +68,7 @@ class Pool:
     start: Sequence[str] = ()
     salt: str = ""
     place: str = "select"
+    selected_from: DataFrame | None = None
 
     @property
     def draw_seed(self) -> int:

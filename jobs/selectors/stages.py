@@ -142,6 +142,7 @@ def _after(begun: Pool, chosen: pd.Series[str], before: Sequence[Stage]) -> Pool
     return replace(
         begun,
         rows=rows_of(begun.rows, chosen.to_frame("id")),
+        selected_from=begun.rows,
         values=_values_of(begun.values, chosen.tolist()),
         salt=f"{begun.salt} stage {len(before) + 1}" if drawn else begun.salt,
     )

@@ -17,6 +17,7 @@ from lakesift.jobs.selectors.chain import Chain, stages_of
 from lakesift.jobs.selectors.coverage import FacilityLocation, KCenter
 from lakesift.jobs.selectors.interval import Interval
 from lakesift.jobs.selectors.kmeans_quota import KMQ, KMeansRandom
+from lakesift.jobs.selectors.length_matched import LengthMatched
 from lakesift.jobs.selectors.near_duplicates import SemDeDup
 from lakesift.jobs.selectors.needs import Need, Number
 from lakesift.jobs.selectors.random_draw import Random
@@ -270,6 +271,18 @@ def test_a_second_draw_does_not_undo_the_first(spark: SparkSession) -> None:
     chain = Chain((Stage(Random("w"), rows=800), Stage(Random())))
     shares = [chain.select(pool_of(rows, 200, seed))["id"].isin(heavy).mean() for seed in range(5)]
     assert all(share > 0.8 for share in shares), shares  # .9 but for those drawn without replacement
+
+
+@pytest.mark.long
+def test_a_control_after_a_stage_matches_rows_that_the_stage_left_out(spark: SparkSession, tmp_path: Path) -> None:
+    rows, frame = as_rows(spark, pool(), 2, tmp_path), pool().dropna(subset=["tokens"])
+    selected = frame.nsmallest(60, "nll")[["id"]]  # the first stage keeps those of the highest
+    chain = Chain((Stage(TopK("nll"), rows=300), Stage(LengthMatched("tokens"))))
+    drawn = chain.select(pool_of(rows, 60, 3, selected))["id"]
+    assert 50 <= len(drawn) <= 60
+    assert not set(drawn) & set(selected["id"])
+    tokens = frame.set_index("id")["tokens"].astype(float)
+    assert abs(tokens[drawn].mean() - tokens[selected["id"]].mean()) < tokens.std() / 4
 
 
 @pytest.mark.long
