@@ -61,7 +61,11 @@ def test_a_chain_runs_and_says_what_each_stage_kept(lake: World) -> None:
     assert lines["select, stage 2: facility_location"] == (first["kept"], 20, 0)
     out = ROWS - first["kept"]
     kept = f"stage 1: semdedup kept {first['kept']} of {ROWS + 1} rows (1 unranked, {out} left out)"
-    assert [n for n in made.notes if "stage" in n] == [f"select, {kept}", f"controls: semdedup+random, {kept}"]
+    assert f"select, {kept}" in made.notes
+    of_control = (
+        "controls: semdedup+random, stage 1: semdedup kept "  # another seed keeps other ones of near-duplicates
+    )
+    assert sum(note.startswith(of_control) for note in made.notes) == 1
     chosen = ids(lake, one)
     assert len({i.removesuffix(" copy") for i in chosen}) == 20
     again = run(lake.lake, one)
@@ -104,7 +108,7 @@ def test_a_first_stage_that_leaves_less_than_the_budget(lake: World) -> None:
     with pytest.raises(InputError, match=rf"no row of {ROWS + 1} can be selected \({ROWS} ineligible, 1 unranked\)"):
         run(lake.lake, blind)
     outside = {"kind": "interval", "bounds": {"tokens": [10**6, None]}}
-    with pytest.raises(InputError, match="select, stage 2: no row lies inside tokens"):
+    with pytest.raises(InputError, match="select, stage 2: no row lies inside"):
         run(lake.lake, chain("outside", [DEDUP, outside]))
 
 
