@@ -7,7 +7,7 @@ ids, on the driver, are broadcast back to the documents, so no text of an unsele
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
@@ -32,6 +32,7 @@ from .scoring.on_demand import OnDemand
 from .scoring.warnings import warn_of_scores
 from .selectors.budget import Supply, apply_budget
 from .selectors.selector import PICKS, Pool
+from .selectors.stages import last_stage, placed
 
 
 def run_id(run: Run) -> str:
@@ -105,6 +106,7 @@ def commit_selection(
         step.rows, step.computed = run.hashes.summary.documents, int(counts["selected"])
         step.ineligible, step.undefined = counts.get("ineligible"), counts.get("unranked")
         manifest.rows = step.computed
+        manifest.add_stages(step)
     if recipe.controls:
         with manifest.step("controls", side.name) as step:
             side_version, side_written, commit = write(side, control_rows)
@@ -149,20 +151,33 @@ def choose(
     excluded = count_excluded(run, scores)
     left = f"{counts['ineligible']:,} ineligible, {counts['unranked']:,} unranked"
     left += f", {len(start):,} chosen before" if start else ""
-    nothing = InputError(
-        f"no row of {documents:,} can be selected ({left}); widen where:, or look at scores_{recipe.name}"
-    )
     if ranked <= len(start):
-        raise nothing
-    with OnDemand(run, fitted, rows) as on_demand:
-        pool = replace(pool_of(run, fitted, rows, on_demand), start=start)
-        picks = apply_budget(recipe.selector, pool, recipe.budget, Supply(documents, ranked - len(start), left))
+        raise _nothing(run, left)
+    countable = rows.where(F.col(quoted_name(recipe.budget.length)).isNotNull()) if recipe.budget.tokens else rows
+    with OnDemand(run, fitted, countable) as on_demand:
+        pool = replace(pool_of(run, fitted, countable, on_demand), start=start)
+        last = last_stage(recipe.stages, pool, (eligible, ranked))
+        left += last.left
+        if not last.rankable:
+            raise _nothing(run, left)
+        with placed(last.place):
+            supply = Supply(documents, last.rankable - len(start), left)
+            picks = apply_budget(last.selector, last.pool, recipe.budget, supply)
     if picks.empty:
-        raise nothing
+        raise _nothing(run, left)
     warn_of_scores(run, fitted, rows, scores, picks)
     counts |= {"selected": len(picks)} | ({"excluded": excluded} if excluded else {})
+    if stages := last.counts(len(picks)):
+        counts["stages"] = [asdict(stage) for stage in stages]
     notes = [note for note in run.manifest.notes if note not in before]
     return picks, {"counts": counts, "notes": notes, "on_demand": sorted(on_demand.own)}
+
+
+def _nothing(run: Run, left: str) -> InputError:
+    return InputError(
+        f"no row of {run.hashes.summary.documents:,} can be selected ({left}); widen where:, or look at "
+        f"scores_{run.recipe.name}"
+    )
 
 
 def _start(run: Run, rankable: DataFrame) -> list[str]:
@@ -214,7 +229,9 @@ def control_picks(
         with OnDemand(run, fitted, rows) as on_demand:
             pool = pool_of(run, fitted, rows, on_demand)
             seed = run.recipe.seed_of(name)  # another draw than the selector's own
-            picks = control.select(replace(pool, budget=len(selected), seed=seed, selected=selected, salt=""))
+            place = f"controls: {name}"
+            pool = replace(pool, budget=len(selected), seed=seed, selected=selected, salt="", place=place)
+            picks = control.select(pool)
         if (drawn := int(picks["copies"].sum())) < len(selected):
             run.manifest.note(f"control {name}: {drawn:,} rows could be drawn, the selection has {len(selected):,}")
         own |= on_demand.own

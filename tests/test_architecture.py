@@ -246,7 +246,7 @@ def test_each_rule_can_fail(file: str, source: str) -> None:
     # zipfit_pairs is no score of a recipe: zipfit_race asks for it.
     [
         ("udfs/scores", scorers(), {"zipfit_pairs"}),
-        ("jobs/selectors", selectors(), {"selector", "budget", "needs"}),
+        ("jobs/selectors", selectors(), {"selector", "budget", "needs", "stages", "chain"}),
         ("jobs/rewards", rewards(), {"reward"}),
     ],
 )

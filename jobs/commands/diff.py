@@ -31,7 +31,7 @@ EXAMPLES, TEXT_CHARS = 3, 60
 class Diff:
     """Counts of rows between two versions, in all and by reason; `went_rows` and `came_rows` are examples of each.
 
-    `cut` is the least gain of both versions, None where rows were drawn.
+    `cut` is the least gain of both versions, None where rows were drawn. `stages` says of a chain what each stage kept.
     """
 
     table: str
@@ -46,6 +46,7 @@ class Diff:
     came_by_reason: dict[str, int]
     went_rows: Rows
     came_rows: Rows
+    stages: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the diff as text."""
@@ -57,6 +58,7 @@ class Diff:
         for word, by_reason, _ in sides:
             if by_reason:
                 lines.append(f"{word}: {', '.join(f'{count:,} {reason}' for reason, count in by_reason.items())}")
+        lines += self.stages
         if None not in self.cut:
             lines.append("cut: the least gain was {:.6g}, is {:.6g}".format(*self.cut))
         for word, _, rows in sides:
@@ -98,7 +100,19 @@ def diff(lake: Lake, recipe: Recipe, versions: list[int]) -> Diff:
         pair = (made(commits, first), made(commits, second))
         went, came = _moves(lake, recipe, pair, rows, moved)
         cut = tuple(r.agg(F.expr("min(IF(isnan(gain), NULL, gain))")).collect()[0][0] for r in rows)
-    return Diff(name, first, second, **counts, cut=(cut[0], cut[1]), **went, **came)
+    return Diff(name, first, second, **counts, cut=(cut[0], cut[1]), **went, **came, stages=_stages(pair))
+
+
+def _stages(pair: tuple[Made, Made]) -> tuple[str, ...]:
+    """Return of each stage of a chain what it kept in both versions; nothing where a version is of no such chain."""
+    old, new = (version.said.get("counts", {}).get("stages", ()) for version in pair)
+    if [stage["kind"] for stage in old] != [stage["kind"] for stage in new]:
+        return ()
+    return tuple(
+        f"stage {number}, {then['kind']}: kept {then['kept']:,} of {then['rows']:,} rows, keeps {now['kept']:,} of "
+        f"{now['rows']:,}"
+        for number, (then, now) in enumerate(zip(old, new, strict=True), 1)
+    )
 
 
 def _two(commits: list[Commit], versions: list[int], name: str) -> tuple[int, int]:
@@ -125,10 +139,11 @@ def _moves(
     if "round" in rows[1].columns and len(came):  # of a refinement
         numbers = rows_among(rows[1], came).select("id", "round").toPandas().set_index("id")["round"]
         came["round"] = came["id"].map(numbers)
-    sides = []
+    sides, before = [], " and ".join(stage.selector.kind for stage in recipe.stages[:-1])
+    dropped, kept = (f"{before} left it out, or ", f"{before} left it in, or ") if before else ("", "")
     for part, here, word, otherwise in (
-        (went, rows[0], "went", "others rank better" if len(came) else "the selection is smaller"),
-        (came, rows[1], "came", "others made room" if len(went) else "the selection is larger"),
+        (went, rows[0], "went", dropped + ("others rank better" if len(came) else "the selection is smaller")),
+        (came, rows[1], "came", kept + ("others made room" if len(went) else "the selection is larger")),
     ):
         part["why"] = reasons(part, old, new, word == "went", otherwise, rescored, unknown)
         part["old score"], part["new score"] = (part["id"].map(k.rows["score"]) for k in (old, new))

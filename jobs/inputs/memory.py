@@ -6,6 +6,7 @@ the eligible rows fewer, nobody knows how many: then what would not fit is no re
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ...udfs.errors import BoundError
@@ -16,6 +17,7 @@ from ..ranking.vectors import fits_on_driver, vector_bytes
 from ..recipe import Recipe
 from ..selectors.budget import rows_wanted
 from ..selectors.selector import Selector
+from ..selectors.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Held:
     rows: int
     bytes: int
     most_rows: int | None = None
+    #: Whether so many rows reach it if every document is eligible; a stage before it may leave some out.
+    certain: bool = True
 
     def too_much(self, machine: int | None) -> str:
         """Return why it does not fit, "" if it does."""
@@ -59,15 +63,23 @@ def held_by_driver(recipe: Recipe, documents: int) -> list[Held]:
             # A fit whose inputs are all vectors reads them once, where they fit: see ranking/vectors.py.
             local = vector_bytes(documents, width) if width and fits_on_driver(documents, width) else 0
             held.append(Held(f"the fit of {name}", documents, local + score.held_bytes(documents, width)))
-    for place, selector in recipe.selectors().items():
-        width = _collected_width(recipe, selector)
-        most = selector.most_rows(width)
-        what = place if place.endswith(selector.kind) else f"{place} {selector.kind}"
-        held.append(Held(what, documents, selector.driver_bytes(documents, width), most))
+    for stages in recipe.chains().values():
+        held += _held_by_stages(recipe, stages, documents)
     if not recipe.budget.tokens:
         wanted = min(rows_wanted(recipe.budget, documents), documents)
         held.append(Held("the selection", wanted, wanted * PICK_BYTES))
     return [h for h in held if h.bytes]
+
+
+def _held_by_stages(recipe: Recipe, stages: Mapping[str, Stage], documents: int) -> Iterator[Held]:
+    """Yield what each stage of a chain holds: its own rows, and the ids that the one before kept."""
+    rows, ids = documents, 0
+    for place, stage in stages.items():
+        selector, width = stage.selector, _collected_width(recipe, stage.selector)
+        what = place if place.endswith(selector.kind) else f"{place} {selector.kind}"
+        held = selector.driver_bytes(rows, width) + ids * PICK_BYTES
+        yield Held(what, rows, held, selector.most_rows(width), certain=not ids)
+        rows = ids = stage.budget(rows)
 
 
 def width_of(recipe: Recipe, name: str) -> int:
@@ -92,10 +104,11 @@ def check_widths(recipe: Recipe) -> None:
         rows_wanted(recipe.budget, 0)
 
 
-def not_fitting(recipe: Recipe, documents: int) -> list[str]:
-    """Return why what the driver would hold of all documents does not fit, one line each."""
+def not_fitting(recipe: Recipe, documents: int, certainly: bool = False) -> list[str]:
+    """Return why what the driver would hold of all documents does not fit, or certainly does not, one line each."""
     machine = machine_bytes()
-    return [why for held in held_by_driver(recipe, documents) if (why := held.too_much(machine))]
+    held = [h for h in held_by_driver(recipe, documents) if h.certain or not certainly]
+    return [why for h in held if (why := h.too_much(machine))]
 
 
 def check_memory(recipe: Recipe, documents: int | None) -> None:
@@ -109,7 +122,7 @@ def check_memory(recipe: Recipe, documents: int | None) -> None:
     check_widths(recipe)
     if documents is None or _narrowed(recipe):
         return
-    if why := not_fitting(recipe, documents):
+    if why := not_fitting(recipe, documents, certainly=True):
         raise BoundError(
             f"{why[0]}: select from fewer rows with where:, or take a larger machine, or a selector of the k-means "
             "family; nothing was computed"

@@ -108,6 +108,13 @@ class Manifest:
         self.steps.append(Step(name, table))
         return self.steps[-1]
 
+    def add_stages(self, step: Step) -> None:
+        """Add a line for each stage of a chain that `counts` has, of the table and version of a step."""
+        for number, stage in enumerate(self.counts.get("stages", ()), 1):
+            line = self.line(f"{step.step}, stage {number}: {stage['kind']}", step.table)
+            line.rows, line.computed, line.undefined = stage["rows"], stage["kept"], stage["undefined"]
+            line.ends(step.version, step.written)
+
     @contextmanager
     def step(self, name: str, table: str) -> Iterator[Step]:
         """Time a step and add it to the table, also when it fails."""

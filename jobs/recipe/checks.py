@@ -137,10 +137,12 @@ def _check_fitted(recipe: Recipe) -> None:
 
 
 def _check_selector(recipe: Recipe) -> None:
-    if recipe.selector.matches:
-        raise RecipeError(
-            f"select: {recipe.selector.kind} matches another selection; name it under controls:, and another one here"
-        )
+    for place, stage in recipe.chains()["select"].items():
+        if stage.selector.matches:
+            raise RecipeError(
+                f"{place}: {stage.selector.kind} matches another selection; name it under controls:, and another one "
+                "here"
+            )
 
 
 def _check_budget(recipe: Recipe) -> None:
@@ -152,9 +154,13 @@ def _check_budget(recipe: Recipe) -> None:
         need = "a score that counts tokens is needed, such as one of kind length_tokens"
         raise RecipeError(f"{fact}, which is {recipe.scores[length].value}; {need}; {nearest(length, counting)}")
     if recipe.budget.tokens and not recipe.selector.prefix_stable:
-        raise RecipeError(
-            f"budget: tokens needs a ranking whose prefixes are selections; {recipe.selector.kind} has none; use rows"
-        )
+        kind = recipe.stages[-1].selector.kind
+        raise RecipeError(f"budget: tokens needs a ranking whose prefixes are selections; {kind} has none; use rows")
+
+
+def _named(recipe: Recipe) -> str:
+    kinds = [stage.selector.kind for stage in recipe.stages]
+    return f"a chain of {', then '.join(kinds)}" if len(kinds) > 1 else f"of kind {kinds[0]}"
 
 
 def _check_tune(recipe: Recipe) -> None:
@@ -162,7 +168,7 @@ def _check_tune(recipe: Recipe) -> None:
     if tune is None:
         return
     if not isinstance(recipe.selector, Interval):
-        raise RecipeError(f"tune: select is of kind {recipe.selector.kind}; tune searches bounds of kind interval")
+        raise RecipeError(f"tune: select is {_named(recipe)}; tune searches bounds of kind interval, and of that alone")
     if not tune.shares:
         raise RecipeError("tune: shares is empty; write shares: [0.5, 0.3]")
     if unknown := sorted(set(tune.finetune_shares) - set(tune.shares)):
@@ -186,8 +192,7 @@ def _check_start(recipe: Recipe) -> None:
         classes: dict[str, type[Selector]] = selectors()
         able = ", ".join(sorted(kind for kind, cls in classes.items() if cls.starts))
         raise RecipeError(
-            f"start: select is of kind {selector.kind}, which takes no account of rows chosen earlier; kinds that do: "
-            f"{able}"
+            f"start: select is {_named(recipe)}, which takes no account of rows chosen earlier; kinds that do: {able}"
         )
     if start.table == f"selection_{recipe.name}" and start.version is None:
         raise RecipeError(
@@ -202,7 +207,7 @@ def _check_refine(recipe: Recipe) -> None:
         return
     if not isinstance(selector, KMeansRandom):
         raise RecipeError(
-            f"refine: select is of kind {selector.kind}, which has no clusters to give weights to; take kmq, "
+            f"refine: select is {_named(recipe)}, which has no clusters to give weights to; take kmq, "
             "kmeans_random or kmeans_closest"
         )
     if selector.quota != "proportional":

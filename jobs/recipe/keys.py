@@ -63,11 +63,14 @@ def keys_of(
 def _set(raw: dict[str, Any], key: str, value: Any) -> None:
     """Set a key, and take out those that cannot stand beside it: another amount, another kind of source."""
     *blocks, last = key.split(".")
-    place = raw
+    place: Any = raw
     for part in blocks:
-        place = place.setdefault(part, {})
-        if not isinstance(place, dict):
+        place = place.setdefault(part, {}) if isinstance(place, dict) else place[_item(place, part, key)]
+        if not isinstance(place, dict | list):
             raise RecipeError(f"--set {key}: {part!r} is not a block of the recipe")
+    if isinstance(place, list):
+        place[_item(place, last, key)] = value
+        return
     place[last] = value
     if blocks == ["budget"] and last in AMOUNTS:
         of_tokens = () if last == "tokens" else ("length", "truncate_last")
@@ -76,6 +79,16 @@ def _set(raw: dict[str, Any], key: str, value: Any) -> None:
     if blocks[-1:] == ["from"] and last in ("files", "sample"):
         for other in [k for k in place if k != last and (last == "sample" or k == "sample")]:
             del place[other]
+
+
+def _item(items: list[Any], part: str, key: str) -> int:
+    """Return the index of an item of a list, such as the stages of a chain, by its number from 1."""
+    if part.isdecimal() and 1 <= int(part) <= len(items):
+        return int(part) - 1
+    raise RecipeError(
+        f"--set {key}: {part!r} is no item of a list of {len(items)}; name one by its number from 1, as in "
+        "select.1.kind, or set the whole list"
+    )
 
 
 def shipped() -> dict[str, Any]:
@@ -104,7 +117,8 @@ def tuned_keys(raw: Mapping[str, Any], recipe: Recipe, bounds: Mapping[str, Sequ
     """
     keys = {k: v for k, v in deepcopy(dict(raw)).items() if k != "tune"}
     keys["name"] = f"{recipe.name}_tuned"
-    keys["select"] = {**keys["select"], "bounds": {name: list(pair) for name, pair in bounds.items()}}
+    (select,) = keys["select"] if isinstance(keys["select"], list) else [keys["select"]]  # a chain of one
+    keys["select"] = {**select, "bounds": {name: list(pair) for name, pair in bounds.items()}}
     if len(bounds) == 1:
         keys["select"].pop("combine", None)
     dropped = recipe.columns_used() - {root_of(name) for name in bounds}

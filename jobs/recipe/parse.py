@@ -18,10 +18,10 @@ from ...udfs.scorer import Estimator, Scorer
 from ..rewards import rewards
 from ..selectors import selectors
 from ..selectors.budget import Budget, Count, Share
-from ..selectors.selector import Selector
 from ..sources.source import FORMATS, Dialect, Source
 from . import strict
 from .blocks import Documents, Refine, Start, Target, Tune
+from .chains import controls_of, selector_of
 from .checks import check
 from .clauses import ended
 from .recipe import LENGTHS, Recipe
@@ -125,21 +125,6 @@ def _keep(raw: Any) -> dict[str, str] | None:
     raise RecipeError(f"keep is {raw!r}; a list of source columns, or a block of name: SQL, is needed")
 
 
-def _controls(raw: Any, length: str, classes: Mapping[str, type[Selector]]) -> dict[str, Selector]:
-    """Build the controls by name: the kind, with its place in the list if an earlier one has that name."""
-    if not isinstance(raw, list):
-        raise RecipeError(f"controls is {raw!r}; a list such as [random, length_matched] is needed")
-    controls: dict[str, Selector] = {}
-    for item in raw:
-        block = item if isinstance(item, dict) else {"kind": item}
-        kind = str(block.get("kind"))
-        name = kind if kind not in controls else f"{kind}_{len(controls) + 1}"
-        if kind in classes and "length" in {f.name for f in fields(classes[kind])}:
-            block = {"length": length, **block}
-        controls[name] = strict.build(block, f"controls: {name}", classes, "selector")
-    return controls
-
-
 def _scores(raw: Any) -> tuple[dict[str, Scorer | Estimator], dict[str, str]]:
     """Build the scores and their conditions, by name; a length is added if no score measures it."""
     known: dict[str, Any] = scorers()
@@ -178,7 +163,7 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
         targets={name: _table(block, f"targets.{name}", Target) for name, block in targets.items()},
         scores=scores,
         where=_sql(raw.get("where"), "where"),
-        selector=strict.build(raw["select"], "select", classes, "selector"),
+        selector=selector_of(raw["select"], "select", classes),
         budget=_budget(raw["budget"]),
         controls={},
         keep=_keep(raw.get("keep")),
@@ -192,7 +177,7 @@ def parse(raw: Mapping[str, Any]) -> Recipe:
         start=_block(raw.get("start"), "start", Start),
         refine=_refine(raw.get("refine")),
     )
-    recipe = replace(recipe, controls=_controls(raw.get("controls") or [], recipe.length_name(), classes))
+    recipe = replace(recipe, controls=controls_of(raw.get("controls") or [], recipe.length_name(), classes))
     check(recipe)
     return recipe
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from ...udfs.digests import derived_seed, digest
 from ...udfs.errors import RecipeError
 from ...udfs.quoting import root_of
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer, parameters
 from ..selectors.budget import Budget
+from ..selectors.chain import Chain, stages_of
 from ..selectors.selector import Selector
+from ..selectors.stages import Stage, by_place
 from ..sources.source import Source
 from .blocks import REFINE_COLUMNS, Documents, Refine, Start, Target, Tune
 
@@ -48,12 +51,17 @@ class Recipe:
     @property
     def extra_columns(self) -> tuple[tuple[str, str, str], ...]:
         """Columns of the selection beside fixed ones, scores and kept ones: name, DDL type, comment."""
-        return self.selector.extra_columns + (REFINE_COLUMNS if self.refine else ())
+        return self.stages[-1].selector.extra_columns + (REFINE_COLUMNS if self.refine else ())
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of the selector: one, unless it is a chain."""
+        return stages_of(self.selector)
 
     def digest(self) -> str:
         """Return the hash of everything that decides the result: not `report:` and `tune:`."""
         objects = {k: [v.kind, v.revision, type(v).__name__, parameters(v)] for k, v in self.scores.items()}
-        picks = {k: [v.kind, asdict(v)] for k, v in {"": self.selector, **self.controls}.items()}
+        picks = {k: _content(v) for k, v in {"": self.selector, **self.controls}.items()}
         plain = [asdict(self.documents), {k: asdict(t) for k, t in self.targets.items()}, asdict(self.budget)]
         conditions, more = [self.where, self.score_where], [asdict(self.start)] if self.start else []
         more += [{"refine": self.refine.digest()}] if self.refine else []
@@ -88,9 +96,14 @@ class Recipe:
                 raise RecipeError(f"table {table!r} has two different 'from:'; give one of them another table name")
         return tables
 
+    def chains(self) -> dict[str, dict[str, Stage]]:
+        """Return the stages of the selector and of each control, in order, by where they are in the recipe."""
+        named = {"select": self.selector, **{f"controls: {name}": c for name, c in self.controls.items()}}
+        return {place: by_place(place, stages_of(selector)) for place, selector in named.items()}
+
     def selectors(self) -> dict[str, Selector]:
-        """Return the selector and the controls, by where they are in the recipe."""
-        return {"select": self.selector, **{f"controls: {name}": c for name, c in self.controls.items()}}
+        """Return selector and controls, of chains every stage, by where they are in the recipe."""
+        return {place: stage.selector for stages in self.chains().values() for place, stage in stages.items()}
 
     def columns_used(self) -> set[str]:
         """Return the scores and source columns that selector and controls need for every row, without fields."""
@@ -149,6 +162,13 @@ class Recipe:
         named = self.tune.embedding if self.tune else ""
         vectors = [name for name, score in self.scores.items() if score.kind == "embedding"]
         return named or (vectors[0] if len(vectors) == 1 else "")
+
+
+def _content(selector: Selector) -> list[Any]:
+    """Return what a digest holds of a selector."""
+    if isinstance(selector, Chain):
+        return [[*_content(stage.selector), stage.rows, stage.fraction] for stage in selector.stages]
+    return [selector.kind, asdict(selector)]
 
 
 def mentions(expression: str, column: str) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from ...udfs.scorer import parameters
+from ..selectors.chain import stages_of
+from ..selectors.selector import Selector
 from .recipe import Recipe
 
 #: Characters of a value that a sentence about a changed key shows.
@@ -25,9 +27,9 @@ def resolved_keys(recipe: Recipe) -> dict[str, Any]:
         "targets": {name: _table(target) for name, target in recipe.targets.items()},
         "scores": scores,
         "where": recipe.where,
-        "select": {"kind": recipe.selector.kind, **values(recipe.selector)},
+        "select": _selector(recipe.selector),
         "budget": {k: v for k, v in values(recipe.budget).items() if v not in (None, "")},
-        "controls": [{"kind": c.kind, **values(c)} for c in recipe.controls.values()],
+        "controls": [_selector(control) for control in recipe.controls.values()],
         "report": {"shares": list(recipe.shares), "draws": recipe.draws},
         "seed": recipe.seed,
         "keep_versions": recipe.keep_versions,
@@ -45,6 +47,16 @@ def resolved_keys(recipe: Recipe) -> dict[str, Any]:
 def values(item: Any) -> dict[str, Any]:
     """Return the fields of a dataclass by name."""
     return {f.name: getattr(item, f.name) for f in fields(item)}
+
+
+def _selector(selector: Selector) -> Any:
+    """Return the block of a selector; of a chain the list of them, with what each stage keeps."""
+    blocks = []
+    for stage in stages_of(selector):
+        amounts = {"rows": stage.rows, "fraction": stage.fraction}
+        given = {key: amount for key, amount in amounts.items() if amount is not None}
+        blocks.append({"kind": stage.selector.kind, **values(stage.selector), **given})
+    return blocks if len(blocks) > 1 else blocks[0]
 
 
 def _table(block: Any) -> dict[str, Any]:
@@ -77,6 +89,8 @@ def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
 
 def _flat(keys: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in keys.items():
+        if isinstance(value, list) and value and all(isinstance(item, Mapping | list) for item in value):
+            value = {str(number): item for number, item in enumerate(value, 1)}  # as --set names them
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{above}{key}.")
         else:

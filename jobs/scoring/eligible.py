@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from ...udfs.encoding import is_published
 from ...udfs.errors import InputError
 from ...udfs.fitted import FittedScore
-from ...udfs.quoting import quoted, quoted_name
+from ...udfs.quoting import quoted_name
 from ..inputs.conditions import satisfying
 from ..inputs.run import Run
 from ..lake.tuning import collect_small
 from ..recipe import Recipe
 from ..recipe.clauses import clauses
 from ..recipe.recipe import mentions
+from ..recipe.uses import rankable_sql
 from .memos import BROADCAST_ROWS, values
 
 #: Characters of a clause that a note shows.
@@ -51,18 +51,10 @@ def eligible_columns(run: Run, scores: DataFrame, names: Iterable[str]) -> DataF
 def count_rankable(rows: DataFrame, recipe: Recipe) -> tuple[int, int, str]:
     """Return how many rows there are, how many of them can be selected, and SQL of the latter.
 
-    A row can be if its values of all that the selector needs are defined, and under a token budget its length.
+    A row can be if its values of all that the selector, of a chain the first stage, needs are defined, and under a
+    token budget its length.
     """
-    needs, conditions = recipe.selector.needs, []
-    types = rows.select("id", *(F.col(quoted(need.name)) for need in needs)).schema.fields[1:]
-    for need, field in zip(needs, types, strict=True):
-        name = quoted(need.name)
-        # No element of a score that is a vector is undefined: these are not looked through.
-        whole = isinstance(field.dataType, T.ArrayType) and need.name in recipe.scores
-        conditions.append(f"{name} IS NOT NULL" if whole else need.defined(name, field.dataType))
-    if recipe.budget.tokens:
-        conditions.append(f"{quoted_name(recipe.budget.length)} IS NOT NULL")
-    rankable = " AND ".join(f"({condition})" for condition in conditions) or "true"
+    rankable = rankable_sql(rows, recipe)
     eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
     return eligible, ranked, rankable
 

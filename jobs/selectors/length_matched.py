@@ -30,7 +30,8 @@ class LengthMatched(Selector):
     """As many rows as were selected, drawn at random inside the selection's length bins.
 
     Bins end at the exact j/20 quantiles of the eligible rows. A smaller budget takes the same share of each bin. Rows
-    without a length are neither drawn nor, where they were selected, matched.
+    without a length are neither drawn nor, where they were selected, matched. After another stage of a chain, bins are
+    those of the rows that it kept, and hold fewer of them where they do not suffice.
 
     Parameters
     ----------
@@ -67,11 +68,12 @@ class LengthMatched(Selector):
         length = numeric_column(pool.rows, self.length)
         ends = quantiles(pool.rows, length, [j / BINS for j in range(1, BINS)])
         bins = F.when(length.isNotNull(), bin_of(length, ends))
-        counts = _counts(pool.rows, bins, pool.selected)
+        every = pool.rows if pool.selected_from is None else pool.selected_from
+        counts = _counts(every, bins, pool.selected)
 
         def plan(groups: pd.DataFrame) -> pd.DataFrame:
             wanted = groups["group"].map(counts).fillna(0).astype("int64")
-            return groups.assign(weight=wanted.astype(float), capacity=wanted)
+            return groups.assign(weight=wanted.astype(float), capacity=wanted.clip(upper=groups["size"]))
 
         def drawn(seed: int) -> pd.DataFrame:
             key = F.when(length.isNotNull(), draw(seed))

@@ -7,11 +7,15 @@ for the rows that it asks about. What is left out: values (a negative weight is 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql import types as T
+
+from ...udfs.quoting import quoted
 
 if TYPE_CHECKING:
     from .selector import Selector
@@ -184,6 +188,23 @@ class Fitted(Anything):
 def _is_clustering(data_type: T.DataType) -> bool:
     types = {field.name: field.dataType for field in getattr(data_type, "fields", ())}
     return all(isinstance(types.get(name), T.NumericType) for name in (CLUSTER, DISTANCE))
+
+
+def rankable_sql(rows: DataFrame, needs: Iterable[Need], scores: Container[str]) -> str:
+    """Return SQL of whether a row has all that a selector needs; "true" where it needs nothing.
+
+    Parameters
+    ----------
+    scores : container of str
+        Names that are scores: no element of a score that is a vector is undefined, and these are not looked through.
+    """
+    conditions, named = [], list(needs)
+    types = rows.select("id", *(F.col(quoted(need.name)) for need in named)).schema.fields[1:]
+    for need, field in zip(named, types, strict=True):
+        name = quoted(need.name)
+        whole = isinstance(field.dataType, T.ArrayType) and need.name in scores
+        conditions.append(f"{name} IS NOT NULL" if whole else need.defined(name, field.dataType))
+    return " AND ".join(f"({condition})" for condition in conditions) or "true"
 
 
 def field_of(selector: Selector, need: Need) -> str:

@@ -52,6 +52,10 @@ class Pool:
         selector `starts`.
     salt : str
         Makes draws those of one recipe and kind of selector; ties and their like go by the seed alone.
+    place : str
+        Where the selector stands in the recipe: what the notes and errors of a chain's stages open with.
+    selected_from : DataFrame, optional
+        Controls only: the rows that `selected` are among, where a stage of a chain has left some out of `rows`.
     """
 
     rows: DataFrame
@@ -63,6 +67,8 @@ class Pool:
     selected: pd.DataFrame | None = None
     start: Sequence[str] = ()
     salt: str = ""
+    place: str = "select"
+    selected_from: DataFrame | None = None
 
     @property
     def draw_seed(self) -> int:
@@ -106,6 +112,11 @@ class Selector(ABC):
     def prefix_stable(self) -> bool:
         """Whether a smaller budget is a prefix of a larger one."""
         return True
+
+    @property
+    def weighs(self) -> bool:
+        """Whether its picks have weights or copies that count, which nothing that chooses among them would keep."""
+        return not self.prefix_stable
 
     def wants(self, budget: int) -> int:
         """Return how many rows or draws it takes of a budget where it can: fewer only where a parameter says so."""

@@ -66,6 +66,11 @@ class ZipFitRace(Selector):
     z: Annotated[float, Above(0)] = 3.0
 
     @property
+    def weighs(self) -> bool:
+        """Its picks are plain rows."""
+        return False
+
+    @property
     def on_demand(self) -> tuple[Need, ...]:
         """The alignment, of which only pairs are computed."""
         return (Fitted(self.by, ("zipfit",), without=("chunk_bytes",)),)
