@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -44,23 +44,34 @@ def eligible_columns(run: Run, scores: DataFrame, names: Iterable[str]) -> DataF
     return collect_small(eligible.select("id", *map(quoted_name, narrow)), run.hashes.summary.documents)
 
 
-def count_rankable(rows: DataFrame, recipe: Recipe) -> tuple[int, int, str]:
-    """Return how many rows there are, how many of them can be selected, and SQL of the latter.
-
-    A row can be if its values of all that the selector needs are defined, and under a token budget its length.
-    """
+def rankable_if(rows: DataFrame, recipe: Recipe) -> list[tuple[str, str]]:
+    """Return all that the selector needs of a row, and under a token budget its length: name, SQL of "is defined"."""
     needs, conditions = recipe.selector.needs, []
     types = rows.select("id", *(F.col(quoted(need.name)) for need in needs)).schema.fields[1:]
     for need, field in zip(needs, types, strict=True):
         name = quoted(need.name)
         # No element of a score that is a vector is undefined: these are not looked through.
         whole = isinstance(field.dataType, T.ArrayType) and need.name in recipe.scores
-        conditions.append(f"{name} IS NOT NULL" if whole else need.defined(name, field.dataType))
+        conditions.append((need.name, f"{name} IS NOT NULL" if whole else need.defined(name, field.dataType)))
     if recipe.budget.tokens:
-        conditions.append(f"{quoted_name(recipe.budget.length)} IS NOT NULL")
-    rankable = " AND ".join(f"({condition})" for condition in conditions) or "true"
+        conditions.append((recipe.budget.length, f"{quoted_name(recipe.budget.length)} IS NOT NULL"))
+    return conditions
+
+
+def count_rankable(rows: DataFrame, recipe: Recipe) -> tuple[int, int, str]:
+    """Return how many rows there are, how many of them can be selected, and SQL of the latter.
+
+    A row can be if its values of all that the selector needs are defined, and under a token budget its length.
+    """
+    rankable = " AND ".join(f"({condition})" for _, condition in rankable_if(rows, recipe)) or "true"
     eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
     return eligible, ranked, rankable
+
+
+def first_excluding(parts: Sequence[str]) -> Column:
+    """Return the place of the first clause of a condition that does not hold of a row, -1 where all hold."""
+    cases = " ".join(f"WHEN NOT coalesce(({sql}\n), false) THEN {i}" for i, sql in enumerate(parts))
+    return F.expr(f"CASE {cases} ELSE -1 END") if parts else F.lit(-1)
 
 
 def count_excluded(run: Run, scores: DataFrame) -> list[tuple[str, int]]:
@@ -78,8 +89,7 @@ def count_excluded(run: Run, scores: DataFrame) -> list[tuple[str, int]]:
     if len(parts) < 2:
         return []
     named = [c for c in run.documents.named if mentions(where, c)]
-    cases = " ".join(f"WHEN NOT coalesce(({sql}\n), false) THEN {i}" for i, sql in enumerate(parts))
-    first = satisfying(run, scores, "", named).select(F.expr(f"CASE {cases} ELSE -1 END").alias("clause"))
+    first = satisfying(run, scores, "", named).select(first_excluding(parts).alias("clause"))
     counts = {row["clause"]: row["count"] for row in first.groupBy("clause").count().collect()}
     if (counted := sum(counts.values())) != documents:
         raise InputError(
@@ -88,11 +98,13 @@ def count_excluded(run: Run, scores: DataFrame) -> list[tuple[str, int]]:
         )
     excluded = [(" ".join(sql.split()), counts.get(i, 0)) for i, sql in enumerate(parts)]
     eligible = counts.get(-1, 0)
-    said = ", then ".join(f"{_short(sql)}: {rows:,}" for sql, rows in excluded)
+    said = ", then ".join(f"{short_clause(sql)}: {rows:,}" for sql, rows in excluded)
     if eligible < documents:
         run.manifest.note(f"where: excludes {documents - eligible:,} of {documents:,} documents: {said}")
     return excluded
 
 
-def _short(sql: str) -> str:
+def short_clause(sql: str) -> str:
+    """Return a clause in one line, cut to what a note shows."""
+    sql = " ".join(sql.split())
     return sql if len(sql) <= CLAUSE_CHARS else f"{sql[: CLAUSE_CHARS - 1]}…"
