@@ -27,7 +27,7 @@ def absences(again: ChosenAgain, ids: Sequence[str]) -> dict[str, tuple[str, str
     at = run.documents.state.version
     said = f"{table} has no such id" + ("" if at is None else f" at version {at}")
     found = dict.fromkeys(ids, (ABSENT, said, f"a row of {table} with this id, and lakesift run {again.recipe.name}"))
-    asked = [i for i in ids if _is_text(i)]
+    asked = [i for i in ids if is_text(i)]
     if not asked:
         return found
     for key, other in _spelled(again, asked).items():
@@ -41,7 +41,7 @@ def absences(again: ChosenAgain, ids: Sequence[str]) -> dict[str, tuple[str, str
     return found
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
     """Tell whether a text can be an id: bytes of the command line that are not UTF-8 cannot."""
     try:
         text.encode()

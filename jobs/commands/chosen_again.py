@@ -21,12 +21,14 @@ from ...udfs.fitted import FittedScore
 from ...udfs.quoting import quoted_name, root_of
 from ..inputs.run import Run
 from ..lake.tables import Lake
+from ..lake.tuning import collect_small
 from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe, parse
 from ..scoring.eligible import count_rankable, eligible_rows
 from ..scoring.models import fitted_before
 from ..selectors.needs import Fitted
 from ..selectors.selector import PICKS, Pool
+from .history import files_of
 from .made_from import Made, made_of, opened_again
 from .report_draws import nothing_on_demand
 
@@ -58,11 +60,16 @@ class ChosenAgain:
         """The recipe that made the version."""
         return self.run.recipe
 
+    @property
+    def what(self) -> str:
+        """What is read, in words."""
+        return _what(self.of, self.recipe)
+
     @cached_property
     def selection(self) -> DataFrame:
-        """The rows of the version: PICKS, and `round` of a refinement."""
-        rows = self.run.lake.read(f"selection_{self.recipe.name}", self.of.version)
-        return rows.select(*PICKS, *(["round"] if self.recipe.refine else []))
+        """The rows of the version: PICKS."""
+        rows = self.run.lake.read(f"selection_{self.recipe.name}", self.of.version).select(*PICKS)
+        return collect_small(rows, self.of.rows or DRIVER_ROWS)
 
     @property
     def selected(self) -> int:
@@ -182,7 +189,13 @@ def chosen_again(lake: Lake, recipe: Recipe, version: int | None = None) -> Chos
     if edited and then is not recipe:
         run.manifest.note(f"the recipe that made version {of.version} of {name} is used; it was edited since")
     fitted = fitted_before(lake, then, of.said["fingerprints"], only=_worked_with(then))
-    return ChosenAgain(run, of, fitted, scores)
+    with files_of(_what(of, recipe)):
+        # Of few documents the scores are read once: every question about a row is then one without a scan.
+        return ChosenAgain(run, of, fitted, collect_small(scores, int(of.said["counts"]["documents"])))
+
+
+def _what(of: Made, recipe: Recipe) -> str:
+    return f"what version {of.version} of selection_{recipe.name} was chosen from"
 
 
 def _worked_with(recipe: Recipe) -> list[str]:

@@ -52,8 +52,7 @@ def decisions(
     if depth is not None and depth < 1:
         raise InputError(f"depth is {depth}; give 1 row or more")
     depth = max(depth or DEPTH * again.selected, again.selected)
-    what = f"what version {again.of.version} of selection_{again.recipe.name} was chosen from"
-    with files_of(what), compiled(again.run.lake.spark, again.run.hashes.summary.documents):
+    with files_of(again.what), compiled(again.run.lake.spark, again.run.hashes.summary.documents):
         order, left_out = _ranked(again, depth, unasked)
     ended = order is not None and len(order) < depth
     known = _eligibility(again, ids)

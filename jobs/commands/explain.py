@@ -15,7 +15,7 @@ from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..lake.tuning import every_file
 from ..recipe import Recipe
-from .absent_rows import absences
+from .absent_rows import absences, is_text
 from .chosen_again import DEPTH, ChosenAgain, chosen_again
 from .decisions import BELOW, INELIGIBLE, ORDERED_ROWS, decisions, ordered
 from .explained import Facts, explained
@@ -118,9 +118,8 @@ def explain(lake: Lake, recipe: Recipe, ids: Sequence[str], version: int | None 
     """
     asked = _asked(ids, recipe)
     again = chosen_again(lake, recipe, version)
-    what = f"what version {again.of.version} of selection_{recipe.name} was chosen from"
-    with files_of(what), every_file(lake.spark):
-        there = [i for i in asked if _storable(i)]
+    with files_of(again.what), every_file(lake.spark):
+        there = [i for i in asked if is_text(i)]
         found = {row["id"]: row for row in decisions(again, ids=there, unasked=True).collect()}
         facts = _facts(again, found)
         absent = absences(again, [i for i in asked if i not in found])
@@ -145,13 +144,6 @@ def _asked(ids: Sequence[str], recipe: Recipe) -> list[str]:
             f"lakesift sql 'SELECT * FROM decisions_{recipe.name}'"
         )
     return asked
-
-
-def _storable(key: str) -> bool:
-    try:
-        return bool(key.encode()) or True
-    except UnicodeEncodeError:
-        return False
 
 
 def _facts(again: ChosenAgain, found: dict[str, Any]) -> Facts:

@@ -118,8 +118,7 @@ def at(lake: Lake, recipe: Recipe, budget: float | None = None, version: int | N
         raise InputError(reason)
     documents = again.run.hashes.summary.documents
     rows = again.selected if wanted is None else rows_wanted(wanted, documents)
-    what = f"what version {again.of.version} of selection_{recipe.name} was chosen from"
-    with files_of(what), every_file(lake.spark), compiled(lake.spark, documents):
+    with files_of(again.what), every_file(lake.spark), compiled(lake.spark, documents):
         order = again.order(max(rows, DEPTH * again.selected))
         there = again.selection.select("id", "rank").toPandas()
     notes = list(again.run.manifest.notes)
