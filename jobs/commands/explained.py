@@ -50,7 +50,9 @@ def explained(again: ChosenAgain, facts: Facts, row: Any) -> dict[str, Any]:
         sentences.append(f"The {other} by {facts.vector} is {_id(nearest)}, at cosine {similarity:.4f}.")
     known = [(n, v, q) for n, v, q in facts.scores.get(key, []) if v is not None][:SHOWN_SCORES]
     if known:
-        said = ", ".join(f"{n} {v:.4g}" + (f" (quantile {q:.2f})" if q is not None else "") for n, v, q in known)
+        said = ", ".join(
+            f"{printable(n)} {v:.4g}" + (f" (quantile {q:.2f})" if q is not None else "") for n, v, q in known
+        )
         sentences.append(f"Its scores: {said}.")
     sentences.append(f"To {'leave it out' if decision == SELECTED else 'choose it'}: {change}.")
     near = row["duplicate_of"] if decision == NEAR else None
@@ -113,7 +115,7 @@ def _change(again: ChosenAgain, facts: Facts, row: Any, gain: float | None, cut:
     if decision == BEFORE:
         return "a start: without it"
     if why_no_order(again.recipe):
-        return "another budget or seed, or where: with it in view" if decision == BELOW else "another budget or seed"
+        return "another budget, or another seed"
     if decision == SELECTED:
         return f"a budget below {row['rank']:,} rows" if row["rank"] > 1 else "a where: that excludes it"
     place, score = row["place"], again.recipe.selector.own_gain(again.rows) is not None

@@ -92,10 +92,14 @@ def test_what_is_decided_is_what_was_selected(lake: ls.Lake) -> None:
     rows = lake.decisions("few").toPandas().set_index("id")
     assert rows["decision"].to_dict() == DECIDED
     assert set(rows.index[rows["decision"] == "selected"]) == set(lake.selection("few").toPandas()["id"])
+    other = lake.at("few", 5)
+    assert other.picks["id"].tolist() == ["best", "second", "third", "fourth", "fifth"]
+    assert (other.rows, other.selected, other.curve.rows[-1][0]) == (5, 3, 6)
     chosen = lake.sql("SELECT id FROM decisions_few WHERE place <= 5 ORDER BY place").to_dict()
     assert [row["id"] for row in chosen] == ["best", "second", "third", "fourth", "fifth"]
 
 
+@pytest.mark.long
 def test_other_budgets_are_those_of_a_run_and_old_versions_stay(lake: ls.Lake) -> None:
     shown = {n: lake.at("few", n) for n in (1, 2, 5, 50, 0.3)}
     assert {n: shown[n].rows for n in shown} == {1: 1, 2: 2, 5: 5, 50: 6, 0.3: 4}

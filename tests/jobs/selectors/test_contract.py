@@ -183,6 +183,7 @@ def test_offences_are_seen(layouts: dict[int, DataFrame]) -> None:
         assert offences(good) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "selector",
     [
