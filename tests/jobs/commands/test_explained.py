@@ -71,7 +71,8 @@ def test_other_decisions_say_why() -> None:
     chosen = told(TopK("q"), {"id": "a", "decision": "selected", "rank": 3, "place": 3, "gain": 0.75}, **known)
     assert chosen["text"] == (
         "'a' is selected: rank 3 of 10 that top_k chose from 40, gain 0.75 where the cut is 0.5. The nearest other "
-        "chosen row by v is 'c', at cosine 0.9000. Its scores: q 0.25 (quantile 0.50). To leave it out: a budget below 3 rows."
+        "chosen row by v is 'c', at cosine 0.9000. Its scores: q 0.25 (quantile 0.50). To leave it out: a budget "
+        "below 3 rows."
     )
     drawn = told(Sensitivity("cells", loss="q"), {"id": "a", "decision": "selected", "rank": 1, "gain": float("nan")})
     assert (drawn["gain"], drawn["change"]) == (None, "another budget, or another seed")
