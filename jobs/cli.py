@@ -103,6 +103,16 @@ def _of_recipe(args: argparse.Namespace) -> Any:
     return lake.history(recipe) if args.command == "history" else lake.diff(recipe, *args.versions)
 
 
+def _of_choice(args: argparse.Namespace) -> Any:
+    from .commands.other_budget import budget_of
+
+    budget = budget_of(args.budget) if args.command == "at" and args.budget else None
+    lake, recipe = _opened(args)
+    if args.command == "at":
+        return lake.at(recipe, budget, args.version)
+    return lake.explain(recipe, *args.ids, version=args.version)
+
+
 def _list(args: argparse.Namespace) -> Any:
     from .commands.catalog import catalog
 
@@ -121,13 +131,14 @@ def _encoders(args: argparse.Namespace) -> Any:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "tune": _tune,
-    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "export": _of_recipe, "recipe": _of_lake,
-    "maintain": _of_lake, "sql": _of_lake, "list": _list, "encoders": _encoders,
+    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "explain": _of_choice, "at": _of_choice,
+    "export": _of_recipe, "recipe": _of_lake, "maintain": _of_lake, "sql": _of_lake, "list": _list,
+    "encoders": _encoders,
 }  # fmt: skip
 
 
 #: Commands that read what a recipe has made: they take its name, and the lake has the rest.
-FINISHED = ("report", "history", "diff", "export")
+FINISHED = ("report", "history", "diff", "explain", "at", "export")
 
 
 def _shown(result: Any, as_json: bool) -> str:

@@ -8,12 +8,16 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
+from .jobs.commands.chosen_again import chosen_again
+from .jobs.commands.decisions import decisions
 from .jobs.commands.diff import Diff, diff
+from .jobs.commands.explain import Explanation, explain
 from .jobs.commands.export import Export, export
 from .jobs.commands.export_model import ExportedModel, export_model
 from .jobs.commands.history import history
 from .jobs.commands.kept_reports import keep_report
 from .jobs.commands.maintain import maintain
+from .jobs.commands.other_budget import Choice, at
 from .jobs.commands.refinement import Rounds, rounds_of
 from .jobs.commands.report import report
 from .jobs.commands.report_result import Report
@@ -124,6 +128,25 @@ class Lake:
     def diff(self, recipe: AnyRecipe, *versions: int) -> Diff:
         """Return the rows that came and went between two versions, by default the last two, and why."""
         return diff(self.tables, self._recipe(recipe), list(versions))
+
+    @with_settings
+    def explain(self, recipe: AnyRecipe, *ids: str, version: int | None = None) -> Explanation:
+        """Return what became of documents in a version of the selection, by default the newest, why, and what would
+        have to change."""
+        return explain(self.tables, self._recipe(recipe), ids, version)
+
+    @with_settings
+    def at(self, recipe: AnyRecipe, budget: float | None = None, version: int | None = None) -> Choice:
+        """Return what a run with another budget would choose, rows or as a float a fraction; nothing is written."""
+        return at(self.tables, self._recipe(recipe), budget, version)
+
+    @with_settings
+    def decisions(self, recipe: AnyRecipe, version: int | None = None, depth: int | None = None) -> DataFrame:
+        """Return what became of every document, one row each; `place` is that in the selector's order.
+
+        The order is ranked here, to a depth of twice the rows selected by default; the rest follows when it is read.
+        """
+        return decisions(chosen_again(self.tables, self._recipe(recipe), version), depth)
 
     @with_settings
     def export(self, recipe: AnyRecipe, to: str, out: str, version: int | None = None) -> Export:

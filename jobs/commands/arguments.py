@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 
 from .process import version
 
@@ -24,6 +25,18 @@ def _parents() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser, argpar
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, e.g. --set budget.rows=100"
     )
     return shown, place, recipe
+
+
+def _add_choice(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the commands that ask why rows were chosen, and what others would be."""
+    explain = add("explain", "what became of documents, why, and what would have to change")
+    explain.add_argument("ids", nargs="+", metavar="ID", help="ids of documents; after -- where one begins with a dash")
+    explain.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
+    at = add("at", "what another budget would choose, fewer rows or more; nothing is written")
+    at.add_argument(
+        "budget", nargs="?", metavar="BUDGET", help="rows, or a fraction such as 0.03 or 3%% (default: as selected)"
+    )
+    at.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     add("history", "versions of the selection with their runs")
     diff = add("diff", "rows that came and went between two versions of the selection")
     diff.add_argument("versions", nargs="*", type=int, metavar="VERSION", help="from and to (default: the last two)")
+    _add_choice(add)
     export = add("export", "write the selection to files, or the model that refine has trained")
     export.add_argument("--to", choices=("jsonl", "parquet"))
     export.add_argument("--out", metavar="PATH")

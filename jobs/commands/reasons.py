@@ -8,7 +8,8 @@ because more or fewer rows are selected. Seen from what the two versions were ma
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,9 @@ from ..inputs.opening import open_documents
 from ..lake.tables import Lake
 from ..ranking.top import rows_of
 from ..recipe import Recipe
+from ..recipe.clauses import clauses
 from ..recipe.recipe import mentions
+from ..scoring.eligible import first_excluding, short_clause
 from ..selectors.needs import Number
 from .made_from import Made
 
@@ -41,10 +44,13 @@ class Moves:
         Of those ids that were documents: `content`, the hash of it, and `score`, the value ranked by.
     eligible : set of str or None
         Those for which `where:` held; None if that cannot be told any more.
+    excluded : mapping
+        By id of the others the first clause that did not hold, where `where:` has several.
     """
 
     rows: pd.DataFrame
     eligible: set[str] | None
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
 
 def ranked_by(recipe: Recipe, versions: tuple[DataFrame | None, DataFrame | None]) -> str | None:
@@ -64,26 +70,32 @@ def known_of(lake: Lake, recipe: Recipe, version: Made, by: str | None, moved: p
     rows = rows_of(scores, moved)
     score = F.expr(quoted(by) if by else "CAST(NULL AS DOUBLE)").alias("score")
     table = rows.select("id", F.col("content_hash").alias("content"), score).toPandas()
-    return Moves(table.set_index("id"), _eligible(lake, recipe, version, rows, moved))
+    return Moves(table.set_index("id"), *_eligible(lake, recipe, version, rows, moved))
 
 
-def _eligible(lake: Lake, recipe: Recipe, version: Made, rows: DataFrame, moved: pd.DataFrame) -> set[str] | None:
-    """Return those rows that the `where:` of a version let in; None if its documents cannot be asked any more."""
+def _eligible(
+    lake: Lake, recipe: Recipe, version: Made, rows: DataFrame, moved: pd.DataFrame
+) -> tuple[set[str] | None, dict[str, str]]:
+    """Return `eligible` and `excluded` of Moves, by the `where:` of a version."""
     where = version.said.get("where", recipe.where)
     if not where:
-        return set(rows.select("id").toPandas()["id"])
+        return set(rows.select("id").toPandas()["id"]), {}
+    parts = clauses(where)
     try:
         at = version.documents(lake, recipe)
         documents = open_documents(lake, recipe, at)
         if any(mentions(where, name) for name in documents.frame.columns):
             if at is None:
-                return None
+                return None, {}
             source = rows_of(documents.frame.select(*joined_columns(documents, documents.keys[:1])), moved)
             rows = rows.join(source.dropDuplicates(["id"]), "id", "inner")
-        return set(rows.where(where).select("id").toPandas()["id"])
+        found = rows.select("id", first_excluding(parts).alias("clause")).toPandas()
+        out = found[found["clause"] >= 0]
+        named = {i: short_clause(parts[c]) for i, c in zip(out["id"], out["clause"], strict=True)}
+        return set(found["id"]) - set(named), named if len(parts) > 1 else {}
     except Exception as error:  # their files are gone, or their columns were others
         log.debug("the documents of version %s cannot be asked: %s", version.version, error)
-        return None
+        return None, {}
 
 
 def reasons(
@@ -131,6 +143,9 @@ def reasons(
     ]
     words = np.select([case for case, _ in cases], [word for _, word in cases], otherwise)
     found = pd.Series(words, index=moved.index, dtype=object)
+    clause = moved["id"].map(new.excluded)
+    told = crossed & clause.notna().to_numpy() & (found != UNKNOWN).to_numpy() & there
+    found[told] = found[told] + ": " + clause[told]
     if "round" in moved.columns:
         plain = (found == otherwise) & moved["round"].notna()
         found[plain] = [f"round {int(number)} chose it" for number in moved["round"][plain]]

@@ -150,7 +150,7 @@ def _scores(run: Run, table: DataFrame, sets: Sets) -> tuple[dict[str, Any], dic
 
     Of the pool that is what is undefined, the rank correlation of each score with length, and hints.
     """
-    names = _numeric(table.schema.fields[2:])
+    names = numeric_names(table.schema.fields[2:])
     columns = [F.col(quoted(c)).cast("double").alias(f"c{i}") for i, c in enumerate(names)]  # scores have any names
     counted = [F.count(F.col(quoted(c))) for c in names]
     total, *present = table.agg(F.count("*"), *counted).collect()[0]
@@ -176,7 +176,7 @@ def _scores(run: Run, table: DataFrame, sets: Sets) -> tuple[dict[str, Any], dic
     }
 
 
-def _numeric(columns: Sequence[T.StructField]) -> list[str]:
+def numeric_names(columns: Sequence[T.StructField]) -> list[str]:
     """Return the names of numeric columns, and name.field of numeric fields."""
     names: list[str] = []
     for column in columns:

@@ -125,7 +125,7 @@ def _draw_again(run: Run, of: Made, scores: DataFrame, names: Sequence[str]) -> 
         )
     rows = _rows(run, of, scores, {root_of(need.name) for name in names for need in recipe.controls[name].needs})
     found: dict[tuple[str, int], pd.Series[str]] = {}
-    pool = Pool(rows, len(selected), 0, {}, _nothing_on_demand, lambda _: None, selected)
+    pool = Pool(rows, len(selected), 0, {}, nothing_on_demand, lambda _: None, selected)
     for name in names:
         numbers = range(2, draws + 1)
         drawn = recipe.controls[name].draws(pool, [recipe.seed_of(name, number) for number in numbers])
@@ -153,5 +153,6 @@ def _rows(run: Run, of: Made, scores: DataFrame, columns: Iterable[str]) -> Data
     return rows
 
 
-def _nothing_on_demand(what: str | Scorer, ids: Sequence[str] | None = None) -> NoReturn:
-    raise AssertionError(f"a control that is drawn again asks for {what} of {len(ids or ())} rows on demand")
+def nothing_on_demand(what: str | Scorer, ids: Sequence[str] | None = None) -> NoReturn:
+    """Refuse values on demand: rows are ranked again from columns that are at hand."""
+    raise AssertionError(f"a selector whose choice is made again asks for {what} of {len(ids or ())} rows on demand")

@@ -20,6 +20,10 @@ from ...udfs.quoting import quoted, quoted_name
 from ...udfs.spark import register_all
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, printable, rows_of, text_table
+from ..recipe import parse
+from .chosen_again import chosen_again
+from .decisions import decisions
+from .stored_recipe import stored_recipe
 
 #: Views over the newest model that has labels: the column of `models`, and the fields of its rows.
 VIEWS = {"label_names": ("labels", "label", "name", "rows", "merged"), "label_edges": ("edges", "a", "b", "weight")}
@@ -131,7 +135,17 @@ def register(lake: Lake, sql: str = "") -> list[str]:
     else:
         for name in tables:
             lake.read(name).createOrReplaceTempView(quoted_name(name))
-    return [*tables, *_views(lake, sql), *register_all(spark)]
+    return [*tables, *_views(lake, sql), *_decisions(lake, sql), *register_all(spark)]
+
+
+def _decisions(lake: Lake, sql: str) -> list[str]:
+    """Make the views `decisions_<recipe>` that a query names: each ranks the rows of a selection again."""
+    names = dict.fromkeys(re.findall(r"\bdecisions_([a-z][a-z0-9_]*)\b", sql, re.I))
+    recipes = [n for n in map(str.lower, names) if lake.last_write(f"selection_{n}")]
+    for name in recipes:
+        again = chosen_again(lake, parse(stored_recipe(lake, name).keys))
+        decisions(again).createOrReplaceTempView(f"decisions_{name}")
+    return [f"decisions_{name}" for name in recipes]
 
 
 def _views(lake: Lake, sql: str) -> list[str]:

@@ -9,10 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
-
-from ...udfs.quoting import quoted_name
-from ..selectors import needs
 from ..selectors.needs import Anything, Fitted, Group, Names, Need, Number, Text, Vector, field_of
 from .recipe import Recipe
 
@@ -45,12 +41,6 @@ def uses(recipe: Recipe) -> list[Use]:
         of_reward = [Use(f"refine: reward {reward.kind}", TAKES[word](n)) for n, word in reward.needs.items()]
     of_report = [Use("report: shares", Group(c), source=True) for c in recipe.shares]
     return [*of_selectors, *of_scores, *of_reward, *of_report]
-
-
-def rankable_sql(rows: DataFrame, recipe: Recipe) -> str:
-    """Return SQL of whether the selector, of a chain the first stage, can choose a row, and a token budget count it."""
-    whole = needs.rankable_sql(rows, recipe.stages[0].selector.needs, recipe.scores)
-    return f"{whole} AND {quoted_name(recipe.budget.length)} IS NOT NULL" if recipe.budget.tokens else whole
 
 
 def uses_of_selectors(recipe: Recipe) -> Iterator[Use]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.encoding import is_published
@@ -17,7 +17,7 @@ from ..lake.tuning import collect_small
 from ..recipe import Recipe
 from ..recipe.clauses import clauses
 from ..recipe.recipe import mentions
-from ..recipe.uses import rankable_sql
+from ..selectors.needs import all_of, defined_if
 from .memos import BROADCAST_ROWS, values
 
 #: Characters of a clause that a note shows.
@@ -48,15 +48,28 @@ def eligible_columns(run: Run, scores: DataFrame, names: Iterable[str]) -> DataF
     return collect_small(eligible.select("id", *map(quoted_name, narrow)), run.hashes.summary.documents)
 
 
-def count_rankable(rows: DataFrame, recipe: Recipe) -> tuple[int, int, str]:
-    """Return how many rows there are, how many of them can be selected, and SQL of the latter.
+def rankable_if(rows: DataFrame, recipe: Recipe) -> list[tuple[str, str]]:
+    """Return what the selector, of a chain the first stage, needs of a row, and under a token budget its length.
 
-    A row can be if its values of all that the selector, of a chain the first stage, needs are defined, and under a
-    token budget its length.
+    Each is a name and SQL of whether it is defined.
     """
-    rankable = rankable_sql(rows, recipe)
+    conditions = defined_if(rows, recipe.stages[0].selector.needs, recipe.scores)
+    if recipe.budget.tokens:
+        conditions.append((recipe.budget.length, f"{quoted_name(recipe.budget.length)} IS NOT NULL"))
+    return conditions
+
+
+def count_rankable(rows: DataFrame, recipe: Recipe) -> tuple[int, int, str]:
+    """Return how many rows there are, how many of them can be selected, and SQL of the latter."""
+    rankable = all_of(sql for _, sql in rankable_if(rows, recipe))
     eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
     return eligible, ranked, rankable
+
+
+def first_excluding(parts: Sequence[str]) -> Column:
+    """Return the place of the first clause of a condition that does not hold of a row, -1 where all hold."""
+    cases = " ".join(f"WHEN NOT coalesce(({sql}\n), false) THEN {i}" for i, sql in enumerate(parts))
+    return F.expr(f"CASE {cases} ELSE -1 END") if parts else F.lit(-1)
 
 
 def count_excluded(run: Run, scores: DataFrame) -> list[tuple[str, int]]:
@@ -74,8 +87,7 @@ def count_excluded(run: Run, scores: DataFrame) -> list[tuple[str, int]]:
     if len(parts) < 2:
         return []
     named = [c for c in run.documents.named if mentions(where, c)]
-    cases = " ".join(f"WHEN NOT coalesce(({sql}\n), false) THEN {i}" for i, sql in enumerate(parts))
-    first = satisfying(run, scores, "", named).select(F.expr(f"CASE {cases} ELSE -1 END").alias("clause"))
+    first = satisfying(run, scores, "", named).select(first_excluding(parts).alias("clause"))
     counts = {row["clause"]: row["count"] for row in first.groupBy("clause").count().collect()}
     if (counted := sum(counts.values())) != documents:
         raise InputError(
@@ -84,11 +96,13 @@ def count_excluded(run: Run, scores: DataFrame) -> list[tuple[str, int]]:
         )
     excluded = [(" ".join(sql.split()), counts.get(i, 0)) for i, sql in enumerate(parts)]
     eligible = counts.get(-1, 0)
-    said = ", then ".join(f"{_short(sql)}: {rows:,}" for sql, rows in excluded)
+    said = ", then ".join(f"{short_clause(sql)}: {rows:,}" for sql, rows in excluded)
     if eligible < documents:
         run.manifest.note(f"where: excludes {documents - eligible:,} of {documents:,} documents: {said}")
     return excluded
 
 
-def _short(sql: str) -> str:
+def short_clause(sql: str) -> str:
+    """Return a clause in one line, cut to what a note shows."""
+    sql = " ".join(sql.split())
     return sql if len(sql) <= CLAUSE_CHARS else f"{sql[: CLAUSE_CHARS - 1]}…"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -70,8 +70,10 @@ def recall(lake: Lake, key: str, estimator: Estimator, reads: Mapping[str, str],
     return Model(actual, scorer, json.loads(row["fitted_on"]), row["fit_key"])
 
 
-def fitted_before(lake: Lake, recipe: Recipe, fingerprints: Mapping[str, str]) -> dict[str, FittedScore]:
-    """Return the fitted scores of a recipe by their fingerprints, whatever was fitted since.
+def fitted_before(
+    lake: Lake, recipe: Recipe, fingerprints: Mapping[str, str], only: Collection[str] | None = None
+) -> dict[str, FittedScore]:
+    """Return the fitted scores of a recipe, or `only` some, by their fingerprints, whatever was fitted since.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def fitted_before(lake: Lake, recipe: Recipe, fingerprints: Mapping[str, str]) -
         If `models` does not have one of them any more.
     """
     fitted = {}
-    for name in order(recipe):
+    for name in order(recipe) if only is None else only:
         score, known = recipe.scores[name], fingerprints[name]
         if isinstance(score, Estimator):
             model = recall(lake, known, score, fingerprints, by="fingerprint")

@@ -127,6 +127,20 @@ class Interval(Selector):
             )
         return picks(best["id"], -best["key"] if self.within == "middle" else None)
 
+    def left_out(self, pool: Pool, /) -> DataFrame | None:
+        """Rows outside of the bounds, with the scores that are."""
+        rows, axes = self._axes(pool)
+        outside = []
+        for name, label, pair in axes:
+            ends = self._ends(rows, name, pair)
+            rows = _with_ends(rows, ends).withColumnsRenamed({"low": f"low {name}", "high": f"high {name}"})
+            value, low, high = F.col(name), F.col(f"low {name}"), F.col(f"high {name}")
+            shown = (value.cast("string"), F.lit(" is outside of "), low.cast("string"), F.lit(" to "))
+            said = F.concat(F.lit(f"{label} "), *shown, high.cast("string"))
+            outside.append(F.when((value < low) | (value > high), said))
+        nothing = F.lit(None).cast("string").alias("duplicate_of"), F.lit(None).cast("double").alias("similarity")
+        return rows.select("id", F.concat_ws("; ", *outside).alias("why"), *nothing).where("why <> ''")
+
     def _axes(self, pool: Pool) -> tuple[DataFrame, list[tuple[str, str, Sequence[Bound]]]]:
         """Return the rows with all scores (id, stratum, one column an axis); column, label and bounds of each axis."""
         axes = [(f"s{i}", label, pair) for i, (label, pair) in enumerate(self.bounds.items())]

@@ -88,9 +88,8 @@ class KMeansRandom(Selector):
     def _weights(self, groups: pd.DataFrame) -> pd.Series[float]:
         """Return the weight of each group (`group`: its tag, `size`)."""
         if isinstance(self.quota, Mapping):
-            return by_tag(self.quota, groups, f"{self.kind}: no eligible row has {self.cluster}", "cluster").astype(
-                float
-            )
+            nobody = f"{self.kind}: no eligible row has {self.cluster}"
+            return by_tag(self.quota, groups, nobody, "cluster").astype(float)
         return groups["size"].astype(float) if self.quota == "proportional" else groups["size"] * 0 + 1.0
 
     def key(self, pool: Pool) -> Column:
@@ -111,8 +110,7 @@ class KMeansRandom(Selector):
 
 
 def _in_order(item: tuple[str, int]) -> tuple[float, str]:
-    name = item[0]
-    return (int(name) if name.isdecimal() else np.inf), name
+    return (int(item[0]) if item[0].isdecimal() else np.inf), item[0]
 
 
 @dataclass(frozen=True)
@@ -125,6 +123,9 @@ class KMeansClosest(KMeansRandom):
     kind: ClassVar[str] = "kmeans_closest"
     reads = {"cluster": Cluster}
     ranked: ClassVar[bool] = True
+
+    def own_gain(self, rows: DataFrame, /) -> Column | None:
+        return -numeric_column(rows, f"{self.cluster}.{DISTANCE}")
 
     def key(self, pool: Pool) -> Column:
         return numeric_column(pool.rows, f"{self.cluster}.{DISTANCE}")
@@ -229,8 +230,7 @@ class KMQ(KMeansRandom):
         groups = totals.groupby("group", as_index=False).agg({"total": "sum", "rows": "sum"})
         share = self._weights(pd.DataFrame({"group": "=" + groups["group"], "size": groups["rows"]}))
         offset = _offsets(pool.rows, groups["group"], pool.seed)
-        capacity = np.full(len(groups), pool.budget)
-        draws = quota(capacity, share.where(groups["total"] > 0, 0.0), offset, pool.budget)
+        draws = quota(np.full(len(groups), pool.budget), share.where(groups["total"] > 0, 0.0), offset, pool.budget)
         drawn = draw_rows(sums, totals, dict(zip(groups["group"], draws.tolist(), strict=True)), pool.draw_seed)
         return picks(drawn["id"]).assign(copies=drawn["copies"].to_numpy())
 

@@ -12,13 +12,16 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import pandas as pd
+from pyspark.sql import Column, DataFrame
 
+from ...udfs.arrays import Positions
 from ...udfs.constraints import Above, Range
-from ...udfs.kernels.near_duplicates import deita, semdedup
+from ...udfs.kernels.near_duplicates import deita, displaced_by_kept, semdedup
+from ...udfs.kernels.nearest_rows import cosines
 from ..ranking.sort_keys import cluster_of, numeric_column
-from ..ranking.vectors import collect_vectors
+from ..ranking.vectors import Matrix, collect_vectors
 from .needs import Cluster, Number, Vector
-from .selector import Pool, Selector, picks
+from .selector import LEFT_OUT, Pool, Selector, picks
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,26 @@ class Deita(Selector):
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks in order of quality; the seed decides ties."""
-        quality = numeric_column(pool.rows, self.by)
-        rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, quality=quality)
-        ranked = np.argsort(-rows["quality"].to_numpy(float), kind="stable")
+        rows, matrix, ranked = self._ranked(pool)
         kept, _ = deita(matrix, ranked, self.limit, pool.budget)
         return picks(rows["id"].iloc[kept], rows["quality"].iloc[kept])
+
+    def own_gain(self, rows: DataFrame, /) -> Column | None:
+        """The quality."""
+        return numeric_column(rows, self.by)
+
+    def left_out(self, pool: Pool, /) -> DataFrame | None:
+        """Rows nearer than the limit to one of the first rows of higher quality that the budget holds."""
+        rows, matrix, ranked = self._ranked(pool)
+        kept, _ = deita(matrix, ranked, self.limit, pool.budget)
+        by = displaced_by_kept(matrix, ranked, kept, self.limit)
+        return _near(pool, rows["id"], matrix, by, f"above limit {self.limit:g}")
+
+    def _ranked(self, pool: Pool) -> tuple[pd.DataFrame, Matrix, Positions]:
+        """Return the rows, their vectors, and their places in order of quality."""
+        quality = numeric_column(pool.rows, self.by)
+        rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, quality=quality)
+        return rows, matrix, np.argsort(-rows["quality"].to_numpy(float), kind="stable")
 
 
 @dataclass(frozen=True)
@@ -84,11 +102,34 @@ class SemDeDup(Selector):
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks, the best first; the seed decides ties."""
+        rows, _, ranked, displaced_by = self._displaced(pool)
+        kept = ranked[displaced_by[ranked] < 0][: pool.budget]
+        return picks(rows["id"].iloc[kept], rows["score"].iloc[kept] if self.by else None)
+
+    def own_gain(self, rows: DataFrame, /) -> Column | None:
+        """The score, if there is one."""
+        return numeric_column(rows, self.by) if self.by else None
+
+    def left_out(self, pool: Pool, /) -> DataFrame | None:
+        """Rows that nearly repeat an earlier one of their cluster."""
+        rows, matrix, _, displaced_by = self._displaced(pool)
+        return _near(pool, rows["id"], matrix, displaced_by, f"above 1 - eps {1 - self.eps:g}")
+
+    def _displaced(self, pool: Pool) -> tuple[pd.DataFrame, Matrix, Positions, Positions]:
+        """Return the rows, their vectors, their places in order of the score, and which row drops each, -1 for none."""
         columns = {"cell": cluster_of(pool.rows, self.cluster)}
         if self.by:
             columns["score"] = numeric_column(pool.rows, self.by)
         rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, **columns)
         ranked = np.argsort(-rows["score"].to_numpy(float), kind="stable") if self.by else np.arange(len(rows))
-        keep, _ = semdedup(matrix, pd.factorize(rows["cell"])[0], ranked, 1 - self.eps)
-        kept = ranked[keep[ranked]][: pool.budget]
-        return picks(rows["id"].iloc[kept], rows["score"].iloc[kept] if self.by else None)
+        return rows, matrix, ranked, semdedup(matrix, pd.factorize(rows["cell"])[0], ranked, 1 - self.eps)[1]
+
+
+def _near(pool: Pool, ids: pd.Series[str], matrix: Matrix, by: Positions, limit: str) -> DataFrame:
+    """Return the rows that another one displaces, as LEFT_OUT."""
+    rows = np.flatnonzero(by >= 0)
+    found = pd.DataFrame({"id": ids.to_numpy(object)[rows], "why": ""}, dtype=object)
+    found["duplicate_of"] = ids.to_numpy(object)[by[rows]]
+    found["similarity"] = cosines(matrix[rows], matrix[by[rows]])
+    found["why"] = f"its cosine to that row is {limit}"
+    return pool.rows.sparkSession.createDataFrame(found, LEFT_OUT)

@@ -190,8 +190,8 @@ def _is_clustering(data_type: T.DataType) -> bool:
     return all(isinstance(types.get(name), T.NumericType) for name in (CLUSTER, DISTANCE))
 
 
-def rankable_sql(rows: DataFrame, needs: Iterable[Need], scores: Container[str]) -> str:
-    """Return SQL of whether a row has all that a selector needs; "true" where it needs nothing.
+def defined_if(rows: DataFrame, needs: Iterable[Need], scores: Container[str]) -> list[tuple[str, str]]:
+    """Return the name of each need, and SQL of whether a row has it.
 
     Parameters
     ----------
@@ -203,7 +203,12 @@ def rankable_sql(rows: DataFrame, needs: Iterable[Need], scores: Container[str])
     for need, field in zip(named, types, strict=True):
         name = quoted(need.name)
         whole = isinstance(field.dataType, T.ArrayType) and need.name in scores
-        conditions.append(f"{name} IS NOT NULL" if whole else need.defined(name, field.dataType))
+        conditions.append((need.name, f"{name} IS NOT NULL" if whole else need.defined(name, field.dataType)))
+    return conditions
+
+
+def all_of(conditions: Iterable[str]) -> str:
+    """Return SQL of whether all conditions hold; "true" of none."""
     return " AND ".join(f"({condition})" for condition in conditions) or "true"
 
 

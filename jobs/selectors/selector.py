@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 
 from ...udfs.constraints import check_fields
 from ...udfs.digests import derived_seed
@@ -19,6 +19,8 @@ from .needs import Need
 
 #: Columns of the frame that `select` returns, in order.
 PICKS = ("id", "rank", "gain", "weight", "copies")
+#: Columns of the frame that `left_out` returns.
+LEFT_OUT = "id string, why string, duplicate_of string, similarity double"
 
 
 class Values(Protocol):
@@ -145,6 +147,17 @@ class Selector(ABC):
     def most_rows(self, width: int, /) -> int | None:
         """Return how many eligible rows it takes at most, None where there is no bound or it is not known."""
         return VECTOR_BYTES // vector_bytes(1, width) if self.collects and width else None
+
+    def own_gain(self, _rows: DataFrame, /) -> Column | None:
+        """Return what `gain` would be of each row, where it is a value of the row alone; None where it is not."""
+        return None
+
+    def left_out(self, _pool: Pool, /) -> DataFrame | None:
+        """Return rows that can be ranked and that no budget chooses, as LEFT_OUT; None if there are none to tell of.
+
+        `why` in words; of a near-duplicate the row that stands for it, and their similarity.
+        """
+        return None
 
     @abstractmethod
     def select(self, pool: Pool) -> pd.DataFrame:

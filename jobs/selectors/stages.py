@@ -18,7 +18,7 @@ from ...udfs.errors import LakeSiftError
 from ...udfs.scorer import Scorer
 from ..ranking.top import rows_of
 from .budget import Count, Share
-from .needs import Need, rankable_sql
+from .needs import Need, all_of, defined_if
 from .selector import Pool, Selector, Values
 
 
@@ -128,7 +128,8 @@ def last_stage(stages: Sequence[Stage], pool: Pool, counted: tuple[int, int] | N
 
 def _count(rows: DataFrame, needs: Sequence[Need], pool: Pool) -> tuple[int, int]:
     """Return how many rows there are, and how many have all of these needs."""
-    count = rows.selectExpr("count(*)", f"count_if({rankable_sql(rows, needs, pool.fitted)})").collect()[0]
+    rankable = all_of(sql for _, sql in defined_if(rows, needs, pool.fitted))
+    count = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
     return int(count[0]), int(count[1])
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import pandas as pd
+from pyspark.sql import Column, DataFrame
 
 from ...udfs.constraints import AtLeast
 from ...udfs.errors import RecipeError
@@ -63,6 +64,10 @@ class Stratified(Selector):
     def redraws(self) -> bool:
         """Without a score to order by."""
         return self.by is None
+
+    def own_gain(self, rows: DataFrame, /) -> Column | None:
+        """The score that orders a stratum."""
+        return numeric_column(rows, self.by) if self.by else None
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; `gain` is the score, null for draws.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import pandas as pd
+from pyspark.sql import Column, DataFrame
 
 from ..ranking.sort_keys import numeric_column
 from ..ranking.top import top
@@ -38,6 +39,11 @@ class TopK(Selector):
 
     by: str
     order: Literal["desc", "asc"] = "desc"
+
+    def own_gain(self, rows: DataFrame, /) -> Column | None:
+        """The score, negated where the lowest is best."""
+        score = numeric_column(rows, self.by)
+        return -score if self.order == "asc" else score
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides ties only."""

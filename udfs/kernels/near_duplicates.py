@@ -140,6 +140,35 @@ def deita(X: Matrix, order: Positions, limit: float = 0.9, budget: int | None = 
     return kept[:count], len(order) if size > 0 else 0
 
 
+def displaced_by_kept(X: Matrix, order: Positions, kept: Positions, limit: float = 0.9) -> Positions:
+    """Return for each row, (n,) int64, the first of the rows that `deita` kept which keeps it out; -1 for none.
+
+    Parameters
+    ----------
+    X, order, limit
+        As in `deita`.
+    kept : (b,) int64
+        What it returned. Rows that come after the last of them may be kept by a larger budget if they have -1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[1, 0], [0.95, 0.3122], [0.6, 0.8], [0, 1]], np.float32)
+    >>> displaced_by_kept(X, np.array([0, 1, 2, 3]), np.array([0, 2])).tolist()
+    [-1, 0, -1, -1]
+    """
+    cosine, place = _CosineLimit(X, limit, order), np.full(len(X), len(order))
+    place[order] = np.arange(len(order))
+    by = np.full(len(X), -1, np.int64)
+    for a in range(0, len(order), _ROWS):
+        for b in range(0, len(kept), _AGAINST):
+            rows, some = order[a : a + _ROWS], kept[b : b + _AGAINST]
+            rows = rows[by[rows] < 0]
+            found = cosine.first(rows, some, place[some] < place[rows][:, None])
+            by[rows[found >= 0]] = some[found[found >= 0]]
+    return by
+
+
 class _CosineLimit:
     """Finds pairs of rows whose cosine is above the limit."""
 

@@ -43,8 +43,8 @@ def test_public_names() -> None:
     assert dir(ls) == ls.__all__ == ["Lake", "plan", "recipe", "refine", "run", "score", "tune"]
     methods = {n for n, _ in inspect.getmembers(ls.Lake, callable) if not n.startswith("_")}
     assert methods == {
-        "diff", "export", "export_model", "history", "maintain", "read", "recipe", "register", "report", "rounds",
-        "selection", "sql",
+        "at", "decisions", "diff", "explain", "export", "export_model", "history", "maintain", "read", "recipe",
+        "register", "report", "rounds", "selection", "sql",
     }  # fmt: skip
     for thing in (*(getattr(ls, n) for n in ls.__all__), *(getattr(ls.Lake, n) for n in methods)):
         signature = inspect.signature(thing)

@@ -39,6 +39,15 @@ def test_every_reason() -> None:
     }
 
 
+def test_the_clause_that_excludes_a_row_is_named() -> None:
+    now = Moves(NEW, set(NEW.index) - {"kept out", "edited out"}, {"kept out": "tokens > 3", "edited out": "q > 0"})
+    found = dict(zip(IDS, reasons(MOVED, THEN, now, True, "x", "", False), strict=True))
+    assert found["kept out"] == "not eligible any more: tokens > 3"
+    assert found["edited out"] == "edited, and not eligible any more: q > 0"
+    assert found["let in"] == "not eligible any more", "it was not eligible before"
+    assert set(reasons(MOVED, THEN, now, True, "x", "", True)) == {UNKNOWN}
+
+
 def test_what_is_not_known_is_not_told() -> None:
     blind = reasons(MOVED, Moves(OLD, None), NOW, False, "others made room", "", False)
     assert "eligible" not in " ".join(blind), "documents of then cannot be asked"

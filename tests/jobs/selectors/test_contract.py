@@ -181,3 +181,40 @@ def test_offences_are_seen(layouts: dict[int, DataFrame]) -> None:
         assert offences(bad), bad._jdf.queryExecution().executedPlan().toString()
     for good in (rows.agg(F.count("id")), rows.groupBy("module").count().limit(3), rows.select("id")):
         assert offences(good) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "selector",
+    [
+        TopK("nll", order="asc"),
+        Stratified("module", by="alignment"),
+        KMeansClosest("cells"),
+        Deita(by="entropy", limit=0.99),
+        SemDeDup(cluster="cells", by="entropy", eps=0.01),
+        Interval({"tokens": [5, 40], "entropy": ["q0.2", None]}, stratum="module"),
+    ],
+    ids=lambda s: s.kind,
+)
+def test_what_a_selector_says_of_a_row_is_what_it_does(selector: Selector, layouts: dict[int, DataFrame]) -> None:
+    rows = layouts[1]
+    every = selector.select(pool_of(rows, 10**6, 3))
+    own = selector.own_gain(rows)
+    if own is not None:
+        gains = rows.select("id", own.alias("own")).toPandas().set_index("id")["own"]
+        np.testing.assert_array_equal(gains[every["id"]].to_numpy(float), every["gain"].to_numpy(float))
+    left_out = selector.left_out(pool_of(rows, 10**6, 3))
+    if left_out is None:
+        return
+    out = left_out.toPandas()
+    assert len(out) > 0
+    assert out["id"].is_unique
+    assert not set(out["id"]) & set(every["id"]), "what no budget chooses is chosen by none"
+    needed = [n.name for n in selector.needs if n.name != "module"]
+    rankable = set(POOL["id"][POOL[needed].notna().all(axis=1)])
+    assert set(out["id"]) | set(every["id"]) == rankable, "and all others are chosen by one"
+    if isinstance(selector, Deita | SemDeDup):
+        assert set(out["duplicate_of"]) <= rankable
+        assert (out["similarity"] > 0.99 - 1e-9).all()
+    else:
+        assert out["why"].str.contains("is outside of").all()

@@ -1,0 +1,205 @@
+"""What a version of a selection was chosen from, opened again, and the selector's order of it to any depth.
+
+No table holds that order. A selector is a function of scores, memos, source columns and the seed, and these are there
+at the versions that the commit names: the order is ranked again when somebody asks, and no text is read. What is read
+again is compared with the counts of the commit, so that a place in the order is that of the run, or is not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ...udfs.encoding import is_published
+from ...udfs.errors import InputError
+from ...udfs.fitted import FittedScore
+from ...udfs.quoting import quoted_name, root_of
+from ..inputs.run import Run
+from ..lake.tables import Lake
+from ..lake.tuning import collect_small
+from ..ranking.top import DRIVER_ROWS
+from ..recipe import Recipe, parse
+from ..scoring.eligible import count_rankable, eligible_rows
+from ..scoring.models import fitted_before
+from ..selectors.needs import Fitted
+from ..selectors.selector import PICKS, Pool
+from .history import files_of
+from .made_from import Made, made_of, opened_again
+from .report_draws import nothing_on_demand
+
+#: The order is told to this many times the rows that were selected, unless another depth is asked for.
+DEPTH = 2
+
+
+@dataclass(frozen=True)
+class ChosenAgain:
+    """A version of a selection with what it was chosen from.
+
+    Parameters
+    ----------
+    run : Run
+        Recipe and inputs as the version has them; its manifest's notes say what differs now.
+    fitted : mapping
+        The fitted scores that the selector works with, by name.
+    scores : DataFrame
+        `scores_<recipe>` at the version that was read.
+    """
+
+    run: Run
+    of: Made
+    fitted: Mapping[str, FittedScore]
+    scores: DataFrame
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that made the version."""
+        return self.run.recipe
+
+    @property
+    def what(self) -> str:
+        """What is read, in words."""
+        return _what(self.of, self.recipe)
+
+    @cached_property
+    def selection(self) -> DataFrame:
+        """The rows of the version: PICKS."""
+        rows = self.run.lake.read(f"selection_{self.recipe.name}", self.of.version).select(*PICKS)
+        return collect_small(rows, self.of.rows or DRIVER_ROWS)
+
+    @property
+    def selected(self) -> int:
+        """How many rows the run chose."""
+        return int(self.of.said["counts"]["selected"])
+
+    @cached_property
+    def cut(self) -> float | None:
+        """The least gain of its rows; None where they were drawn."""
+        least = self.selection.agg(F.expr("min(IF(isnan(gain), NULL, gain))")).collect()[0][0]
+        return None if least is None else float(least)
+
+    @property
+    def rows(self) -> DataFrame:
+        """The rows that `where:` let in, with what the selector needs."""
+        return self._counted[0]
+
+    @property
+    def rankable_rows(self) -> DataFrame:
+        """Those of them that can be ranked."""
+        return self.rows.where(self._counted[1])
+
+    @cached_property
+    def _counted(self) -> tuple[DataFrame, str]:
+        """The eligible rows, and SQL of whether one can be ranked.
+
+        Raises
+        ------
+        InputError
+            If these are not as many as the run had, or not as many of them can be ranked.
+        """
+        rows = eligible_rows(self.run, self.fitted, self.scores)
+        counts = self.of.said["counts"]
+        eligible, ranked, rankable = count_rankable(rows, self.recipe)
+        had = counts["documents"] - counts["ineligible"]
+        if (eligible, eligible - ranked) != (had, counts["unranked"]):
+            raise InputError(
+                f"version {self.of.version} of selection_{self.recipe.name} was chosen from "
+                f"{had - counts['unranked']:,} rows, and {ranked:,} can be ranked of what its inputs hold now: "
+                f"documents or memos were changed or removed; do this first: lakesift run {self.recipe.name}"
+            )
+        return rows, rankable
+
+    @cached_property
+    def rankable(self) -> int:
+        """How many rows can be ranked."""
+        counts = self.of.said["counts"]
+        return int(counts["documents"] - counts["ineligible"] - counts["unranked"])
+
+    @cached_property
+    def start(self) -> DataFrame | None:
+        """The ids of the earlier choice that the run went on from, those that can be ranked here or not."""
+        given = self.of.said["inputs"].get("start")
+        if self.recipe.start is None or given is None:
+            return None
+        ids = self.run.lake.read(self.recipe.start.table, given["version"]).selectExpr("CAST(id AS STRING) AS id")
+        return ids.where("id IS NOT NULL").distinct()
+
+    def pool(self, budget: int) -> Pool:
+        """Return what the selector got, with another budget in rows."""
+        recipe, rows = self.recipe, self.rows
+        if recipe.budget.tokens:
+            rows = rows.where(F.col(quoted_name(recipe.budget.length)).isNotNull())
+        start: list[str] = []
+        if self.start is not None:
+            start = sorted(rows.join(self.start, "id", "left_semi").select("id").toPandas()["id"])
+        scorers = {name: score.scorer for name, score in self.fitted.items()}
+        nobody = nothing_on_demand
+        return Pool(rows, budget, recipe.seed, scorers, nobody, lambda _: None, start=start, salt=recipe.selector_salt)
+
+    def order(self, depth: int) -> pd.DataFrame:
+        """Return the first rows in the selector's order, as a run with that budget in rows would have chosen them.
+
+        Raises
+        ------
+        InputError
+            If the selector has no order.
+        """
+        if reason := why_no_order(self.recipe):
+            raise InputError(reason)
+        return self.recipe.selector.select(self.pool(min(depth, DRIVER_ROWS)))
+
+
+def why_no_order(recipe: Recipe) -> str:
+    """Return why a smaller budget is no part of a larger one, in a sentence; "" where it is."""
+    if recipe.refine:
+        return (
+            f"the rows of {recipe.name} are chosen in rounds, each by the rewards of the one before, so that another "
+            f"budget is another refinement; set budget: and do this: lakesift refine {recipe.name}"
+        )
+    if not recipe.selector.prefix_stable:
+        return (
+            f"{recipe.selector.kind} chooses other rows for another budget, not fewer or more of the same; set budget: "
+            f"and do this: lakesift run {recipe.name}"
+        )
+    return ""
+
+
+def chosen_again(lake: Lake, recipe: Recipe, version: int | None = None) -> ChosenAgain:
+    """Open what a version of a selection, by default the newest, was chosen from, with the recipe that made it.
+
+    Raises
+    ------
+    InputError
+        If there is no such version, or something that it was made from is gone.
+    """
+    of = made_of(lake, recipe, version)
+    name, edited = f"selection_{recipe.name}", of.said.get("recipe_hash") != recipe.digest()
+    then = parse(of.said["resolved"]) if edited and "resolved" in of.said else recipe
+    scores = of.scores(lake, recipe.name)
+    if scores is None:
+        raise InputError(
+            f"scores_{recipe.name} has no version {of.said['scores']} any more, from which version {of.version} of "
+            f"{name} was chosen; do this first: lakesift run {recipe.name}"
+        )
+    run = opened_again(lake, then, of)
+    if edited and then is not recipe:
+        run.manifest.note(f"the recipe that made version {of.version} of {name} is used; it was edited since")
+    fitted = fitted_before(lake, then, of.said["fingerprints"], only=_worked_with(then))
+    with files_of(_what(of, recipe)):
+        # Of few documents the scores are read once: every question about a row is then one without a scan.
+        return ChosenAgain(run, of, fitted, collect_small(scores, int(of.said["counts"]["documents"])))
+
+
+def _what(of: Made, recipe: Recipe) -> str:
+    return f"what version {of.version} of selection_{recipe.name} was chosen from"
+
+
+def _worked_with(recipe: Recipe) -> list[str]:
+    """Return the scores whose vectors or fitted scorers are needed, in the recipe's order."""
+    models = {root_of(need.name) for need in recipe.selector.needs if isinstance(need, Fitted)}
+    vectors = {n for n, score in recipe.scores.items() if not is_published(score.value)} - recipe.on_demand_only()
+    return [name for name in recipe.scores if name in models | vectors]
