@@ -194,12 +194,16 @@ def test_a_subset_estimates_the_mean_of_the_pool(lake: ls.Lake) -> None:
     assert (subset["cells"].map(lambda cell: str(cell["cluster"])) == subset["stratum"]).all()
     per_row = strata.value_counts() / subset["stratum"].value_counts()
     assert subset["weight"].to_numpy() == pytest.approx(per_row.loc[subset["stratum"]].to_numpy())
+    known = lake.read("models").where("kind = 'target_similarity'").toPandas()
+    assert known["fingerprint"].tolist() == [made.manifest.fingerprints["near"]], (
+        "what reads a score has its fingerprint"
+    )
     assert any(note.startswith("60 rows of 5 strata") and f"over {len(pool)} rows" in note for note in made.notes)
     everything = lake.estimate(SUBSET, made.scores, ["near", "tokens"])
     for name in ("near", "tokens"):
         found = everything[name]
         assert abs(found.mean - pool[name].mean()) < 4 * found.error
-        assert found == ls.estimate(subset[name], subset["stratum"], subset["weight"])
+        assert found == pytest.approx(ls.estimate(subset[name], subset["stratum"], subset["weight"]), rel=1e-12)
     measured = subset[["id"]].assign(wrong=subset["tokens"] > 100, note="x").sample(frac=1, random_state=0)
     assert lake.estimate("subset_of_docs", measured, version=1)["wrong"].rows == len(pool)
     assert [line["value"] for line in everything.to_dict()] == ["near", "tokens"]

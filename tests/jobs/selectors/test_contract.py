@@ -86,7 +86,7 @@ CASES: dict[str, list[tuple[Selector, int | None, bool]]] = {
 ON_DEMAND = {"sensitivity", "sensitivity_regression", "zipfit_race"}
 BUDGET = 90
 #: Modules of selectors that collect something themselves.
-COLLECTING = ("random_draw", "length_matched", "kmeans_quota")
+COLLECTING = ("random_draw", "length_matched", "kmeans_quota", "_strata")
 
 
 @pytest.fixture(scope="module")

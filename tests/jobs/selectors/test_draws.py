@@ -208,7 +208,7 @@ def test_weights_of_clusters_from_outside(layouts: dict[int, DataFrame], replace
 
 
 def test_an_evaluation_subset_stands_for_the_pool(layouts: dict[int, DataFrame]) -> None:
-    rows, loss = layouts[7], POOL.set_index("id")["loss"]
+    rows, loss = layouts[1], POOL.set_index("id")["loss"]
     cluster = POOL.set_index("id")["cells"].dropna().map(lambda cell: cell["cluster"])
     sizes, notes = cluster.value_counts(), list[str]()
     chosen = KMeansRandom("cells", strata=True).select(pool_of(rows, 60, 3, note=notes.append)).set_index("id")

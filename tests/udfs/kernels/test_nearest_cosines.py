@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,17 @@ def test_limits_and_undefined_rows() -> None:
     equal = NearestCosines(same, 1)(same)
     assert (equal <= 1).all()
     np.testing.assert_allclose(equal, 1, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-7])
+def test_memory_is_bounded_however_many_rows_and_however_alike_the_targets(spread: float) -> None:
+    """600 rows x 20 000 targets would be two times 48 MB; 150 rows that are compared with all once more, 200 MB."""
+    rng = np.random.default_rng(7)
+    t = (rng.normal(size=4) + spread * rng.normal(size=(20_000, 4))).astype(np.float32)
+    x = rng.normal(size=(600 if spread == 1 else 150, 4)).astype(np.float32)
+    targets = NearestCosines(t, 3)
+    tracemalloc.start()
+    targets(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 70e6
