@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import yaml
@@ -166,6 +167,23 @@ def test_the_readers_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.Monke
     names: dict[str, Any] = {}
     exec(code, names)
     assert names["first"]["rank"].item() == 2
+
+
+def test_the_query_of_an_evaluation_subset_is_the_estimate() -> None:
+    duckdb = pytest.importorskip("duckdb")
+    (query,) = (b for b in blocks("sql") if "evaluations" in b)
+    rng = np.random.default_rng(0)
+    sizes, numbers = np.array([300, 50, 8, 1]), np.array([30, 6, 2, 1])
+    weights = np.repeat(sizes / numbers, numbers)
+    subset = pd.DataFrame({"id": [f"r{i}" for i in range(39)], "stratum": np.repeat(list("abcd"), numbers)})
+    subset = subset.assign(weight=weights)
+    more = pd.DataFrame({"id": [*subset["id"], "elsewhere"], "loss": [*rng.exponential(1, 39) * weights, 1e9]})
+    with duckdb.connect() as connection:
+        connection.register("selection_subset", subset)
+        connection.register("evaluations", more)
+        found = connection.sql(query).fetchall()
+    made = lakesift.estimate(more["loss"][:39], subset["stratum"], subset["weight"])
+    assert [made.mean, made.error, made.uniform_error] == pytest.approx([*found[0]], rel=1e-12)
 
 
 # -- packaging and deployment files ------------------------------------------------------------------------------------

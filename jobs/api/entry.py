@@ -1,4 +1,4 @@
-"""run, plan, refine, tune, score: what notebooks and programs call, and what the command line prints."""
+"""run, plan, refine, tune, score, estimate: what notebooks and programs call, and what the command line prints."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from .lake import AnyRecipe, Lake, read_uri, recipe
 from .results import Refined, Result
 from .udfs.discovery import scorers
 from .udfs.errors import RecipeError
+from .udfs.kernels.stratified_estimate import estimate
 from .udfs.scorer import Scorer
 from .udfs.spark import column
 
-__all__ = ["Lake", "plan", "recipe", "refine", "run", "score", "tune"]
+__all__ = ["Lake", "estimate", "plan", "recipe", "refine", "run", "score", "tune"]
 
 #: Seconds between two looks for rewards.
 WAIT_SECONDS = 15.0

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
 from .jobs.commands.chosen_again import chosen_again
 from .jobs.commands.decisions import decisions
 from .jobs.commands.diff import Diff, diff
+from .jobs.commands.estimate import Estimates, estimate_means
 from .jobs.commands.explain import Explanation, explain
 from .jobs.commands.export import Export, export
 from .jobs.commands.export_model import ExportedModel, export_model
@@ -28,6 +29,9 @@ from .jobs.lake.session import as_needed, session
 from .jobs.lake.text_table import Rows
 from .jobs.recipe import Recipe, load
 from .udfs.errors import RecipeError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What stands for a recipe: a shipped name, a path, a URI that Spark reads, a mapping, or a recipe.
 AnyRecipe = str | Mapping[str, Any] | Recipe
@@ -108,6 +112,21 @@ class Lake:
     def report(self, recipe: AnyRecipe, version: int | None = None) -> Report:
         """Compare a version of the selection, by default the newest, with the pool and controls that its run had."""
         return keep_report(self.tables, report(self.tables, self._recipe(recipe), version))
+
+    @with_settings
+    def estimate(
+        self,
+        recipe: AnyRecipe,
+        measured: DataFrame | pd.DataFrame,
+        columns: Sequence[str] = (),
+        version: int | None = None,
+    ) -> Estimates:
+        """Return means over the pool, with errors, of what was measured on an evaluation subset (`strata: true`).
+
+        `measured` is a frame with `id` and numbers or truth values, one row for each of the subset at least; `columns`
+        says which of them, all by default.
+        """
+        return estimate_means(self.tables, self._recipe(recipe).name, measured, columns, version)
 
     @with_settings
     def rounds(self, recipe: AnyRecipe) -> Rounds:

@@ -2,7 +2,7 @@
 
 The i-th row of group j has the key (i - u_j) / w_j, and the b smallest keys are taken (a divisor method of
 apportionment with a random offset per group): sums are exact, capacities hold, and a smaller budget is a prefix of a
-larger one.
+larger one. `allocation` gives every group its least number of rows first: the same keys from there on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def quota(capacity: npt.ArrayLike, weight: npt.ArrayLike, offset: npt.ArrayLike,
     Parameters
     ----------
     capacity, weight, offset : array_like, shape (groups,)
-        Rows that the group can give; share (>= 0, weight 0 gives none); u_j in (0, 1]. Equal keys: earlier group first.
+        Rows that the group can give; share (>= 0, weight 0 gives none); u_j <= 1. Equal keys: earlier group first.
     budget : int
         Rows wanted; the sum is min(budget, total capacity of groups with weight).
 
@@ -57,3 +57,25 @@ def quota(capacity: npt.ArrayLike, weight: npt.ArrayLike, offset: npt.ArrayLike,
     tied = (share < most) & ((share + 1 - u) / w <= high)
     share[np.flatnonzero(tied)[: budget - int(share.sum())]] += 1
     return share
+
+
+def allocation(
+    size: npt.ArrayLike, weight: npt.ArrayLike, offset: npt.ArrayLike, budget: int, least: int
+) -> npt.NDArray[np.int64]:
+    """Return how many rows each group gives: `least` or all that it has, the rest of the budget by the keys of quota.
+
+    Parameters
+    ----------
+    size, weight, offset : array_like, shape (groups,)
+        Rows of the group; share (> 0); u_j in (0, 1].
+    budget : int
+        At least what all groups together are given first.
+
+    Examples
+    --------
+    >>> allocation([90, 9, 1], [90.0, 9.0, 1.0], [0.5, 0.5, 0.5], 20, least=2).tolist()
+    [17, 2, 1]
+    """
+    sizes = np.asarray(size, np.int64)
+    first = np.minimum(sizes, least)
+    return first + quota(sizes - first, weight, np.asarray(offset, float) - first, budget - int(first.sum()))

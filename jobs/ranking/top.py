@@ -78,7 +78,7 @@ def top(rows: DataFrame, key: Column, budget: int, seed: int) -> pd.DataFrame:
 def top_by_quota(
     rows: DataFrame, key: Column, group: Column, plan: Callable[[pd.DataFrame], pd.DataFrame], budget: int, seed: int
 ) -> pd.DataFrame:
-    """Return the first rows of each group, as many as its quota, interleaved by (i - u_j) / w_j: a frame (id, key).
+    """Return the first rows of each group, as many as its quota, interleaved by (i - u_j) / w_j: (id, key, group).
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def top_by_quota(
     code = best["code"].to_numpy()
     turn = (best["place"].to_numpy() - groups["offset"].to_numpy()[code]) / groups["weight"].to_numpy()[code]
     order = np.lexsort((code, turn))
-    return best.loc[order, ["id", "key"]].reset_index(drop=True)
+    return best.assign(group=groups["group"].to_numpy()[code]).loc[order, ["id", "key", "group"]].reset_index(drop=True)
 
 
 def keyed_rows(rows: DataFrame, key: Column, seed: int, group: Column | None) -> DataFrame:

@@ -10,6 +10,7 @@ from ...udfs.kernels.interval_search import METHODS
 from ...udfs.kernels.refinement import rows_by_round
 from ...udfs.scorer import DOCUMENT_INPUTS, Estimator, Scorer
 from ..selectors import selectors
+from ..selectors._cluster_quota import ClusterQuota
 from ..selectors.interval import Interval
 from ..selectors.kmeans_quota import KMQ, KMeansRandom
 from ..selectors.needs import Fitted
@@ -205,7 +206,7 @@ def _check_refine(recipe: Recipe) -> None:
     refine, selector, documents = recipe.refine, recipe.selector, recipe.documents
     if refine is None:
         return
-    if not isinstance(selector, KMeansRandom):
+    if not isinstance(selector, ClusterQuota):
         raise RecipeError(
             f"refine: select is {_named(recipe)}, which has no clusters to give weights to; take kmq, "
             "kmeans_random or kmeans_closest"
@@ -214,6 +215,11 @@ def _check_refine(recipe: Recipe) -> None:
         raise RecipeError(
             f"select: quota is {selector.quota!r}, and refine sets the weights itself; leave quota out: refine: start "
             "says how the first round begins"
+        )
+    if isinstance(selector, KMeansRandom) and selector.strata:
+        raise RecipeError(
+            "select: strata is true, and refine chooses rows by their rewards, from which no mean of the pool follows; "
+            "leave it out"
         )
     if isinstance(selector, KMQ) and selector.replacement:
         raise RecipeError("select: replacement is true, and refine chooses no row twice; leave it out")

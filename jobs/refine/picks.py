@@ -21,8 +21,8 @@ from ..recipe.blocks import Refine
 from ..scoring.eligible import count_excluded, count_rankable, eligible_rows
 from ..scoring.on_demand import OnDemand
 from ..select import pool_of
+from ..selectors._cluster_quota import ClusterQuota
 from ..selectors.budget import rows_wanted
-from ..selectors.kmeans_quota import KMeansRandom
 from ..selectors.selector import Pool
 
 log = logging.getLogger("lakesift")
@@ -121,8 +121,8 @@ class Picks:
         return recipe.seed if (number, use) == (1, "pick") else recipe.seed_of(number, use)
 
     @property
-    def _selector(self) -> KMeansRandom:
-        return cast(KMeansRandom, self.run.recipe.selector)
+    def _selector(self) -> ClusterQuota:
+        return cast(ClusterQuota, self.run.recipe.selector)
 
     def _pool(self, rows: DataFrame, budget: int, seed: int) -> Pool:
         pool = pool_of(self.run, self.fitted, rows, OnDemand(self.run, self.fitted, rows))

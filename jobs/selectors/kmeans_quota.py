@@ -3,46 +3,44 @@
 kmeans_random draws, kmq draws by quality, kmeans_closest takes the rows nearest to the centre. A cluster's share is
 proportional to its size by the key (i - u_j) / w_j (ranking/quota.py): budgets are exact, where the published code
 takes equal ones and returns fewer rows than asked. Deviations, ours: kmq draws without replacement by default; the
-temperature of the softmax is a parameter.
+temperature of the softmax is a parameter; kmeans_random can draw an evaluation subset (_strata.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from ...udfs.constraints import Above, AtLeast, Needed
-from ...udfs.errors import BoundError, InputError, RecipeError
+from ...udfs.constraints import Above, Needed
+from ...udfs.errors import BoundError, InputError
 from ..ranking.quota import quota
-from ..ranking.sort_keys import by_tag, cluster_of, draw, hashed, numeric_column, tag_of, uniform
-from ..ranking.top import GROUPS, collect_pandas, rows_of, top_by_quota
+from ..ranking.sort_keys import cluster_of, draw, hashed, numeric_column, tag_of, uniform
+from ..ranking.top import GROUPS, collect_pandas, top_by_quota
 from ..ranking.with_replacement import block_totals, draw_rows, with_running_weight
+from ._cluster_quota import ClusterQuota
+from ._strata import STRATUM_COLUMNS, stratified_draw
 from .needs import DISTANCE, Cluster, Group, Number
-from .selector import Pool, Selector, picks
+from .selector import Pool, picks
 
 
 @dataclass(frozen=True)
-class KMeansRandom(Selector):
+class KMeansRandom(ClusterQuota):
     """Rows of every cluster, drawn uniformly.
 
     Parameters
     ----------
-    cluster : str
-        Score of kind kmeans, or any score, score.field or source column with few values.
-    quota : {"proportional", "equal"} or mapping
-        A cluster's share of the budget: its share of the rows, or the same for all until they are used up; or as a
-        mapping {cluster: weight}, weights from 0, in proportion to its weight; clusters that it does not name get none.
-
-    Raises
-    ------
-    RecipeError
-        If a mapping has no weight above 0.
+    cluster, quota
+        As said of the family: a score of kind kmeans or another column with few values; each cluster's share.
+    strata : bool, default False
+        Draw an evaluation subset: at least two rows of every cluster (of the smallest ones together, where the budget
+        is too small for that), each with its `stratum` and its `weight`, the rows of the stratum over those drawn of
+        it. From these two follow an unbiased mean over the pool, and its error, of anything that is measured on the
+        subset (`lakesift.estimate`). A smaller budget is no prefix: weights follow the number of rows.
 
     Examples
     --------
@@ -51,70 +49,26 @@ class KMeansRandom(Selector):
     """
 
     kind: ClassVar[str] = "kmeans_random"
-    reads = {"cluster": Group}
-    #: Whether `gain` is the negated sort key; null where rows are drawn.
-    ranked: ClassVar[bool] = False
 
-    cluster: str
-    quota: Literal["proportional", "equal"] | Mapping[Any, Annotated[float, AtLeast(0)]] = "proportional"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.quota, Mapping) and not any(self.quota.values()):
-            raise RecipeError(f"{self.kind}: quota has no weight above 0; give some cluster a weight")
+    strata: bool = False
 
     @property
-    def redraws(self) -> bool:
-        """Where rows are drawn."""
-        return not self.ranked
+    def prefix_stable(self) -> bool:
+        """Weights of strata follow the number of rows."""
+        return not self.strata
+
+    @property
+    def extra_columns(self) -> tuple[tuple[str, str, str], ...]:
+        """The stratum."""
+        return STRATUM_COLUMNS if self.strata else ()
 
     def select(self, pool: Pool) -> pd.DataFrame:
-        """Return the picks; `gain` is null for draws.
-
-        Raises
-        ------
-        InputError
-            If a mapped cluster has no eligible row.
-        """
-        cluster = cluster_of(pool.rows, self.cluster)
-        key = F.when(cluster.isNotNull(), self.key(pool))
-        best = top_by_quota(pool.rows, key, cluster, self._plan, pool.budget, pool.seed)
-        return picks(best["id"], -best["key"] if self.ranked else None)
-
-    def _plan(self, groups: pd.DataFrame) -> pd.DataFrame:
-        weight = self._weights(groups)
-        return groups.assign(weight=weight, capacity=groups["size"].where(weight > 0, 0))
-
-    def _weights(self, groups: pd.DataFrame) -> pd.Series[float]:
-        """Return the weight of each group (`group`: its tag, `size`)."""
-        if isinstance(self.quota, Mapping):
-            nobody = f"{self.kind}: no eligible row has {self.cluster}"
-            return by_tag(self.quota, groups, nobody, "cluster").astype(float)
-        return groups["size"].astype(float) if self.quota == "proportional" else groups["size"] * 0 + 1.0
-
-    def key(self, pool: Pool) -> Column:
-        """Return what rows of a cluster are in order of, smallest first; null for rows that are never selected."""
-        return draw(pool.draw_seed)
-
-    def members(self, rows: DataFrame, picked: pd.DataFrame, seed: int) -> pd.DataFrame:
-        """Return the cluster, as text, of picked rows, and the hash of (seed, id): `id`, `cluster`, `key`."""
-        cluster = cluster_of(rows, self.cluster).cast("string").alias("cluster")
-        return collect_pandas(rows_of(rows, picked).select("id", cluster, hashed(seed).alias("key")))
-
-    def sizes(self, pool: Pool) -> dict[str, int]:
-        """Return by cluster, as text, how many rows can be selected; numbers are in their order."""
-        cluster = cluster_of(pool.rows, self.cluster)
-        rows = pool.rows.where(cluster.isNotNull() & self.key(pool).isNotNull())
-        counts = collect_pandas(rows.groupBy(cluster.cast("string").alias("cluster")).count())
-        return dict(sorted(zip(counts["cluster"].tolist(), counts["count"].tolist(), strict=True), key=_in_order))
-
-
-def _in_order(item: tuple[str, int]) -> tuple[float, str]:
-    return (int(item[0]) if item[0].isdecimal() else np.inf), item[0]
+        """Return the picks; `gain` is null."""
+        return stratified_draw(pool, self.cluster, self.weights_of) if self.strata else super().select(pool)
 
 
 @dataclass(frozen=True)
-class KMeansClosest(KMeansRandom):
+class KMeansClosest(ClusterQuota):
     """Rows of every cluster, nearest to its centre first; `gain` is the negated squared distance.
 
     `cluster` must be a score of kind kmeans.
@@ -132,7 +86,7 @@ class KMeansClosest(KMeansRandom):
 
 
 @dataclass(frozen=True)
-class KMQ(KMeansRandom):
+class KMQ(ClusterQuota):
     """Rows of every cluster, drawn with probability proportional to quality.
 
     Of a linear quality rows of 0 come after all others, and a cluster's share is that of its rows above 0.
@@ -200,7 +154,7 @@ class KMQ(KMeansRandom):
 
         def plan(groups: pd.DataFrame, zeros: bool) -> pd.DataFrame:
             rows = groups["group"].map(counts).fillna(0).astype("int64")
-            return self._plan(groups.assign(size=groups["size"] - rows if zeros else rows)).assign(size=groups["size"])
+            return self.plan(groups.assign(size=groups["size"] - rows if zeros else rows)).assign(size=groups["size"])
 
         def first(key: Column, budget: int, zeros: bool) -> pd.Series[str]:
             known = F.when(cluster.isNotNull(), key)
@@ -228,7 +182,7 @@ class KMQ(KMeansRandom):
         sums = with_running_weight(rows, weight, pool.draw_seed, F.col("cell"))
         totals = block_totals(sums)
         groups = totals.groupby("group", as_index=False).agg({"total": "sum", "rows": "sum"})
-        share = self._weights(pd.DataFrame({"group": "=" + groups["group"], "size": groups["rows"]}))
+        share = self.weights_of(pd.DataFrame({"group": "=" + groups["group"], "size": groups["rows"]}))
         offset = _offsets(pool.rows, groups["group"], pool.seed)
         draws = quota(np.full(len(groups), pool.budget), share.where(groups["total"] > 0, 0.0), offset, pool.budget)
         drawn = draw_rows(sums, totals, dict(zip(groups["group"], draws.tolist(), strict=True)), pool.draw_seed)

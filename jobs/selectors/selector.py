@@ -98,8 +98,6 @@ class Selector(ABC):
     matches: ClassVar[bool] = False
     #: The field that names vectors which the driver holds of every eligible row; "" where it holds none.
     collects: ClassVar[str] = ""
-    #: Columns beside PICKS that its picks have and the selection holds: name, DDL type, comment.
-    extra_columns: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -119,6 +117,11 @@ class Selector(ABC):
     def weighs(self) -> bool:
         """Whether its picks have weights or copies that count, which nothing that chooses among them would keep."""
         return not self.prefix_stable
+
+    @property
+    def extra_columns(self) -> tuple[tuple[str, str, str], ...]:
+        """Columns beside PICKS that its picks have and the selection holds: name, DDL type, comment."""
+        return ()
 
     def wants(self, budget: int) -> int:
         """Return how many rows or draws it takes of a budget where it can: fewer only where a parameter says so."""

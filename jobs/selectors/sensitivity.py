@@ -7,7 +7,8 @@ true bound of |l - l(c)| / dist^z; none is stated for an L from probes.
 
 The loss of the drawn rows is computed as well, and the run tells the sum with its error, what uniform draws of as many
 losses would have given, and what was paid (udfs/kernels/loss_estimate.py). `estimate: stratified` draws by the sizes of
-clusters alone; it was better on all losses that were measured (docs/results.md, which the defaults follow).
+clusters alone; it was better on all losses that were measured (docs/results.md, which the defaults follow). Who wants a
+mean, and no loss paid while rows are selected, takes an evaluation subset: `kmeans_random` with `strata: true`.
 """
 
 from __future__ import annotations
@@ -211,8 +212,8 @@ class Sensitivity(Selector):
         pool.note(f"{cost} and {len(probes):,} probes{share}")
         if r2 < EXPLAINED:
             pool.note(
-                f"the clusters explain less than {EXPLAINED:.0%} of {self.loss!r}: uniform draws may do better, "
-                "estimate: stratified hardly does worse than they"
+                f"the clusters explain less than {EXPLAINED:.0%} of {self.loss!r}: uniform draws may do better; "
+                "estimate: stratified, or kmeans_random with strata: true, hardly does worse than they"
             )
         bound: Any = self.lipschitz
         if isinstance(bound, str):

@@ -57,7 +57,7 @@ class ZipFitRace(Selector):
     kind: ClassVar[str] = "zipfit_race"
     #: A smaller budget has another threshold.
     prefix_stable = False
-    extra_columns: ClassVar[tuple[tuple[str, str, str], ...]] = (
+    extra_columns = (
         ("score_exact", "BOOLEAN", "whether gain is the alignment itself, not an estimate"),
         ("score_sd", "DOUBLE", "standard deviation of the estimate; 0 where exact"),
     )

@@ -18,7 +18,7 @@ from tests.bench.lines import Line, measure, table
 
 BENCHES = (
     *("kernels", "edge", "run", "passes", "ranking", "dsir", "kmeans", "coverage", "racing", "sensitivity"),
-    *("clusters", "vectors", "tasks", "mig", "append", "plan"),
+    *("clusters", "vectors", "tasks", "mig", "append", "plan", "subset"),
 )
 #: Only if they are named: they need model files, euds up to two hours, refine up to one and a half, append_4m one.
 NAMED = ("euds", "language_model", "refine", "append_4m")

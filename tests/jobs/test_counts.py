@@ -211,7 +211,7 @@ def test_scores_that_follow_length_say_so(world: World) -> None:
         rho = spearmanr(scores[name], scores["tokens"]).statistic
         assert abs(rho) > 0.5
         said = f"{name}: its rank correlation with tokens is {rho:.2f} among 40 eligible rows, so it chooses by length"
-        assert any(n.startswith(said) for n in made.notes), made.notes
+        assert [("per: token" in n) for n in made.notes if n.startswith(said)] == [name == "logw"], made.notes
 
 
 def test_files_that_a_session_would_pass_over_are_missed(world: World) -> None:

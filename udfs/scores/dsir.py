@@ -6,7 +6,7 @@ largest weights is DSIR's top-k; its resampling draws rows with weight w.
 
 It is a sum, meant for rows of one length (the paper's are chunks of 128 words). With a small target most n-grams of
 most rows are unseen and weigh about -10 each: rows of uneven length are then ordered by length, the shortest first.
-`per: token` divides by the number of tokens (ours; what it gains is measured in docs/results.md).
+`per: token` divides by the number of tokens (ours): the order is then by how alike the words are, not by their number.
 
 Source: DSIR, arXiv 2302.03169, section 4; equal to data-selection 1.0.3 to the last digits with these deviations:
 texts are read in one spelling (kernels/scripts.py), where the package only lower-cases: other than for ASCII and for

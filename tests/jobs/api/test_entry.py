@@ -40,18 +40,18 @@ def result(lake: ls.Lake) -> Any:
 
 
 def test_public_names() -> None:
-    assert dir(ls) == ls.__all__ == ["Lake", "plan", "recipe", "refine", "run", "score", "tune"]
+    assert dir(ls) == ls.__all__ == ["Lake", "estimate", "plan", "recipe", "refine", "run", "score", "tune"]
     methods = {n for n, _ in inspect.getmembers(ls.Lake, callable) if not n.startswith("_")}
     assert methods == {
-        "at", "decisions", "diff", "explain", "export", "export_model", "history", "maintain", "read", "recipe",
-        "register", "report", "rounds", "selection", "sql",
+        "at", "decisions", "diff", "estimate", "explain", "export", "export_model", "history", "maintain", "read",
+        "recipe", "register", "report", "rounds", "selection", "sql",
     }  # fmt: skip
     for thing in (*(getattr(ls, n) for n in ls.__all__), *(getattr(ls.Lake, n) for n in methods)):
         signature = inspect.signature(thing)
         assert thing.__doc__, thing
         assert all(p.annotation is not p.empty for n, p in signature.parameters.items() if n != "self"), thing
     with pytest.raises(
-        AttributeError, match="has no attribute 'rum'; it has Lake, plan, recipe, refine, run, score, tune"
+        AttributeError, match="has no attribute 'rum'; it has Lake, estimate, plan, recipe, refine, run, score, tune"
     ):
         ls.rum  # noqa: B018
 
@@ -165,3 +165,59 @@ def test_every_command_speaks_json(
     assert json.loads((tmp_path / "report.json").read_text())["recipe"] == "noted"
     cli.main(["history", str(file), *place])
     assert capsys.readouterr().out.split()[:3] == ["version", "time", "(UTC)"]
+
+
+SUBSET: dict[str, Any] = {
+    "name": "subset_of_docs",
+    "documents": {"table": "docs"},
+    "targets": {"goals": {"table": "goals", "where": "n % 2 = 0", "held_out": "n % 2 = 1"}},
+    "scores": {
+        "vector": {"kind": "embedding", "encoder": "hashed_ngrams", "dimensions": 32},
+        "cells": {"kind": "kmeans", "k": 5},
+        "near": {"kind": "target_similarity", "target": "goals", "encoder": "hashed_ngrams", "dimensions": 32},
+        "tokens": {"kind": "length_tokens"},
+    },
+    "where": "tokens >= 20",
+    "select": {"kind": "kmeans_random", "cluster": "cells", "strata": True},
+    "budget": {"rows": 60},
+    "keep": ["module"],
+}
+
+
+@pytest.mark.usefixtures("result")
+def test_a_subset_estimates_the_mean_of_the_pool(lake: ls.Lake) -> None:
+    """A score that is known for all rows, and a rate, through frames of Spark and pandas; what is refused."""
+    made = ls.run(lake, SUBSET)
+    pool = made.scores.where("tokens >= 20").toPandas()
+    subset = made.selection.toPandas()
+    strata = pool["cells"].map(lambda cell: str(cell["cluster"]))
+    assert (subset["cells"].map(lambda cell: str(cell["cluster"])) == subset["stratum"]).all()
+    per_row = strata.value_counts() / subset["stratum"].value_counts()
+    assert subset["weight"].to_numpy() == pytest.approx(per_row.loc[subset["stratum"]].to_numpy())
+    known = lake.read("models").where("kind = 'target_similarity'").toPandas()
+    assert known["fingerprint"].tolist() == [made.manifest.fingerprints["near"]], (
+        "what reads a score has its fingerprint"
+    )
+    assert any(note.startswith("60 rows of 5 strata") and f"over {len(pool)} rows" in note for note in made.notes)
+    everything = lake.estimate(SUBSET, made.scores, ["near", "tokens"])
+    for name in ("near", "tokens"):
+        found = everything[name]
+        assert abs(found.mean - pool[name].mean()) < 4 * found.error
+        assert found == pytest.approx(ls.estimate(subset[name], subset["stratum"], subset["weight"]), rel=1e-12)
+    measured = subset[["id"]].assign(wrong=subset["tokens"] > 100, note="x").sample(frac=1, random_state=0)
+    assert lake.estimate("subset_of_docs", measured, version=1)["wrong"].rows == len(pool)
+    assert [line["value"] for line in everything.to_dict()] == ["near", "tokens"]
+    assert str(lake.estimate(SUBSET, made.selection, ["near"])).splitlines()[0].split()[:2] == ["value", "mean"]
+    for frame, columns, said in (
+        (measured[1:], (), f"1 of 60 rows of the subset have no value, such as {measured['id'].iloc[0]!r}"),
+        (measured.iloc[[0, *range(60)]], (), f"id {measured['id'].iloc[0]!r} was measured more than once"),
+        (measured.assign(loss=float("nan")), ("loss",), "is nan, as of 60 rows of selection_subset_of_docs"),
+        (measured, ("rong",), "'rong' is no column; did you mean 'wrong'"),
+        (measured, ("note",), "'note' is no column of numbers; allowed: wrong"),
+        (measured[["id", "note"]], (), "none of numbers; add what was measured"),
+        (measured[["wrong"]], (), "the frame has the columns wrong; it needs id"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            lake.estimate(SUBSET, frame, columns)
+    with pytest.raises(InputError, match="selection_noted has no column stratum, so no error follows"):
+        lake.estimate(RAW, measured)

@@ -58,6 +58,7 @@ CASES: dict[str, list[tuple[Selector, int | None, bool]]] = {
     "kmeans_random": [
         (KMeansRandom("cells"), DEFINED["cells"].sum(), True),
         (KMeansRandom("module", quota="equal"), POOL["module"].notna().sum(), True),
+        (KMeansRandom("cells", strata=True), DEFINED["cells"].sum(), True),
     ],
     "kmeans_closest": [(KMeansClosest("cells"), DEFINED["cells"].sum(), True)],  # the seed rounds the shares
     "kmq": [
@@ -85,7 +86,7 @@ CASES: dict[str, list[tuple[Selector, int | None, bool]]] = {
 ON_DEMAND = {"sensitivity", "sensitivity_regression", "zipfit_race"}
 BUDGET = 90
 #: Modules of selectors that collect something themselves.
-COLLECTING = ("random_draw", "length_matched", "kmeans_quota")
+COLLECTING = ("random_draw", "length_matched", "kmeans_quota", "_strata")
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,11 @@ def test_laws(
         assert BUDGET < eligible < len(POOL)
     assert len(picks) == picks["id"].nunique() == min(BUDGET, eligible)
     assert picks["rank"].tolist() == list(range(1, len(picks) + 1))
-    assert set(picks["weight"]) == {1.0}
+    if "stratum" in picks:
+        assert picks["weight"].sum() == pytest.approx(eligible)
+        assert set(every["weight"]) == {1.0}
+    else:
+        assert set(picks["weight"]) == {1.0}
     assert set(picks["copies"]) == {1}
     ranked = picks["gain"].iloc[1:].notna().all()
     assert ranked or picks["gain"].isna().all()

@@ -14,12 +14,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakesift.jobs.ranking.with_replacement import block_totals, draw_rows, with_running_weight
-from lakesift.jobs.selectors.kmeans_quota import KMQ
+from lakesift.jobs.selectors.kmeans_quota import KMQ, KMeansRandom
 from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.selector import Pool
 from lakesift.jobs.selectors.sensitivity import Sensitivity
 from lakesift.udfs.errors import InputError, RecipeError
 from lakesift.udfs.kernels import sensitivity as kernel
+from lakesift.udfs.kernels.stratified_estimate import estimate
 from tests.udfs.kernels.twins_sensitivity import running_sums
 
 from .pool import as_rows, hashes, pool, pool_of
@@ -204,6 +205,31 @@ def test_weights_of_clusters_from_outside(layouts: dict[int, DataFrame], replace
         InputError, match=r"kmq: no eligible row has cells = '77'; .*; correct the quota or leave the cl"
     ):
         chosen({77: 1.0})
+
+
+def test_an_evaluation_subset_stands_for_the_pool(layouts: dict[int, DataFrame]) -> None:
+    rows, loss = layouts[1], POOL.set_index("id")["loss"]
+    cluster = POOL.set_index("id")["cells"].dropna().map(lambda cell: cell["cluster"])
+    sizes, notes = cluster.value_counts(), list[str]()
+    chosen = KMeansRandom("cells", strata=True).select(pool_of(rows, 60, 3, note=notes.append)).set_index("id")
+    assert chosen["stratum"].equals(cluster.loc[chosen.index].astype(str).rename("stratum"))
+    number = chosen["stratum"].astype(int).value_counts()
+    assert (number >= 2).all()
+    assert set(number.index) == set(sizes.index)
+    largest = sizes.idxmax()
+    assert abs(number[largest] - 60 * sizes[largest] / sizes.sum()) < 3
+    np.testing.assert_allclose(chosen["weight"], (sizes / number).loc[chosen["stratum"].astype(int)])
+    found = estimate(loss.loc[chosen.index], chosen["stratum"], chosen["weight"])
+    assert (found.rows, found.drawn, found.strata) == (len(cluster), 60, 9)
+    assert abs(found.mean - loss.loc[cluster.index].mean()) < 4 * found.error
+    assert notes[0].startswith(f"60 rows of 9 strata, {number.min()} to {number.max()} of each")
+    # Too few rows for two of each: two strata; all in one; equal shares; weights of some clusters only.
+    few = KMeansRandom("cells", strata=True).select(pool_of(rows, 5, 3, note=notes.append))
+    assert set(few["stratum"]) == {str(largest), "other"}
+    assert few["weight"].sum() == pytest.approx(len(cluster))
+    some = KMeansRandom("cells", quota={1: 1, 2: 3.0}, strata=True).select(pool_of(rows, 12, 3))
+    assert some["stratum"].value_counts().to_dict() in ({"1": 3, "2": 9}, {"1": 2, "2": 10}, {"1": 4, "2": 8})
+    assert some["weight"].sum() == pytest.approx(sizes[1] + sizes[2])
 
 
 def test_sensitivity_pays_for_centres_and_probes_only(layouts: dict[int, DataFrame]) -> None:

@@ -38,6 +38,7 @@ EXAMPLES: list[Selector] = [
     *(
         Stratified("module", quota="equal", by="alignment"),
         KMeansRandom("cells", quota="equal"),
+        KMeansRandom("cells", strata=True),
         KMeansClosest("cells"),
     ),
     *(KMQ("cells", quality="quality"), KMQ("cells", quality="entropy", weights="softmax", replacement=True)),

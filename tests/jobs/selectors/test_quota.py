@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakesift.jobs.ranking.quota import quota
+from lakesift.jobs.ranking.quota import allocation, quota
 from lakesift.udfs.errors import InputError
 
 
@@ -68,3 +68,21 @@ def test_shares_follow_the_weights() -> None:
 def test_weights_that_overflow_are_an_error() -> None:
     with pytest.raises(InputError, match="1e-320"):
         quota([5, 5], [1e-320, 1.0], [0.5, 0.5], 3)
+
+
+def test_least_rows_come_first_and_the_rest_by_the_same_keys() -> None:
+    """Against taking the smallest keys one by one, those of a group's first rows before all others."""
+    rng = np.random.default_rng(8)
+    for least in (0, 1, 2, 5):
+        size = rng.integers(1, 60, 12)
+        weight, offset = np.where(rng.random(12) < 0.5, size, 1).astype(float), 1 - rng.random(12)
+        for budget in (int(np.minimum(size, least).sum()), 40 + 12 * least, int(size.sum())):
+            keys = [
+                (-1.0 if i <= least else (i - offset[j]) / weight[j], j)
+                for j, rows in enumerate(size)
+                for i in range(1, rows + 1)
+            ]
+            taken = [j for _, j in sorted(keys)[:budget]]
+            found = allocation(size, weight, offset, budget, least)
+            np.testing.assert_array_equal(found, np.bincount(taken, minlength=12))
+    np.testing.assert_array_equal(allocation(size, weight, offset, 70, 0), quota(size, weight, offset, 70))

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from lakesift.jobs.selectors._sensitivity_draws import said_of_estimate, said_of_shares
+from lakesift.jobs.selectors._strata import said_of_strata, strata_of
 from lakesift.jobs.selectors.coverage import standardised
 from lakesift.jobs.selectors.random_draw import Random
 from lakesift.jobs.selectors.sensitivity import Sensitivity
@@ -72,3 +73,33 @@ def test_quality_has_no_unit() -> None:
     order = np.random.default_rng(1).permutation(50)
     assert standardised(quality[order]).tobytes() == standardised(quality)[order].tobytes()
     assert np.isnan(standardised(np.array([1.0, np.nan]))).any(), "the kernel refuses it by name"
+
+
+GROUPS = pd.DataFrame({"group": ["=0", "=1", "=2", "=other", "=4"], "size": [90, 1, 5, 30, 5]})
+
+
+@pytest.mark.parametrize(
+    ("budget", "strata"),
+    [
+        (9, ["0", "1", "2", "other", "4"]),  # 2 of each but the one row of cluster 1
+        (8, ["0", "other_", "2", "other", "other_"]),
+        (6, ["0", "other_", "other_", "other", "other_"]),
+        (4, ["0", "other_", "other_", "other_", "other_"]),
+        (3, ["other_"] * 5),
+        (1, ["other_"] * 5),
+    ],
+)
+def test_the_smallest_clusters_are_one_stratum_under_a_small_budget(budget: int, strata: list[str]) -> None:
+    found = strata_of(GROUPS, budget)
+    assert found.tolist() == strata
+    sizes = GROUPS["size"].groupby(found.to_numpy()).sum()
+    assert sizes.clip(upper=2).sum() <= max(budget, 2)
+    shuffled = GROUPS.sample(frac=1, random_state=1)
+    assert strata_of(shuffled, budget).sort_index().tolist() == strata
+    number = pd.Series(np.full(budget, 2))
+    said = said_of_strata(GROUPS.assign(stratum=found), number)
+    assert said.startswith(
+        f"{budget} rows of {len(set(strata))} strata, 2 to 2 of each: sum(weight * value) / sum(weight)"
+    )
+    assert "over 131 rows" in said
+    assert ("are one stratum" in said) == ("other_" in strata)

@@ -74,7 +74,7 @@ def declared(cls: type[Scorer] | type[Estimator], **parameters: Any) -> Scorer |
     """Return an instance with the given parameters, TARGET for a target, few clusters, and narrow vectors."""
     names = {f.name for f in fields(cls)}
     small: dict[str, Any] = {"target": TARGET, "k": 5}
-    if "vocabulary" in names:  # of the width that the vectors of the contract have
+    if {"vocabulary", "target"} & names and "encoder" in names:  # of the width that the vectors of the contract have
         small |= {"encoder": "hashed_ngrams", "dimensions": 8, "least": 5, "floor": 0.1}
     return cls(**{**{k: v for k, v in small.items() if k in names}, **parameters})
 
