@@ -41,12 +41,15 @@ def parser() -> argparse.ArgumentParser:
     run = add("run", "ingest, score and select: bring everything a recipe derives up to date")
     run.add_argument("--refit", action="store_true", help="fit the models that learn from documents again")
     run.add_argument("--report", action="store_true", help="end on the report, in the same session")
+    page = "write the report as a page for a browser, one file with rows to read; needs matplotlib"
+    run.add_argument("--html", metavar="FILE", help=f"end on the report, and {page}")
     add("ingest", "take source files into their tables, and stop")
     score = add("score", "compute what is missing and publish scores_<recipe>, and stop")
     score.add_argument("--refit", action="store_true", help="fit the models that learn from documents again")
     add("select", "the same as run: selecting needs current scores")
     report = add("report", "what the selection is beside its controls")
     report.add_argument("--out", metavar="FILE", help="write the report as JSON to a file, too")
+    report.add_argument("--html", metavar="FILE", help=page)
     report.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
     tune = add("tune", "search the bounds of an interval selector for a label, beside rivals, and write the recipe")
     tune.add_argument(
