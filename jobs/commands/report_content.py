@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ...udfs.errors import InputError
-from ...udfs.quoting import quoted, root_of
+from ...udfs.quoting import named_as, quoted, quoted_name, root_of
 from ..inputs.conditions import satisfying
 from ..inputs.run import Run
 from ..lake.session import as_needed
@@ -101,7 +101,7 @@ def _shown_score(run: Run, scores: DataFrame) -> tuple[str, str]:
     for need in selector.needs:
         if isinstance(need, Number) and _is_number(run, scores, need.name):
             return need.name, "Rows are ranked by it." if isinstance(selector, TopK) else "The selector reads it."
-    return next(_numbers_among(scores), ""), "The selector does not read it."
+    return next(_numbers_among(run, scores), ""), "The selector does not read it."
 
 
 def _is_number(run: Run, scores: DataFrame, name: str) -> bool:
@@ -115,14 +115,14 @@ def _scored(run: Run, scores: DataFrame, by: str, where: str) -> DataFrame:
     rows = satisfying(run, scores, where, {root_of(by)} if by else set())
     score = F.col(quoted(by)).cast("double") if by else F.lit(None).cast("double")
     return rows.select(
-        "id", score.alias("score"), F.col(quoted(run.recipe.length_name())).cast("double").alias("length")
+        "id", score.alias("score"), F.col(quoted_name(run.recipe.length_name())).cast("double").alias("length")
     )
 
 
-def _numbers_among(scores: DataFrame) -> Iterator[str]:
-    """Yield the names of scores that are numbers, lengths last."""
+def _numbers_among(run: Run, scores: DataFrame) -> Iterator[str]:
+    """Yield the scores that are numbers, as recipes name them, the length last."""
     names = [f.name for f in scores.schema.fields[2:] if isinstance(f.dataType, T.NumericType)]
-    yield from sorted(names, key=lambda name: name.startswith("length"))
+    yield from map(named_as, sorted(names, key=lambda name: name == run.recipe.length_name()))
 
 
 def _numbers(

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from ..inputs.documents import text_of
 from ..inputs.run import Run, columns_of, id_frame
-from ..ranking.top import top
+from ..ranking.sort_keys import hashed
 from ..selectors.top_k import TopK
 from .made_from import Made
 from .page.content import Example
@@ -33,9 +33,9 @@ def examples_of(run: Run, of: Made, chosen: DataFrame, scored: DataFrame) -> dic
     titles = {f"{len(ranked)} rows chosen, from the first to the last": ranked}
     selector = run.recipe.selector
     if isinstance(selector, TopK):
-        others = scored.join(chosen.select("id"), "id", "left_anti").where("NOT isnan(score)")
+        others = scored.join(chosen.select("id"), "id", "left_anti").where("score IS NOT NULL AND NOT isnan(score)")
         key = F.col("score") if selector.order == "asc" else -F.col("score")
-        below = top(others, key, ROWS, run.recipe.seed)
+        below = others.orderBy(key, hashed(run.recipe.seed), "id").limit(ROWS).toPandas()
         titles[f"{len(below)} rows just below the cut"] = below
     random = run.hashed.select("id").orderBy(F.xxhash64("id", F.lit("examples")), "id").limit(ROWS).toPandas()
     titles[f"{len(random)} random documents"] = random

@@ -25,9 +25,9 @@ def _chosen(report: Report, content: Content) -> str:
     documents, selected = counts.get("documents", 0), counts.get("selected", 0)
     eligible = documents - counts.get("ineligible", 0)
     share = f" ({percent(selected / documents)})" if documents else ""
-    among = f", of which {eligible:,} are eligible" if eligible < documents else ""
+    among = f", of which {eligible:,} are eligible," if eligible < documents else ""
     of = f"<strong>{selected:,} of {documents:,} documents</strong>{share}"
-    return f"{of} were chosen by {name(content.chosen_by)}{among}."
+    return f"{of}{among} were chosen by {name(content.chosen_by)}."
 
 
 def _of_target(report: Report, target: str) -> tuple[str, str]:
@@ -45,7 +45,8 @@ def _of_target(report: Report, target: str) -> tuple[str, str]:
     )
     known = {s for s in sides.values() if s is not None}
     colour = "unknown" if not known else "good" if known == {"below"} else "look"
-    return f"{head}{f': {compared}' if compared else ''}. Fewer are closer to the target.", colour
+    within = "; 95 % of further draws lie within ±" if known else ""
+    return f"{head}{f'; {compared}' if compared else ''}. Fewer are closer to the target{within}.", colour
 
 
 def _beside(
@@ -57,11 +58,11 @@ def _beside(
     if where is None or half is None:
         return f"{name(control)} takes {mean:.3f} (one draw, without an interval)"
     verdict = {
-        "below": "the selection is better than 95 % of such draws",
-        "above": "<strong>the selection is worse than 95 % of such draws</strong>",
+        "below": "the selection is better",
+        "above": "<strong>the selection is worse</strong>",
         "inside": "<strong>the selection could be one of them</strong>",
     }[where]
-    return f"{draws} draws of {name(control)} take {mean:.3f} ± {number(half, 2)}, {verdict}"
+    return f"{draws} draws of {name(control)} take {mean:.3f} ± {number(half, 2)}: {verdict}"
 
 
 def _without_target(report: Report) -> str:

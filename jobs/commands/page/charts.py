@@ -51,7 +51,7 @@ def score_against_length(numbers: Numbers, sets: Sequence[str]) -> str:
     colour, most = colours(sets), {"pool": 1200}
 
     def draw(axes: Axes) -> None:
-        for name in sets:
+        for name in ("pool", *(s for s in sets if s not in ("pool", "selection")), "selection"):
             if points := numbers.points.get(name, ())[: most.get(name, 400)]:
                 _dots(axes, points, colour[name], name)
         axes.set_xscale("symlog", linthresh=1)
@@ -66,10 +66,23 @@ def score_against_length(numbers: Numbers, sets: Sequence[str]) -> str:
     return chart(draw, f"{shortened(numbers.score, LABEL_CHARS)} against length", told)
 
 
+def shown_values(shares: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the values with the largest shares of pool or selection, largest ratio of the two first.
+
+    Examples
+    --------
+    >>> shown_values({"pool": {"a": 0.8, "b": 0.2}, "selection": {"a": 0.5, "b": 0.4, "c": 0.1}})
+    ['c', 'b', 'a']
+    """
+    pool, own = shares.get("pool", {}), shares.get("selection", {})
+    largest = sorted({*pool, *own}, key=lambda v: (-max(pool.get(v, 0.0), own.get(v, 0.0)), v))[:VALUES]
+    return sorted(largest, key=lambda v: (-own.get(v, 0.0) / (pool.get(v) or 1e-12), v))
+
+
 def ratios(report: Report, column: str) -> str:
     """Return shares of the selection and of controls as ratios to the pool, with the controls' intervals."""
     shares, halves = report.shares[column], report.plus_minus["shares"].get(column, {})
-    values = sorted(shares["pool"], key=lambda v: (-shares["pool"][v], v))[:VALUES][::-1]
+    values = [value for value in shown_values(shares) if value in shares["pool"]][::-1]
     colour, sets = colours(report.sets), [name for name in report.sets if name != "pool"]
 
     def draw(axes: Axes) -> None:
@@ -88,7 +101,7 @@ def ratios(report: Report, column: str) -> str:
 
     height = 1.2 + 0.36 * len(values)
     told = (
-        "1 is the share in the pool. Bars hold 95 % of further draws of a control; a dot outside of them is no chance."
+        "1 is the share in the pool. Bars hold 95 % of further draws of a control; a dot outside is more than chance."
     )
     return chart(draw, f"Share of rows by {shortened(column, LABEL_CHARS)}, as a ratio to the pool", told, height)
 
@@ -98,7 +111,8 @@ def _ratio_axis(axes: Axes, places: Any, values: Sequence[str]) -> None:
     axes.set_xscale("log", base=2)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.45), max(high, 2.2))
-    axes.xaxis.set_major_formatter(lambda value, _: f"x {value:g}" if value >= 1 else f"x 1/{1 / value:g}")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}" if value >= 1 else f"1/{1 / value:g}")
+    axes.xaxis.get_major_locator().set_params(numticks=7)
     axes.set_ylim(-0.7, len(values) - 0.3)
     axes.set_yticks(places, [_label(v) for v in values], parse_math=False)
 
@@ -134,6 +148,7 @@ def pool_map(found: Map, sets: Sequence[str]) -> str:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.grid(False)
+        axes.spines[:].set_visible(False)
         _legend(axes)
 
     both = " and ".join(percent(share) for share in found.explained)
@@ -148,6 +163,8 @@ def cover(found: Map, sets: Sequence[str]) -> str:
     def draw(axes: Axes) -> None:
         for name, line in found.cover.items():
             axes.plot(*np.array(line).T, color=colour[name], lw=1.6, label=name)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_xlabel("rows taken, in order of rank")
         axes.set_ylabel("mean cosine to the nearest one")
         axes.set_ylim(top=1)
@@ -183,12 +200,12 @@ def _dots(axes: Axes, points: Sequence[tuple[float, float]], colour: str, name: 
 
 
 def _legend(axes: Axes, backwards: bool = False) -> None:
-    """Put the names of sets above the drawing, in a line."""
+    """Put the names of sets above the drawing, over its whole width."""
     handles, names = axes.get_legend_handles_labels()
     if backwards:
         handles, names = handles[::-1], names[::-1]
-    place: Mapping[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.1, "fontsize": 9}
-    legend = axes.legend(handles, names, ncols=4, handlelength=1.2, columnspacing=1.0, markerscale=1.6, **place)
+    place = {"loc": "outside upper left", "ncols": 3 if len(names) > 4 else 4, "markerscale": 1.4}
+    legend = axes.figure.legend(handles, names, handlelength=1.1, columnspacing=1.2, handletextpad=0.5, **place)
     for text in legend.get_texts():
         text.set_parse_math(False)
 

@@ -95,12 +95,12 @@ def percent(share: float | None) -> str:
     Examples
     --------
     >>> percent(0.0374), percent(0.00031), percent(0.0), percent(1.0)
-    ('3.7 %', '0.031 %', '0 %', '100 %')
+    ('3.7\\xa0%', '0.031\\xa0%', '0\\xa0%', '100\\xa0%')
     """
     if share is None:
         return ""
     value = 100 * share
-    return f"{value:.1f} %".replace(".0 %", " %") if value >= 1 or not value else f"{value:.2g} %"
+    return f"{f'{value:.1f}'.removesuffix('.0') if value >= 1 or not value else f'{value:.2g}'}\xa0%"
 
 
 def _cell(value: Any) -> str:

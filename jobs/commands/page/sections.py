@@ -10,9 +10,6 @@ from . import charts
 from .content import Changes, Content, Example
 from .markup import Html, escaped, folded, name, number, paragraph, passage, percent, section, table
 
-#: Values of a column in a table, and rows of a table that stays open.
-VALUES = 12
-
 
 def changes(content: Content) -> str:
     """Return what changed since the version before, by reason."""
@@ -90,25 +87,24 @@ def shares(report: Report) -> str:
     parts = []
     for column, by_set in report.shares.items():
         drawn = charts.ratios(report, column) if by_set.get("pool") else ""
-        parts.append(f'<div class="pair">{drawn}<div>{_shares(report, column)}</div></div>')
+        parts.append(f'<div class="pair">{drawn}<div class="ratios">{_shares(report, column)}</div></div>')
     return section("Shares, beside the pool", *parts)
 
 
 def _shares(report: Report, column: str) -> str:
     by_set, halves = report.shares[column], report.plus_minus["shares"].get(column, {})
     pool, own = by_set.get("pool", {}), by_set.get("selection", {})
-    values = sorted({*pool, *own}, key=lambda v: (-own.get(v, 0.0), v))
-    rows = []
-    for value in values[:VALUES]:
-        ratio = f"x {own.get(value, 0.0) / pool[value]:.2f}" if pool.get(value) else ""
+    rows, every = [], len({*pool, *own})
+    for value in charts.shown_values(by_set):
+        ratio = f"{own.get(value, 0.0) / pool[value]:.2f}" if pool.get(value) else "new"
         controls = [_of_draws(by_set.get(c, {}).get(value, 0.0), halves.get(c, {}).get(value)) for c in report.draws]
         rows.append((value, percent(pool.get(value, 0.0)), percent(own.get(value, 0.0)), ratio, *controls))
-    more = f"first {VALUES} of {len(values)}" if len(values) > VALUES else ""
+    more = f"The {len(rows)} largest of {every:,}." if every > len(rows) else ""
     return table((column, "pool", "selection", "ratio", *report.draws), rows) + paragraph(more, "soft")
 
 
 def _of_draws(mean: float, half: float | None) -> str:
-    return percent(mean) if not half else f"{percent(mean)} ± {number(100 * half, 2)}"
+    return percent(mean) if not half else f"{percent(mean)}\xa0±\xa0{number(100 * half, 2)}"
 
 
 def pool_map(report: Report, content: Content) -> str:

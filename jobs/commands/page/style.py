@@ -27,7 +27,9 @@ svg text{font-family:inherit}
 .wide{overflow-x:auto;margin:.5em 0}
 table{border-collapse:collapse;font-size:.9rem;min-width:min(100%,340px)}
 th,td{padding:.28em .9em .28em 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
-th{color:var(--soft);font-weight:600;white-space:nowrap}td{overflow-wrap:anywhere;min-width:3em}
+th{color:var(--soft);font-weight:600;white-space:nowrap}td{overflow-wrap:anywhere;min-width:3em}td:first-child{min-width:8.5em}
+.ratios table{font-size:.86rem}.ratios th,.ratios td{white-space:nowrap;padding-right:.7em}
+.ratios td:first-child{white-space:normal}
 td.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .bar{display:block;height:.8em;min-width:1px;background:var(--selection);border-radius:2px;margin-top:.35em}
 .track{display:block;width:clamp(80px,24vw,280px)}
@@ -35,7 +37,7 @@ td.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .answer,.answer p{color:var(--ink)}
 pre{margin:.3em 0;padding:.6em .8em;background:var(--box);border:1px solid var(--line);border-radius:6px;
 font:.84rem/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere;
-max-height:22em;overflow:auto;unicode-bidi:isolate;text-align:start}
+max-height:14em;overflow:auto;unicode-bidi:isolate;text-align:start}
 .row{margin:.8em 0}.row .soft{overflow-wrap:anywhere}
 details{margin:.5em 0}summary{cursor:pointer;font-weight:600}
 @media (max-width:480px){main{padding:12px 12px 32px}h1{font-size:1.35rem}.answer{font-size:1.02rem}}

@@ -158,9 +158,9 @@ def test_figures_are_in_both_themes_colours() -> None:
 @pytest.mark.parametrize(
     ("own", "half", "colour", "said"),
     [
-        (2.0, 0.25, "good", "better than 95 % of such draws"),
+        (2.0, 0.25, "good", "2.500 ± 0.25: the selection is better"),
         (2.4, 0.25, "look", "could be one of them"),
-        (3.0, 0.25, "look", "worse than 95 % of such draws"),
+        (3.0, 0.25, "look", "the selection is worse"),
         (2.0, None, "unknown", "one draw, without an interval"),
         (None, 0.25, "unknown", "nothing to compare"),
     ],
@@ -173,7 +173,7 @@ def test_the_answer_is_what_the_numbers_say(own: float | None, half: float | Non
     )
     assert f'class="answer {colour}"' in shown
     assert said in shown
-    assert "50 of 1,000 documents</strong> (5 %)" in shown
+    assert "50 of 1,000 documents</strong> (5\xa0%)" in shown
     assert "600 are eligible" in shown
 
 
