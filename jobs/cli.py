@@ -54,8 +54,8 @@ def _run(args: argparse.Namespace) -> Any:
 
 
 def _report(args: argparse.Namespace) -> Any:
-    lake, recipe = _opened(args)
     with _files(args) as keep:
+        lake, recipe = _opened(args)
         return keep(lake.report(recipe, args.version))
 
 

@@ -7,18 +7,20 @@ import re
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lakesift.jobs.cli import main
 from lakesift.jobs.commands.page.answer import answer
 from lakesift.jobs.commands.page.content import Changes, Content, Example, Numbers
 from lakesift.jobs.commands.page.document import page
 from lakesift.jobs.commands.page.sections import changes, examples, funnel
 from lakesift.jobs.commands.report_map import drawn
 from lakesift.jobs.commands.report_result import Report
-from lakesift.udfs.errors import InputError
+from lakesift.udfs.errors import InputError, PlatformError
 
 pytest.importorskip("matplotlib")
 
@@ -227,6 +229,21 @@ def test_a_report_without_a_lake_has_no_page() -> None:
     with pytest.raises(InputError, match=r"take the one that Lake\.report returns"):
         report().to_html()
     assert report()._repr_html_() is None
+
+
+def test_without_matplotlib_a_sentence_says_what_to_do_before_spark_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakesift.jobs.commands.page.drawing.find_spec", lambda _: None)
+    with pytest.raises(PlatformError, match=r"not installed; do this: pip install 'lakesift\[html\]'"):
+        report(content=content).to_html()
+    for command in ("report", "run"):
+        with pytest.raises(SystemExit, match=r"pip install 'lakesift\[html\]'"):
+            main([command, "zipfit_code", "--html", "report.html"])
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_spark_starts(tmp_path: Path) -> None:
+    for command in ("report", "run"):
+        with pytest.raises(SystemExit, match=r"--html .* cannot be written"):
+            main([command, "zipfit_code", "--html", str(tmp_path / "none" / "report.html")])
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own() -> None:
