@@ -8,7 +8,8 @@ BUILT_FROM := setup.py udfs/kernels/native/deflate_sizes.c
 .PHONY: demo test test-all check bench wheel zip clean
 
 demo: $(VENV)/local
-	$(BIN)/lakesift run zipfit_code --lake $(LAKE) --report || test $$? -eq 3
+	$(BIN)/lakesift run zipfit_code --lake $(LAKE) --report --html $(LAKE).html || test $$? -eq 3
+	@echo "the report as a page, for a browser: $(LAKE).html"
 
 test: $(VENV)/dev check
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
@@ -37,7 +38,7 @@ zip: $(VENV)/dev
 
 $(VENV)/local: $(BUILT_FROM)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -e '.[local]'
+	$(BIN)/pip install --quiet -e '.[local,html]'
 	touch $@
 
 $(VENV)/dev: $(BUILT_FROM)

@@ -92,6 +92,7 @@ setup(
         "samples": SAMPLES,
         "lm": LANGUAGE_MODEL,
         "tune": ["scikit-learn>=1.5"],
+        "html": ["matplotlib>=3.8"],
         "codecs": ["zstandard>=0.22", "lz4>=4.3"],
         "torch": ["torch>=2.2", "transformers>=4.40"],
         "dev": [

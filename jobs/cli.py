@@ -10,7 +10,8 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ..udfs import errors
@@ -45,19 +46,41 @@ def _run(args: argparse.Namespace) -> Any:
     from .. import run
 
     until = {"ingest": "ingest", "score": "score"}.get(args.command, "select")
-    result = run(*_opened(args), until, getattr(args, "refit", False))
-    return (result, result.report()) if getattr(args, "report", False) else result
+    with _files(args) as keep:
+        result = run(*_opened(args), until, getattr(args, "refit", False))
+        if not (getattr(args, "report", False) or getattr(args, "html", None)):
+            return result
+        return result, keep(result.report())
 
 
 def _report(args: argparse.Namespace) -> Any:
-    lake, recipe = _opened(args)
-    if not args.out:
-        return lake.report(recipe, args.version)
-    with whole_file(args.out, "--out") as put:
-        report = lake.report(recipe, args.version)
-        put(_shown(report, as_json=True) + "\n")
-    log.info("written to %s", args.out)
-    return report
+    with _files(args) as keep:
+        lake, recipe = _opened(args)
+        return keep(lake.report(recipe, args.version))
+
+
+@contextmanager
+def _files(args: argparse.Namespace) -> Iterator[Callable[[Any], Any]]:
+    """Yield what writes a report to the files that are asked for; what cannot be written is refused before that."""
+    kinds: dict[str, Callable[[Any], str]] = {
+        "--out": lambda report: _shown(report, as_json=True) + "\n",
+        "--html": lambda report: str(report.to_html()),
+    }
+    places = {use: getattr(args, use[2:], None) for use in kinds}
+    if places["--html"]:
+        from .commands.page.drawing import check_drawing
+
+        check_drawing()
+    with ExitStack() as stack:
+        puts = {use: stack.enter_context(whole_file(place, use)) for use, place in places.items() if place}
+
+        def keep(report: Any) -> Any:
+            for use, put in puts.items():
+                put(kinds[use](report))
+                log.info("written to %s", places[use])
+            return report
+
+        yield keep
 
 
 def _plan(args: argparse.Namespace) -> Any:

@@ -39,6 +39,19 @@ def _add_choice(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     at.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
 
 
+def _add_of_lake(add: Callable[..., argparse.ArgumentParser], place: argparse.ArgumentParser) -> None:
+    stored = add("recipe", "print the recipe that made a version of a selection, to be run again", place)
+    stored.add_argument("recipe", metavar="NAME", help="the name of the recipe: of selection_<name>")
+    stored.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
+    maintain = add("maintain", "compact, drop unused memos, remove files that no kept version needs", place)
+    maintain.add_argument("--dry-run", action="store_true", help="say what would be done")
+    sql = add("sql", "run a query over the lake's tables", place)
+    sql.add_argument("query")
+    sql.add_argument(
+        "--write", dest="may_write", action="store_true", help="run statements that change tables, with the lake's lock"
+    )
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     top = argparse.ArgumentParser(prog="lakesift", description="Selects training data inside a lakehouse.")
@@ -54,12 +67,15 @@ def parser() -> argparse.ArgumentParser:
     run = add("run", "ingest, score and select: bring everything a recipe derives up to date")
     run.add_argument("--refit", action="store_true", help="fit the models that learn from documents again")
     run.add_argument("--report", action="store_true", help="end on the report, in the same session")
+    page = "write the report as a page for a browser, one file with rows to read; needs matplotlib"
+    run.add_argument("--html", metavar="FILE", help=f"end on the report, and {page}")
     add("ingest", "take source files into their tables, and stop")
     score = add("score", "compute what is missing and publish scores_<recipe>, and stop")
     score.add_argument("--refit", action="store_true", help="fit the models that learn from documents again")
     add("select", "the same as run: selecting needs current scores")
     report = add("report", "what the selection is beside its controls")
     report.add_argument("--out", metavar="FILE", help="write the report as JSON to a file, too")
+    report.add_argument("--html", metavar="FILE", help=page)
     report.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
     tune = add("tune", "search the bounds of an interval selector for a label, beside rivals, and write the recipe")
     tune.add_argument(
@@ -80,16 +96,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--out", metavar="PATH")
     export.add_argument("--model", metavar="FOLDER", help="write the model of the newest round there instead")
     export.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
-    stored = add("recipe", "print the recipe that made a version of a selection, to be run again", place)
-    stored.add_argument("recipe", metavar="NAME", help="the name of the recipe: of selection_<name>")
-    stored.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
-    maintain = add("maintain", "compact, drop unused memos, remove files that no kept version needs", place)
-    maintain.add_argument("--dry-run", action="store_true", help="say what would be done")
-    sql = add("sql", "run a query over the lake's tables", place)
-    sql.add_argument("query")
-    sql.add_argument(
-        "--write", dest="may_write", action="store_true", help="run statements that change tables, with the lake's lock"
-    )
+    _add_of_lake(add, place)
     catalog = add("list", "list scores, selectors, rewards or recipes", shown)
     catalog.add_argument("what", choices=("scores", "selectors", "rewards", "recipes"))
     encoders = add("encoders", "get or list files of encoders and language models", shown)

@@ -21,7 +21,8 @@ from ..lake.tuning import compiled
 from ..ranking.top import rows_of
 from ..recipe.clauses import clauses
 from ..recipe.recipe import mentions
-from ..scoring.eligible import first_excluding, rankable_if
+from ..recipe.uses import rankable_if
+from ..scoring.eligible import first_excluding
 from ..selectors.selector import LEFT_OUT
 from .chosen_again import DEPTH, ChosenAgain, why_no_order
 from .history import files_of

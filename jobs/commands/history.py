@@ -38,11 +38,17 @@ def history(lake: Lake, recipe: str) -> Rows:
         before = next((c for c in commits[place + 1 :] if "run_id" in c.metadata), None)
         at = datetime.fromtimestamp(commit.timestamp / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         run = commit.metadata.get("run_id")
-        changes = _changed(before, commit)
-        if before and place < COUNTED and (moved := _documents(lake, recipe, before, commit)):
-            changes = [f"{c} ({moved})" if c.startswith("documents: ") else c for c in changes]
+        changes = changes_of(lake, recipe, before, commit) if place < COUNTED else _changed(before, commit)
         rows.append((str(commit.version), at, run, commit.rows, commit.operation, "; ".join(changes)))
     return rows_of(("version", "time (UTC)", "run_id", "rows", "operation", "changed"), rows)
+
+
+def changes_of(lake: Lake, recipe: str, before: Commit | None, commit: Commit) -> list[str]:
+    """Return what a run had that the one before it had not, with the number of documents that came, went or changed."""
+    changes = _changed(before, commit)
+    if before and (moved := _documents(lake, recipe, before, commit)):
+        changes = [f"{c} ({moved})" if c.startswith("documents: ") else c for c in changes]
+    return changes
 
 
 def commits_of(lake: Lake, recipe: str) -> list[Commit]:

@@ -7,8 +7,9 @@ report_held_out.py.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,11 @@ from ..selectors.needs import Group
 from .history import files_of
 from .made_from import made_of, opened_again, scores_of
 from .refinement import rounds_of
+from .report_content import content_of
 from .report_draws import Sets, defined, sets_of
 from .report_held_out import FIT_BYTES, count_found, evidence, held_out_texts
 from .report_result import QUANTILES, Report
+from .report_samples import sample_of_sets
 
 #: Rows of one set whose scores are described, and texts that a model is fitted on; chosen by id hash.
 SCORE_ROWS, TEXT_ROWS = 50_000, 5_000
@@ -86,7 +89,7 @@ def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
     means, plus_minus = _averaged(sets, compared)
     described["rows"] = {name: described["rows"][name] for name in sets.shown}
     notes = tuple(dict.fromkeys([*of.said.get("notes", ()), *run.manifest.notes]))
-    return Report(
+    made = Report(
         recipe.name,
         of.said["run_id"],
         of.version,
@@ -101,6 +104,7 @@ def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
         rounds=rounds_of(lake, recipe).table if "refinement" in of.said and recipe.refine and of.newest else None,
         **described,
     )
+    return replace(made, content=cache(partial(content_of, run, of, sets, scores, made)))
 
 
 def _averaged(sets: Sets, compared: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -135,16 +139,6 @@ def _shown(value: Column) -> Column:
     return F.coalesce(value.cast("string"), F.lit("(null)")).alias("value")
 
 
-def _sample(rows: DataFrame, members: DataFrame, counts: Mapping[str, int], salt: str, most: int) -> DataFrame:
-    """Return about `most` rows of each set, and the set: by a threshold on a hash, not an order over all rows."""
-    millionth = F.pmod(F.xxhash64("id", F.lit(salt)), F.lit(1_000_000))
-    limits = {s: math.ceil(1e6 * min(1.0, most / max(1, n))) for s, n in counts.items()}
-    limit = F.coalesce(*(F.when(F.col("set") == s, n) for s, n in limits.items()))
-    some = members.where(millionth < limit)
-    pool = rows.where(millionth < limits["pool"]).withColumn("set", F.lit("pool"))
-    return pool.unionByName(rows.join(F.broadcast(some), "id", "inner"))
-
-
 def _scores(run: Run, table: DataFrame, sets: Sets) -> tuple[dict[str, Any], dict[str, dict[str, list[float | None]]]]:
     """Return what is said of sets and pool, and the quantiles of every numeric score or field in every set.
 
@@ -157,7 +151,7 @@ def _scores(run: Run, table: DataFrame, sets: Sets) -> tuple[dict[str, Any], dic
     sizes = {"pool": total, **{r["set"]: r["count"] for r in sets.members.groupBy("set").count().collect()}}
     undefined = {c: 1 - n / max(1, total) for c, n in zip(names, present, strict=True)}
     scores = collect_small(table.select("id", *columns), total)
-    sample = _sample(scores, sets.members, sizes, "report", SCORE_ROWS).toPandas().sort_values("id")
+    sample = sample_of_sets(scores, sets.members, sizes, "report", SCORE_ROWS).toPandas().sort_values("id")
     numbers = sample[[f"c{i}" for i in range(len(names))]].set_axis(names, axis="columns")
     frames = {s: numbers[sample["set"] == s] for s in sizes}
     pool = frames["pool"]
@@ -215,7 +209,9 @@ def _texts(run: Run, members: DataFrame, rows: Mapping[str, int]) -> dict[str, l
     """Return texts of each set in order of their id hash, TEXT_ROWS or about FIT_BYTES at most."""
     text = F.substring(F.expr(f"CAST(({run.recipe.documents.text}) AS STRING)"), 1, TEXT_CHARS).alias("text")
     source = columns_of(run, text).where("text IS NOT NULL")
-    sample = _sample(source, members, rows, "text", TEXT_ROWS * 6 // 5).withColumn("h", F.xxhash64("id", F.lit("text")))
+    sample = sample_of_sets(source, members, rows, "text", TEXT_ROWS * 6 // 5).withColumn(
+        "h", F.xxhash64("id", F.lit("text"))
+    )
     before = Window.partitionBy("set").orderBy("h", "id").rowsBetween(Window.unboundedPreceding, -1)
     some = sample.withColumn("before", F.coalesce(F.sum(F.octet_length("text")).over(before), F.lit(0)))
     table = some.where(F.col("before") < FIT_BYTES).select("set", "h", "id", "text").toPandas().sort_values(["h", "id"])

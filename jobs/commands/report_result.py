@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
+from ...udfs.errors import InputError
 from ..lake.text_table import Rows, text_table
+from ..lake.whole_files import whole_file
+
+if TYPE_CHECKING:
+    from .page.content import Content
 
 #: Distinct values of a shares column that are shown.
 VALUES = 12
@@ -24,6 +31,7 @@ class Report:
     `held_out_bits_per_byte` is by target, with the number of held-out texts that stand elsewhere. `plus_minus` has, for
     "shares", "quantiles" and "bits", half of the interval in which 95 % of further draws of a control lie. `notes` are
     the selection's; `rounds` are those of a refinement. Undefined is None, as is the interval of a single draw.
+    `content` gathers what a page shows beside these numbers, from the lake; it is no part of the JSON.
     """
 
     recipe: str
@@ -44,6 +52,7 @@ class Report:
     hints: tuple[str, ...]
     notes: tuple[str, ...]
     rounds: Rows | None = None
+    content: Callable[[], Content] | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         """Return the report as text."""
@@ -100,7 +109,7 @@ class Report:
     def _held_out(self) -> Iterator[str]:
         for target, result in self.held_out_bits_per_byte.items():
             bits, halves = result["bits"], self.plus_minus["bits"][target]
-            lines = [(s, bits.get(s), halves.get(s), _side(s, bits, halves)) for s in self.sets]
+            lines = [(s, bits.get(s), halves.get(s), side(s, bits, halves)) for s in self.sets]
             yield from (
                 "",
                 f"held-out bits per byte on {result['held_out_rows']:,} held-out rows of {target}, byte 5-gram model "
@@ -113,10 +122,43 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return dict(json.loads(json.dumps(asdict(self), allow_nan=False)))
+        values = {name: value for name, value in asdict(self).items() if name != "content"}
+        return dict(json.loads(json.dumps(values, allow_nan=False)))
+
+    def to_html(self) -> str:
+        """Return the report as one page of HTML that needs no network; rows and vectors are read from the lake for it.
+
+        Raises
+        ------
+        PlatformError
+            If matplotlib, which draws, is not installed.
+        InputError
+            If the report has no lake to read from, or files of the version are gone.
+        """
+        from .page.document import page  # it knows reports
+        from .page.drawing import check_drawing
+
+        check_drawing()
+        if self.content is None:
+            raise InputError(
+                f"this report of {self.recipe} has no lake to read rows from; take the one that Lake.report returns"
+            )
+        return page(self, self.content())
+
+    def save(self, path: str) -> None:
+        """Write the page of `to_html` to a file; InputError if it cannot be written."""
+        with whole_file(path, "the page") as put:
+            put(self.to_html())
+
+    def _repr_html_(self) -> str | None:
+        """Return the page in a frame of its own for a notebook; None, for the text, where it cannot be drawn."""
+        if self.content is None or find_spec("matplotlib") is None:
+            return None
+        frame = 'sandbox="" style="width:100%;height:900px;border:1px solid #8888"'
+        return f'<iframe {frame} srcdoc="{html.escape(self.to_html(), quote=True)}"></iframe>'
 
 
-def _side(name: str, values: Mapping[str, float | None], halves: Mapping[str, float | None]) -> str | None:
+def side(name: str, values: Mapping[str, float | None], halves: Mapping[str, float | None]) -> str | None:
     """Return on which side of the interval of a control's draws the selection lies, or inside; None without one."""
     mean, half, selection = values.get(name), halves.get(name), values.get("selection")
     if mean is None or half is None or selection is None:
@@ -142,4 +184,4 @@ def _cell(
     if half is None:
         return shown
     around = f"{half:.3f}" if share else f"{float(f'{half:.2g}'):.6g}"
-    return f"{shown} +- {around}{'*' if _side(name, values, halves) in ('below', 'above') else ''}"
+    return f"{shown} +- {around}{'*' if side(name, values, halves) in ('below', 'above') else ''}"

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..selectors.needs import Anything, Fitted, Group, Names, Need, Number, Text, Vector, field_of
+from pyspark.sql import DataFrame
+
+from ...udfs.quoting import quoted_name
+from ..selectors.needs import Anything, Fitted, Group, Names, Need, Number, Text, Vector, all_of, defined_if, field_of
 from .recipe import Recipe
 
 #: What a column must be that a scorer or reward reads, by what it takes.
@@ -41,6 +44,22 @@ def uses(recipe: Recipe) -> list[Use]:
         of_reward = [Use(f"refine: reward {reward.kind}", TAKES[word](n)) for n, word in reward.needs.items()]
     of_report = [Use("report: shares", Group(c), source=True) for c in recipe.shares]
     return [*of_selectors, *of_scores, *of_reward, *of_report]
+
+
+def rankable_if(rows: DataFrame, recipe: Recipe) -> list[tuple[str, str]]:
+    """Return what the selector, of a chain the first stage, needs of a row, and under a token budget its length.
+
+    Each is a name and SQL of whether it is defined.
+    """
+    conditions = defined_if(rows, recipe.stages[0].selector.needs, recipe.scores)
+    if recipe.budget.tokens:
+        conditions.append((recipe.budget.length, f"{quoted_name(recipe.budget.length)} IS NOT NULL"))
+    return conditions
+
+
+def rankable_sql(rows: DataFrame, recipe: Recipe) -> str:
+    """Return SQL of whether a row has all of these."""
+    return all_of(sql for _, sql in rankable_if(rows, recipe))
 
 
 def uses_of_selectors(recipe: Recipe) -> Iterator[Use]:

@@ -17,7 +17,7 @@ from ..lake.tuning import collect_small
 from ..recipe import Recipe
 from ..recipe.clauses import clauses
 from ..recipe.recipe import mentions
-from ..selectors.needs import all_of, defined_if
+from ..recipe.uses import rankable_sql
 from .memos import BROADCAST_ROWS, values
 
 #: Characters of a clause that a note shows.
@@ -48,20 +48,9 @@ def eligible_columns(run: Run, scores: DataFrame, names: Iterable[str]) -> DataF
     return collect_small(eligible.select("id", *map(quoted_name, narrow)), run.hashes.summary.documents)
 
 
-def rankable_if(rows: DataFrame, recipe: Recipe) -> list[tuple[str, str]]:
-    """Return what the selector, of a chain the first stage, needs of a row, and under a token budget its length.
-
-    Each is a name and SQL of whether it is defined.
-    """
-    conditions = defined_if(rows, recipe.stages[0].selector.needs, recipe.scores)
-    if recipe.budget.tokens:
-        conditions.append((recipe.budget.length, f"{quoted_name(recipe.budget.length)} IS NOT NULL"))
-    return conditions
-
-
 def count_rankable(rows: DataFrame, recipe: Recipe) -> tuple[int, int, str]:
     """Return how many rows there are, how many of them can be selected, and SQL of the latter."""
-    rankable = all_of(sql for _, sql in rankable_if(rows, recipe))
+    rankable = rankable_sql(rows, recipe)
     eligible, ranked = rows.selectExpr("count(*)", f"count_if({rankable})").collect()[0]
     return eligible, ranked, rankable
 

@@ -41,7 +41,7 @@ ROWS = 36
 OF_VALUES = re.compile(
     r"no row of \d+ can be selected|is above the \d+ distinct vectors|the first row alone|needs values >= 0|"
     r"no row lies inside|kmeans: |labels: |tags: |semantic_entropy: |leverage: |dsir: |no vector|has no |"
-    r"vectors of 'emb' have 1 to 4 elements|of id 'd\d\d'( in cluster \d+)? is (nan|-?inf|-?\d\S*); a |have no middle"
+    r"vectors of 'emb' have 1 to 4 elements|of id 'x?d\d\d'( in cluster \d+)? is (nan|-?inf|-?\d\S*); a |have no middle"
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,3 +94,49 @@ def test_the_mix_of_strata_is_shown_before_and_after(lake: ls.Lake) -> None:
     mix = lake.report(raw).shares["cells"]
     assert set(mix["pool"]) == {"0", "1"}
     assert mix["selection"]["0"] == pytest.approx(mix["pool"]["0"], abs=0.06)
+
+
+@pytest.mark.long
+def test_the_page_says_what_the_tables_hold(lake: ls.Lake, tmp_path: Path) -> None:
+    """Texts of 1 to 40 words, the longest are wanted: d39 to d34, after d40 and the four shortest are left out."""
+    pytest.importorskip("matplotlib")
+    vector = {"vector": {"kind": "embedding", "encoder": "hashed_ngrams", "dimensions": 16}}
+    raw: dict[str, Any] = {
+        **recipe(**vector),
+        "name": "paged",
+        "where": "tokens >= 5 AND tag <> 't40'",
+        "select": {"kind": "top_k", "by": "tokens"},
+        "controls": ["random"],
+        "report": {"shares": ["tag"]},
+        "keep": ["text"],
+    }
+    ls.run(lake, raw)
+    report = ls.run(lake, {**raw, "budget": {"rows": 6}}).report()
+    assert report.content is not None
+    content = report.content()
+    assert content.excluded == (("tokens >= 5", 4), ("tag <> 't40'", 1))
+    assert content.numbers is not None
+    assert content.numbers.cut == 34
+    assert {y for _, y in content.numbers.points["selection"]} == set(range(34, 40))
+    assert len(content.numbers.points["pool"]) == 40
+    chosen, below, some = content.examples.values()
+    assert [(e.id, e.rank, e.score) for e in chosen] == [(f"d{40 - r}", r, 40.0 - r) for r in range(1, 7)]
+    assert [(e.id, e.rank) for e in below] == [(f"d{i}", None) for i in range(33, 23, -1)]
+    assert below[0].text == text(33)
+    assert len({e.id for e in some}) == 10
+    assert [gain for _, gain in content.gains] == [39, 38, 37, 36, 35, 34]
+    assert content.map is not None
+    assert {s: len(p) for s, p in content.map.points.items()} == {"pool": 40, "selection": 6, "random": 6}
+    changes = content.changes
+    assert not isinstance(changes, str)
+    assert (changes.version, dict(changes.went), sum(changes.came.values()), changes.stayed) == (1, {}, 1, 5)
+    assert changes.cut == (35.0, 34.0)
+    assert any("budget" in said for said in changes.said)
+    assert "rows: 6" in content.recipe
+    assert set(content.manifest["versions"]) > {"lakesift", "python"}
+    report.save(str(tmp_path / "report.html"))
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == report.to_html()
+    first = lake.report({**raw, "budget": {"rows": 6}}, 1).content
+    assert first is not None
+    assert str(first().changes).startswith("This is the first version")
+    assert "content" not in report.to_dict()
