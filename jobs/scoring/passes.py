@@ -104,16 +104,28 @@ def _fits(score: FittedScore, together: Sequence[FittedScore]) -> bool:
 
 def _compute_pass(source: Source) -> Iterator[dict[str, Measured]]:
     """Compute from the documents what can be computed from them, then the rest from the values of its parents."""
+    read = _ancestors(source.scores, source.fitted)
+    if None in read:  # values of a score that was computed before are read, not texts
+        from_texts = [score for score, bits in zip(source.scores, read, strict=True) if bits is not None]
+        if from_texts:
+            yield from _compute_pass(replace(source, scores=from_texts))
+        yield from _of_parents(source, [score for score in source.scores if score not in from_texts])
+        return
+    scores, ancestors = source.scores, [bits for bits in read if bits is not None]
     source = source.looked_up()
-    scores, ancestors = source.scores, _ancestors(source.scores, source.fitted)
     pending = _pending(source)
     here = {mask: _computable(mask, ancestors) for mask in pending.rows}
     rows = {mask: count for mask, count in pending.rows.items() if here[mask]}
     yield from _units(replace(source, computable=_computable_sql(ancestors)), replace(pending, rows=rows))
     left = {i for mask in here for i in range(len(scores)) if (mask & ~here[mask]) >> i & 1}
+    yield from _of_parents(source, [scores[i] for i in sorted(left)])
+
+
+def _of_parents(source: Source, scores: Sequence[FittedScore]) -> Iterator[dict[str, Measured]]:
+    """Compute scores whose parents were there before this pass, from their values."""
     groups: dict[tuple[str, ...], list[FittedScore]] = {}
-    for i in sorted(left):  # its parent was there before this pass
-        groups.setdefault(scores[i].scorer.inputs, []).append(scores[i])
+    for score in scores:
+        groups.setdefault(score.scorer.inputs, []).append(score)
     for inputs, group in groups.items():
         parents = [source.fitted[i] for i in inputs if i in source.fitted]
         again = replace(source, scores=group, parents=parents, lacking=None).looked_up()
@@ -133,17 +145,17 @@ def _ancestors(scores: Sequence[FittedScore], fitted: Mapping[str, FittedScore])
     return masks
 
 
-def _computable(mask: int, ancestors: Sequence[int | None]) -> int:
+def _computable(mask: int, ancestors: Sequence[int]) -> int:
     """Return those bits of a mask whose ancestors are all in the mask: they are computed in one scan."""
-    return sum(1 << i for i, a in enumerate(ancestors) if a is not None and mask >> i & 1 and mask & a == a)
+    return sum(1 << i for i, a in enumerate(ancestors) if mask >> i & 1 and mask & a == a)
 
 
-def _computable_sql(ancestors: Sequence[int | None]) -> str:
+def _computable_sql(ancestors: Sequence[int]) -> str:
     """Return `_computable` as SQL over `missing`."""
-    parts = [(1 << i, 1 << i | a) for i, a in enumerate(ancestors) if a is not None]
-    if len(parts) == len(ancestors) and all(bit == needed for bit, needed in parts):
+    parts = [(1 << i, 1 << i | a) for i, a in enumerate(ancestors)]
+    if all(bit == needed for bit, needed in parts):
         return "missing"
-    return " | ".join(f"IF((missing & {needed}L) = {needed}L, {bit}L, 0L)" for bit, needed in parts) or "0L"
+    return " | ".join(f"IF((missing & {needed}L) = {needed}L, {bit}L, 0L)" for bit, needed in parts)
 
 
 def _pending(source: Source) -> Pending:

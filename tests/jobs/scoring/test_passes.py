@@ -11,8 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakesift.jobs.scoring import passes as scoring_passes
+from lakesift.jobs.scoring.measures import Measured
 from lakesift.jobs.scoring.memos import BROADCAST_ROWS
-from lakesift.jobs.scoring.passes import _ancestors, _computable, _computable_sql, first_rows, passes
+from lakesift.jobs.scoring.passes import (
+    Pending,
+    _ancestors,
+    _computable,
+    _computable_sql,
+    _compute_pass,
+    first_rows,
+    passes,
+)
+from lakesift.jobs.scoring.rows import Source
 from lakesift.udfs.fitted import FittedScore
 from lakesift.udfs.scorer import Scorer, fingerprint
 
@@ -102,25 +113,40 @@ def test_what_one_scan_can_compute() -> None:
     known = {s.name: s for s in CHAIN} | {"old": fitted("old", 9)}
     above = _ancestors(CHAIN, known)
     assert above == [0, 0, 0b1, 0b101, None], "`old` is of no use here: it was computed in another pass"
-    assert _computable(0b01111, above) == 0b01111
-    assert _computable(0b01110, above) == 0b00010, "v is there: cells and far are computed from memos"
-    assert _computable(0b01001, above) == 0b00001
-    assert _computable(0b10000, above) == 0
+    here = [bits for bits in above if bits is not None]
+    assert _computable(0b1111, here) == 0b1111
+    assert _computable(0b1110, here) == 0b0010, "v is there: cells and far are computed from memos"
+    assert _computable(0b1001, here) == 0b0001
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 5), max_size=2), min_size=1, max_size=6))
 def test_sql_says_the_same(spark: SparkSession, parents: list[list[int]]) -> None:
     scores = [fitted(f"s{i}", i, *([f"s{p}" for p in above if p < i] or ["text"])) for i, above in enumerate(parents)]
-    above = _ancestors(scores, {s.name: s for s in scores})
+    above = [bits for bits in _ancestors(scores, {s.name: s for s in scores}) if bits is not None]
     masks = range(1 << len(scores))
     frame = spark.createDataFrame([(m,) for m in masks], "missing bigint")
     found = frame.selectExpr("missing", f"CAST({_computable_sql(above)} AS bigint) AS c").collect()
     assert {r["missing"]: r["c"] for r in found} == {m: _computable(m, above) for m in masks}
 
 
-def test_nothing_of_a_pass_can_be_computed_here(spark: SparkSession) -> None:
-    assert spark.sql(f"SELECT {_computable_sql([None])} AS c FROM (SELECT 1L AS missing)").collect()[0]["c"] == 0
+def test_a_scan_of_texts_computes_no_score_that_reads_another_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`o` reads `old`, which no text gives: it is computed from the values of `old` after what the texts give."""
+    known = {s.name: s for s in CHAIN} | {"old": fitted("old", 9)}
+    units: list[tuple[list[str], list[str]]] = []
+
+    def recorded(source: Source, _: Pending) -> list[dict[str, Measured]]:
+        units.append(([s.name for s in source.scores], [p.name for p in source.parents]))
+        return []
+
+    monkeypatch.setattr(scoring_passes, "_units", recorded)
+    monkeypatch.setattr(scoring_passes, "_pending", lambda source: Pending({(1 << len(source.scores)) - 1: 7}, 0, 1))
+    run: Any = None
+    assert list(_compute_pass(Source(run, CHAIN, known))) == []
+    assert units == [(["v", "tokens", "cells", "far"], []), (["o"], ["old"])]
+    units.clear()
+    list(_compute_pass(Source(run, CHAIN[-1:], known)))
+    assert units == [(["o"], ["old"])]
 
 
 @pytest.mark.parametrize(
