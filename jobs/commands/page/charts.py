@@ -161,8 +161,8 @@ def cover(found: Map, sets: Sequence[str]) -> str:
     colour = colours(sets)
 
     def draw(axes: Axes) -> None:
-        for name, line in found.cover.items():
-            axes.plot(*np.array(line).T, color=colour[name], lw=1.6, label=name)
+        for name in (s for s in sets if s in found.cover):
+            axes.plot(*np.array(found.cover[name]).T, color=colour[name], lw=1.6, label=name)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_xlabel("rows taken, in order of rank")
