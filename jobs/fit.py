@@ -26,7 +26,6 @@ from .lake.digests import rows_digest
 from .lake.manifest import Step
 from .lake.tables import retry_on_conflict
 from .ranking.vectors import collect_arrow, fits_on_driver, fold_on_driver
-from .recipe import order
 from .scoring.memos import values
 from .scoring.models import Model, recall, remember
 from .scoring.newer import newer_documents
@@ -43,20 +42,16 @@ def fit_on_targets(run: Run) -> dict[str, Scorer]:
         with run.manifest.step("fit", "models") as step:
             scorers |= {name: score.fit(_folds(run, score, {})) for name, score in learning.items()}
             tables = {n: {"tables": [_at_version(run, t) for t in s.fits_on]} for n, s in learning.items()}
-            prints = _fingerprints(run, scorers)
-            _remember(run, step, [Model(prints[n], scorers[n], tables[n]) for n in learning])
+            _remember(run, step, [Model(_fingerprint(n, scorers), scorers[n], tables[n]) for n in learning])
             if read := [rows for n in learning if (rows := scorers[n].read())]:
                 step.rows, step.undefined = (sum(counts) for counts in zip(*read, strict=True))
     return scorers
 
 
-def _fingerprints(run: Run, scorers: Mapping[str, Scorer]) -> dict[str, str]:
-    """Return the fingerprints of scorers by name: one that reads another of them has that one's in its own."""
-    prints: dict[str, str] = {}
-    for name in order(run.recipe):
-        if name in scorers:
-            prints[name] = fingerprint(scorers[name], prints)
-    return prints
+def _fingerprint(name: str, scorers: Mapping[str, Scorer]) -> str:
+    """Return the fingerprint of a scorer, which has those of the scorers that it reads in it."""
+    scorer = scorers[name]
+    return fingerprint(scorer, {i: _fingerprint(i, scorers) for i in scorer.inputs if i in scorers})
 
 
 def stored_model(run: Run, name: str, fitted: Mapping[str, FittedScore], refit: bool) -> Model | None:

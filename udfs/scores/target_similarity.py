@@ -18,6 +18,7 @@ from ..arrays import Ints, Matrix
 from ..constraints import AtLeast, Between, Needed
 from ..errors import BoundError, InputError, RecipeError
 from ..kernels.nearest_cosines import NearestCosines
+from ..kernels.scripts import UNICODE, check_unicode
 from ..kernels.vectors import check_width, unit_rows
 from ..models import encoders
 from ..scorer import Declared, Estimator, Fold, Kernel, Scorer
@@ -41,14 +42,16 @@ class TargetVectors(Fold[Encoded]):
     limit_bytes = 17_000_000
 
     def __init__(self, encoder: str, dimensions: int) -> None:
-        self.encoder, self.dimensions = encoder, dimensions
+        self.encoder, self.dimensions, self.unicode = encoder, dimensions, UNICODE
 
     def zero(self) -> Encoded:
         """Return no vectors."""
         return Encoded((), 0, 0)
 
     def add(self, state: Encoded, *columns: Any) -> Encoded:
-        """Encode the texts of one column."""
+        """Encode the texts of one column; ScoreError where Python knows another Unicode than the driver's."""
+        if self.encoder == "hashed_ngrams":
+            check_unicode(self.unicode)
         rows = unit_rows(encoders.load(self.encoder, self.dimensions)(columns[0])) + np.float32(0)  # one zero
         defined = rows[~np.isnan(rows).any(axis=1)]
         vectors = tuple(sorted({row.tobytes() for row in defined}))

@@ -262,7 +262,7 @@ def reading(cls: Any, given: dict[str, Any], what: Callable[[Any], tuple[str, ..
 def test_names_in_scores(documents: Documents, kind: str) -> None:
     cls: Any = scorers()[kind]
     given = {f.name: "goals" for f in fields(cls) if is_needed(f, hints_of(cls)[f.name])}
-    if kind == "tags":  # the encoder of the vectors
+    if kind in ("tags", "target_similarity"):  # the encoder of the vectors
         given["encoder"] = "hashed_ngrams"
 
     def said(**changes: Any) -> str | None:

@@ -106,6 +106,10 @@ def test_targets_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="none of 2 texts of target 'target' has a vector"):
         fitted(["", "\ud800"])
     fold = TargetVectors("hashed_ngrams", 64)
+    fold.unicode = "9.0.0"
+    with pytest.raises(ScoreError, match=r"was defined with Unicode 9\.0\.0"):
+        fold.add(fold.zero(), ["a"])
+    fold = TargetVectors("hashed_ngrams", 64)
     monkeypatch.setattr(target_similarity, "_BYTES", 3 * 256)
     three = fold.add(fold.zero(), ["a", "b", "c", "a"])
     assert (len(three.vectors), three.texts) == (3, 4)
