@@ -27,7 +27,7 @@ from ..recipe import Recipe, parse
 from ..scoring.eligible import count_rankable, eligible_rows
 from ..scoring.models import fitted_before
 from ..selectors.needs import Fitted
-from ..selectors.selector import PICKS, Pool
+from ..selectors.selector import PICKS, Pool, Selector
 from .history import files_of
 from .made_from import Made, made_of, opened_again
 from .report_draws import nothing_on_demand
@@ -151,6 +151,12 @@ class ChosenAgain:
         if reason := why_no_order(self.recipe):
             raise InputError(reason)
         return self.recipe.selector.select(self.pool(min(depth, DRIVER_ROWS)))
+
+
+def comparing(recipe: Recipe) -> Selector | None:
+    """Return the selector, of a chain the last stage, that compares vectors on the driver; None without."""
+    found = [stage.selector for stage in recipe.stages if stage.selector.collects]
+    return found[-1] if found else None
 
 
 def why_no_order(recipe: Recipe) -> str:

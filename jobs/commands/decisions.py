@@ -24,7 +24,7 @@ from ..recipe.recipe import mentions
 from ..recipe.uses import rankable_if
 from ..scoring.eligible import first_excluding
 from ..selectors.selector import LEFT_OUT
-from .chosen_again import DEPTH, ChosenAgain, why_no_order
+from .chosen_again import DEPTH, ChosenAgain, comparing, why_no_order
 from .history import files_of
 
 SELECTED, BELOW, LEFT, NEAR = "selected", "below the cut", "left out", "near-duplicate"
@@ -82,7 +82,7 @@ def ordered(again: ChosenAgain, unasked: bool = False) -> bool:
 
 
 def _costly(again: ChosenAgain) -> bool:
-    return bool(again.recipe.selector.collects) and again.rankable > ORDERED_ROWS
+    return comparing(again.recipe) is not None and again.rankable > ORDERED_ROWS
 
 
 def _ranked(again: ChosenAgain, depth: int, unasked: bool) -> tuple[pd.DataFrame | None, DataFrame]:

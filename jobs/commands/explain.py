@@ -16,7 +16,7 @@ from ..lake.text_table import Rows, rows_of
 from ..lake.tuning import every_file
 from ..recipe import Recipe
 from .absent_rows import absences, is_text
-from .chosen_again import DEPTH, ChosenAgain, chosen_again
+from .chosen_again import DEPTH, ChosenAgain, chosen_again, comparing
 from .decisions import BELOW, INELIGIBLE, ORDERED_ROWS, decisions, ordered
 from .explained import Facts, explained
 from .history import files_of
@@ -170,7 +170,7 @@ def _notes(again: ChosenAgain, found: dict[str, Any]) -> tuple[str, ...]:
     changed = [i for i, row in found.items() if row["rank"] != row["selection_rank"]]
     if changed:
         notes.append(f"{name} was changed after its run: {len(changed):,} of these rows, such as {changed[0]!r}")
-    if again.recipe.selector.collects and not ordered(again, True):
+    if comparing(again.recipe) and not ordered(again, True):
         notes.append(
             f"of more than {ORDERED_ROWS:,} rows with vectors the order is not ranked again for a few ids; the view "
             f"decisions_{again.recipe.name} has it"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..lake.text_table import printable
-from .chosen_again import ChosenAgain, why_no_order
+from .chosen_again import ChosenAgain, comparing, why_no_order
 from .decisions import BEFORE, BELOW, INELIGIBLE, LEFT, NEAR, SELECTED, UNDEFINED
 
 #: Characters of an id, and scores, that a paragraph shows; the table and JSON have all.
@@ -32,9 +32,8 @@ def explained(again: ChosenAgain, facts: Facts, row: Any) -> dict[str, Any]:
     """Return the fields of `Explained` for a row of the decisions."""
     key, decision = row["id"], row["decision"]
     name, value, rows, chosen, own_cut = facts.groups.get(key, (None, None, None, None, None))
-    quota = (
-        own_cut is not None and not again.recipe.selector.collects
-    )  # else clusters are no quota, but who is compared
+    # Where vectors are compared, clusters are no quota, but who is compared.
+    quota = own_cut is not None and comparing(again.recipe) is None
     cut = own_cut if quota else facts.cut
     gain = row["gain"] if row["gain"] is not None else facts.gains.get(key)
     gain = None if gain is None or gain != gain else gain

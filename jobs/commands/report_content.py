@@ -79,9 +79,12 @@ def content_of(run: Run, of: Made, sets: Sets, scores: DataFrame, report: Report
 
 
 def _chosen_by(run: Run) -> str:
-    selector = run.recipe.selector
-    told = ", ".join(f"{key}: {value}" for key, value in values(selector).items() if value not in (None, "", [], {}))
-    return f"{selector.kind} ({told})" if told else str(selector.kind)
+    stages = []
+    for stage in run.recipe.stages:
+        given = values(stage.selector) | {"rows": stage.rows, "fraction": stage.fraction}
+        told = ", ".join(f"{key}: {value}" for key, value in given.items() if value not in (None, "", [], {}))
+        stages.append(f"{stage.selector.kind} ({told})" if told else str(stage.selector.kind))
+    return ", then ".join(stages)
 
 
 def _excluded(run: Run, of: Made) -> tuple[tuple[str, int], ...]:

@@ -22,7 +22,7 @@ from ..recipe.clauses import clauses
 from ..recipe.recipe import mentions
 from ..scoring.memos import values
 from ..selectors.needs import Cluster, Group
-from .chosen_again import ChosenAgain
+from .chosen_again import ChosenAgain, comparing
 from .report import SCORE_ROWS, numeric_names
 
 #: Chosen rows up to which the nearest one is looked for, and characters of a value that a clause reads.
@@ -150,6 +150,7 @@ def _collected(vectors: DataFrame) -> tuple[dict[str, int], Any]:
 
 def _vector_of(again: ChosenAgain) -> str:
     """Return the score or column of vectors: what the selector compares, else the recipe's only embedding."""
-    selector, recipe = again.recipe.selector, again.recipe
-    name = str(getattr(selector, selector.collects)) if selector.collects else recipe.embedding_name()
+    recipe = again.recipe
+    selector = comparing(recipe)
+    name = str(getattr(selector, selector.collects)) if selector else recipe.embedding_name()
     return "" if root_of(name) in recipe.on_demand_only() else name

@@ -7,12 +7,15 @@ How stages follow each other: stages.py. Left out: chains in chains.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
-from .needs import Need
-from .selector import Pool, Selector, picks
-from .stages import Stage, last_stage, placed
+from .needs import Need, defined_if
+from .selector import LEFT_OUT, Pool, Selector, picks
+from .stages import LastStage, Passed, Stage, last_stage, placed
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,15 @@ class Chain(Selector):
         """Whether all stages do: no further draw costs more than rankings."""
         return all(stage.selector.redraws for stage in self.stages)
 
+    def left_out(self, pool: Pool, /) -> DataFrame | None:
+        """Rows that a stage left out or cannot rank, with the stage, and what the last one says of the others."""
+        last = last_stage(self.stages, pool)
+        parts = [_out_of_stage(number, passed) for number, passed in enumerate(last.passed, 1)]
+        parts.append(_unranked(len(last.passed) + 1, last))
+        if last.rankable and (own := last.selector.left_out(last.pool)) is not None:
+            parts.append(own)
+        return reduce(DataFrame.unionByName, parts)
+
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks of the last stage; none where nothing reaches it that it can rank.
 
@@ -74,6 +86,33 @@ class Chain(Selector):
             return picks(pd.Series(dtype=object))
         with placed(last.place):
             return last.selector.select(last.pool)
+
+
+def _out_of_stage(number: int, passed: Passed) -> DataFrame:
+    """Return the rows that reached a stage and no other, as LEFT_OUT: what the stage says of them, or that it did."""
+    kind = passed.selector.kind
+    rows = passed.pool.rows.select("id").join(_ids(passed), "id", "left_anti")
+    said = passed.selector.left_out(passed.pool)
+    if said is None:
+        said = passed.pool.rows.sparkSession.createDataFrame([], LEFT_OUT)
+    own = F.concat(F.lit(f"stage {number}, {kind}: "), "why")
+    why = F.coalesce(own, F.lit(f"stage {number}, {kind}, did not keep it")).alias("why")
+    return rows.join(said, "id", "left").select("id", why, "duplicate_of", "similarity")
+
+
+def _ids(passed: Passed) -> DataFrame:
+    return F.broadcast(passed.pool.rows.sparkSession.createDataFrame(passed.ids.to_frame("id"), "id string"))
+
+
+def _unranked(number: int, last: LastStage) -> DataFrame:
+    """Return the rows of which the last stage lacks something, as LEFT_OUT."""
+    rows, kind = last.pool.rows, last.selector.kind
+    needs = defined_if(rows, last.selector.needs, last.pool.fitted)
+    absent = [F.when(~F.coalesce(F.expr(f"({sql}\n)"), F.lit(False)), F.lit(name)) for name, sql in needs]
+    names = F.concat_ws(", ", *absent) if absent else F.lit("")
+    why = F.concat(F.lit(f"stage {number}, {kind}, cannot rank it: "), names, F.lit(" is undefined"))
+    nothing = F.lit(None).cast("string").alias("duplicate_of"), F.lit(None).cast("double").alias("similarity")
+    return rows.where(names != "").select("id", why.alias("why"), *nothing)
 
 
 def stages_of(selector: Selector) -> tuple[Stage, ...]:

@@ -60,11 +60,20 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Passed:
+    """A stage that has chosen: its selector, the pool it got, and the ids that it kept."""
+
+    selector: Selector
+    pool: Pool
+    ids: pd.Series[str]
+
+
+@dataclass(frozen=True)
 class LastStage:
     """The stage that takes the budget, with the pool of what the others kept; a single selector is its own last stage.
 
-    `kept` is what each stage before it kept; `reached` are the rows of the pool, `rankable` those of them that have
-    all that it reads; `place` opens its errors, "" for a single selector.
+    `kept` is what each stage before it kept, `passed` these stages; `reached` are the rows of the pool, `rankable`
+    those of them that have all that it reads; `place` opens its errors, "" for a single selector.
     """
 
     selector: Selector
@@ -73,6 +82,7 @@ class LastStage:
     rankable: int
     kept: tuple[Kept, ...] = ()
     place: str = ""
+    passed: tuple[Passed, ...] = ()
 
     @property
     def left(self) -> str:
@@ -109,7 +119,7 @@ def last_stage(stages: Sequence[Stage], pool: Pool, counted: tuple[int, int] | N
     LakeSiftError
         As a stage does, with its place in front.
     """
-    kept, begun, read = list[Kept](), pool, set[Need]()
+    kept, passed, begun, read = list[Kept](), list[Passed](), pool, set[Need]()
     reached, rankable = counted or _count(pool.rows, stages[0].selector.needs, pool)
     for number, (place, stage) in enumerate(by_place(pool.place, stages).items(), 1):
         if number > 1:
@@ -118,12 +128,17 @@ def last_stage(stages: Sequence[Stage], pool: Pool, counted: tuple[int, int] | N
         if number == len(stages) or not rankable:
             break
         with placed(place):
-            chosen = stage.selector.select(_within_stage(pool, place, stage.budget(reached)))["id"]
+            passed.append(_passed(stage.selector, _within_stage(pool, place, stage.budget(reached))))
+        chosen = passed[-1].ids
         kept.append(Kept(stage.selector.kind, reached, reached - rankable, len(chosen)))
         pool.note(_said(place, stage, kept[-1]))
         # What a stage has kept has all that it reads.
         pool, reached, read = _after(begun, chosen, stages[:number]), len(chosen), read | {*stage.selector.needs}
-    return LastStage(stage.selector, pool, reached, rankable, tuple(kept), place if kept else "")
+    return LastStage(stage.selector, pool, reached, rankable, tuple(kept), place if kept else "", tuple(passed))
+
+
+def _passed(selector: Selector, pool: Pool) -> Passed:
+    return Passed(selector, pool, selector.select(pool)["id"])
 
 
 def _count(rows: DataFrame, needs: Sequence[Need], pool: Pool) -> tuple[int, int]:
