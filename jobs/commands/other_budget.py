@@ -85,14 +85,14 @@ def budget_of(text: str) -> int | float:
     """
     try:
         number = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        number = number if text.isascii() else np.nan  # digits of other scripts are rather a slip
     except ValueError:
         number = np.nan
-    whole = text.isascii() and text.isdigit()
     if not np.isfinite(number):
         raise InputError(
             f"the budget is {text!r}; give rows such as 300, or a fraction of the documents such as 0.03 or 3%"
         )
-    return int(text) if whole else number
+    return int(text) if text.isdigit() else number
 
 
 def at(lake: Lake, recipe: Recipe, budget: float | None = None, version: int | None = None) -> Choice:
