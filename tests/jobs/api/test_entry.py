@@ -156,7 +156,8 @@ def test_every_command_speaks_json(
         "plan": [str(file), *place], "history": [str(file), *place], "diff": [str(file), *place],
         "export": [str(file), *place, "--to", "jsonl", "--out", str(tmp_path / "out.jsonl")],
         "maintain": [*place, "--dry-run"], "sql": ["SELECT 1 AS one", *place], "list": ["scores"],
-        "encoders": ["list"], "recipe": ["noted", *place],
+        "encoders": ["list"], "recipe": ["noted", *place], "explain": [str(file), "nobody", *place],
+        "at": [str(file), "1", *place],
     }  # fmt: skip
     assert set(commands) == set(cli.COMMANDS) - {"tune", "refine"}  # tests/jobs/test_tune.py, test_refine.py
     for command, words in commands.items():
