@@ -26,6 +26,7 @@ from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe, parse
 from ..scoring.eligible import count_rankable, eligible_rows
 from ..scoring.models import fitted_before
+from ..selectors.chain import stages_of
 from ..selectors.needs import Fitted
 from ..selectors.selector import PICKS, Pool, Selector
 from .history import files_of
@@ -155,7 +156,7 @@ class ChosenAgain:
 
 def comparing(recipe: Recipe) -> Selector | None:
     """Return the selector, of a chain the last stage, that compares vectors on the driver; None without."""
-    found = [stage.selector for stage in recipe.stages if stage.selector.collects]
+    found = [stage.selector for stage in stages_of(recipe.selector) if stage.selector.collects]
     return found[-1] if found else None
 
 

@@ -147,6 +147,7 @@ def test_a_score_that_is_asked_for_is_computed_where_it_is(world: World, first: 
     ] * 2, "what was computed is read"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("first")
 def test_a_race_equals_the_whole_where_it_is_exact(world: World) -> None:
     scores = {"alignment": {"kind": "zipfit", "target": "goals"}}
