@@ -86,7 +86,9 @@ def feedback(world: World) -> pd.DataFrame:
     return world.lake.read("feedback").toPandas().sort_values(["round", "id"], ignore_index=True)
 
 
-@pytest.mark.parametrize(("start", "by"), [pytest.param("uniform", "equal", marks=pytest.mark.long), ("proportional", "proportional")])
+@pytest.mark.parametrize(
+    ("start", "by"), [pytest.param("uniform", "equal", marks=pytest.mark.long), ("proportional", "proportional")]
+)
 def test_the_first_round_is_the_static_choice(world: World, start: str, by: str) -> None:
     refine(world.lake, mine(AWAITED, refine_={"start": start}, salt="one"))
     run(world.lake, static(11, by, salt="one"))
