@@ -18,7 +18,7 @@ from ...udfs.errors import InputError
 from ...udfs.java_errors import kinds
 from ...udfs.uris import is_uri, local_path
 from .folder_columns import folder_columns
-from .local_files import local_paths, looks_like
+from .local_files import absolute, local_paths, looks_like
 from .samples import SAMPLES
 from .source import Dialect, Source
 
@@ -88,7 +88,7 @@ def rewritten(listed: Iterable[File]) -> list[str]:
 
 def _local(entry: str, form: str) -> list[File]:
     prefix = "file:" if entry.startswith("file:/") else ""
-    return [File(f"{prefix}{p.absolute()}", str(p), p.stat().st_size, _sha256(p)) for p in local_paths(entry, form)]
+    return [File(f"{prefix}{absolute(p)}", str(p), p.stat().st_size, _sha256(p)) for p in local_paths(entry, form)]
 
 
 def _sha256(path: Path) -> str:

@@ -146,3 +146,13 @@ def _spelled(path: Path) -> Path:
         raise InputError(f"the name of the file {name} is not UTF-8, which Spark cannot open; rename it") from None
     plain = Path(os.path.normpath(path))
     return plain if plain != path and plain.exists() and os.path.samefile(plain, path) else path
+
+
+def absolute(path: Path) -> Path:
+    """Return a path from the root without "..", each of which Spark takes by the letter, whatever link comes before."""
+    whole = path.absolute()
+    plain = Path(os.path.normpath(whole))
+    if plain == whole or (plain.exists() and os.path.samefile(plain, whole)):
+        return plain
+    last = len(whole.parts) - whole.parts[::-1].index("..")
+    return Path(os.path.realpath(Path(*whole.parts[:last])), *whole.parts[last:])

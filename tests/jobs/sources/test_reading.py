@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakesift.jobs.sources.csv_parser import csv_records, delimiter_of
-from lakesift.jobs.sources.local_files import local_paths
+from lakesift.jobs.sources.local_files import absolute, local_paths
 from lakesift.jobs.sources.parsers import json_line, json_values
 from lakesift.jobs.sources.schema_inference import columns, count_types
 from lakesift.jobs.sources.source import Dialect, Source
@@ -88,6 +88,21 @@ def test_a_folder_its_patterns_and_its_parts_are_the_same_files(tree: Path) -> N
 )
 def test_what_is_written_out_is_taken(tree: Path, entry: str, names: set[str]) -> None:
     assert found(tree, entry) == names
+
+
+def test_spark_gets_no_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows name files as Spark spells them: "..", also behind a link, is what the system says."""
+    root = Path(os.path.realpath(tmp_path))
+    put(root / "in/p.jsonl")
+    put(root / "far/in/q.jsonl")
+    (root / "far/deep").mkdir()
+    (root / "here").mkdir()
+    (root / "link").symlink_to(root / "far/deep")
+    monkeypatch.chdir(root / "here")
+    places = {"../in": "in/p.jsonl", "../link/../in": "far/in/q.jsonl", "../here/../in/p*": "in/p.jsonl"}
+    for entry, file in places.items():
+        (path,) = local_paths(entry, "jsonl")
+        assert absolute(path) == root / file, entry
 
 
 def test_links_and_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
