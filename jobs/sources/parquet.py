@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 #: Conditions of Spark for files that are not Parquet, or not of one schema.
-UNREADABLE = re.compile("PARQUET|FAILED_READ_FILE|CANNOT_MERGE|COLUMN_ALREADY_EXISTS|AMBIGUOUS|UNABLE_TO_INFER|FOOTER")
+UNREADABLE = re.compile(
+    "PARQUET|FAILED_READ_FILE|CANNOT_MERGE|COLUMN_ALREADY_EXISTS|AMBIGUOUS|UNABLE_TO_INFER|FOOTER|UNSUPPORTED_TIME_TYPE"
+    "|DECIMAL_PRECISION"
+)
 #: First and last bytes of a Parquet file; PARE where its footer is encrypted.
 MAGIC = (b"PAR1", b"PARE")
 
