@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ..inputs.conditions import satisfying
+from ..inputs.run import id_frame
 from ..lake.text_table import printable
 from ..lake.tuning import compiled
 from ..ranking.top import rows_of
@@ -26,6 +27,7 @@ from ..scoring.eligible import first_excluding
 from ..selectors.selector import LEFT_OUT
 from .chosen_again import DEPTH, ChosenAgain, comparing, why_no_order
 from .history import files_of
+from .row_facts import frame_of
 
 SELECTED, BELOW, LEFT, NEAR = "selected", "below the cut", "left out", "near-duplicate"
 UNDEFINED, INELIGIBLE, BEFORE = "undefined", "ineligible", "chosen before"
@@ -65,13 +67,13 @@ def decisions(
     placed = spark.createDataFrame(places, "id string, place bigint, gain double")
     placed = placed.withColumn("gain", F.when(~F.isnan("gain"), F.col("gain")))
     known = known.join(_some(placed, ids), "id", "left")
-    before = again.start if again.start is not None else spark.createDataFrame([], "id string")
+    before = again.start if again.start is not None else id_frame(spark, [])
     known = known.join(_some(before, ids).withColumn("before", F.lit(True)), "id", "left")
     return _decided(known, again, order is not None, ended)
 
 
 def _some(rows: DataFrame, ids: Sequence[str] | None) -> DataFrame:
-    return rows if ids is None else rows_of(rows, pd.DataFrame({"id": list(ids)}, dtype=object))
+    return rows if ids is None else rows_of(rows, frame_of(ids))
 
 
 def ordered(again: ChosenAgain, unasked: bool = False) -> bool:

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from ...udfs.kernels.nearest_rows import nearest_rows
 from ...udfs.quoting import quoted, quoted_name, root_of
 from ..inputs.conditions import satisfying
-from ..inputs.run import columns_of
+from ..inputs.run import columns_of, id_frame
 from ..ranking.sort_keys import cluster_of, column_of
 from ..ranking.top import rows_of
 from ..ranking.vectors import collect_flat
@@ -121,7 +121,7 @@ def nearest_chosen(again: ChosenAgain, ids: Sequence[str]) -> tuple[str, dict[st
         return "", {}
     chosen = again.selection.select("id", "rank").toPandas().sort_values("rank")["id"].tolist()
     wanted = list(dict.fromkeys([*chosen, *ids]))
-    rows = again.run.lake.spark.createDataFrame(frame_of(wanted), "id string")
+    rows = id_frame(again.run.lake.spark, wanted)
     if name in again.recipe.scores:
         vectors = values(again.run, again.fitted[name], within=rows).withColumnRenamed("value", "vector")
     else:
