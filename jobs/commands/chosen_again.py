@@ -195,10 +195,15 @@ def chosen_again(lake: Lake, recipe: Recipe, version: int | None = None) -> Chos
     run = opened_again(lake, then, of)
     if edited and then is not recipe:
         run.manifest.note(f"the recipe that made version {of.version} of {name} is used; it was edited since")
-    fitted = fitted_before(lake, then, of.said["fingerprints"], only=_worked_with(then))
+    fitted = fitted_for(run, of)
     with files_of(_what(of, recipe)):
         # Of few documents the scores are read once: every question about a row is then one without a scan.
         return ChosenAgain(run, of, fitted, collect_small(scores, int(of.said["counts"]["documents"])))
+
+
+def fitted_for(run: Run, of: Made) -> Mapping[str, FittedScore]:
+    """Return the scores that a selector works with, as they were fitted for a version, by name."""
+    return fitted_before(run.lake, run.recipe, of.said["fingerprints"], only=_worked_with(run.recipe))
 
 
 def _what(of: Made, recipe: Recipe) -> str:

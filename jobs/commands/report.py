@@ -39,6 +39,7 @@ from .report_draws import Sets, defined, sets_of
 from .report_held_out import FIT_BYTES, count_found, evidence, held_out_texts
 from .report_result import QUANTILES, Report
 from .report_samples import sample_of_sets
+from .report_worth import worth_of
 
 #: Rows of one set whose scores are described, and texts that a model is fitted on; chosen by id hash.
 SCORE_ROWS, TEXT_ROWS = 50_000, 5_000
@@ -80,7 +81,7 @@ def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
         shares = {n: _shares(_grouped(run, scores, n), sets.members) for n in groups}
         columns = {c: F.col(quoted_name(c)) for c in recipe.shares}
         shares = {c: _shares(columns_of(run, _shown(value)), sets.members) for c, value in columns.items()} | shares
-        bits = _held_out_bits(run, sets, described["rows"], held_out) if held_out else {}
+        bits = _held_out_bits(run, sets, scores, described["rows"], held_out) if held_out else {}
     compared: dict[str, dict[str, Any]] = {
         "shares": shares,
         "quantiles": quantiles_by_set,
@@ -198,11 +199,13 @@ def _hints(recipe: Recipe, undefined: Mapping[str, float], pool: pd.DataFrame) -
 
 
 def _held_out_bits(
-    run: Run, sets: Sets, rows: Mapping[str, int], held_out: Mapping[str, Sequence[str]]
+    run: Run, sets: Sets, scores: DataFrame, rows: Mapping[str, int], held_out: Mapping[str, Sequence[str]]
 ) -> dict[str, dict[str, Any]]:
-    """Return by target the bits per byte of its held-out texts, and how many of them stand elsewhere."""
+    """Return by target the bits per byte of its held-out texts, where else they stand, what the selection is worth."""
     found = count_found(run, held_out, sets.members.where("set = 'selection'"))
-    return evidence(_texts(run, sets.members, rows), held_out, found)
+    texts = _texts(run, sets.members, rows)
+    worth = worth_of(run, scores, texts["selection"], held_out)
+    return {name: {**said, "worth": worth[name]} for name, said in evidence(texts, held_out, found).items()}
 
 
 def _texts(run: Run, members: DataFrame, rows: Mapping[str, int]) -> dict[str, list[str]]:

@@ -69,7 +69,7 @@ def content_of(run: Run, of: Made, sets: Sets, scores: DataFrame, report: Report
             numbers=numbers,
             map=map_of(run, of, _ranked(run, of, chosen), counts),
             gains=_gains(selection, of.rows or 0),
-            examples=examples_of(run, of, chosen, eligible),
+            examples=examples_of(run, of, scores, chosen, eligible),
             checks=tuple(checks(run, of, scores, chosen, report, manifest)),
             reads=tuple(_reads(run, of)),
             changes=_changes(run, of),

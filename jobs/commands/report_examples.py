@@ -6,22 +6,31 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ...udfs.errors import InputError
 from ..inputs.documents import text_of
 from ..inputs.run import Run, columns_of, id_frame
 from ..ranking.sort_keys import hashed
 from ..selectors.top_k import TopK
+from .chosen_again import ChosenAgain, fitted_for, why_no_order
 from .made_from import Made
 from .page.content import Example
 
-#: Rows of each kind, and characters of a text.
-ROWS, TEXT_CHARS = 10, 600
+#: Rows of each kind, characters of a text, and documents that are ranked again at most.
+ROWS, TEXT_CHARS, AGAIN_ROWS = 10, 600, 200_000
 
 
-def examples_of(run: Run, of: Made, chosen: DataFrame, scored: DataFrame) -> dict[str, tuple[Example, ...]]:
+def examples_of(
+    run: Run, of: Made, scores: DataFrame, chosen: DataFrame, scored: DataFrame
+) -> dict[str, tuple[Example, ...]]:
     """Return rows to read by the title over them; one pass over the documents for all texts.
+
+    Rows just below the cut are the next ones in the selector's order, where it has one: of `top_k` by the score, else
+    ranked again, of AGAIN_ROWS documents at most.
 
     Parameters
     ----------
+    scores : DataFrame
+        `scores_<recipe>`, as the version was made from it.
     chosen : DataFrame
         `id` and `rank` of the selection.
     scored : DataFrame
@@ -37,9 +46,23 @@ def examples_of(run: Run, of: Made, chosen: DataFrame, scored: DataFrame) -> dic
         key = F.col("score") if selector.order == "asc" else -F.col("score")
         below = others.orderBy(key, hashed(run.recipe.seed), "id").limit(ROWS).toPandas()
         titles[f"{len(below)} rows just below the cut"] = below
+    elif (following := _next_in_order(run, of, scores)) is not None:
+        titles[f"{len(following)} rows just below the cut: a larger budget takes them next"] = following
     random = run.hashed.select("id").orderBy(F.xxhash64("id", F.lit("examples")), "id").limit(ROWS).toPandas()
     titles[f"{len(random)} random documents"] = random
     return _read(run, titles, chosen, scored)
+
+
+def _next_in_order(run: Run, of: Made, scores: DataFrame) -> pd.DataFrame | None:
+    """Return the ids after the selection in the selector's order; None where there is none or it costs too much."""
+    if why_no_order(run.recipe) or not of.rows or run.hashes.summary.documents > AGAIN_ROWS:
+        return None
+    try:
+        again = ChosenAgain(run, of, fitted_for(run, of), scores)
+        order = again.order(of.rows + ROWS)
+    except InputError:  # documents or memos are others now: the order of then cannot be told
+        return None
+    return order[["id"]].iloc[of.rows :]
 
 
 def _read(

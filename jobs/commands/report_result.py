@@ -28,8 +28,9 @@ class Report:
     `draws` is how many draws of each control there are; a figure of a control is the mean over them. `shares` is by
     column and value; `quantiles` (of QUANTILES) and `rows` by set; `correlation_with_length` is Spearman's, in a sample
     of the pool; `undefined` is the share of the documents that has no value; scores of several values are `name.field`.
-    `held_out_bits_per_byte` is by target, with the number of held-out texts that stand elsewhere. `plus_minus` has, for
-    "shares", "quantiles" and "bits", half of the interval in which 95 % of further draws of a control lie. `notes` are
+    `held_out_bits_per_byte` is by target, with the number of held-out texts that stand elsewhere, and what the
+    selection is `worth` in bytes of random rows (kernels/bytes_worth.py). `plus_minus` has, for "shares", "quantiles"
+    and "bits", half of the interval in which 95 % of further draws of a control lie. `notes` are
     the selection's; `rounds` are those of a refinement. Undefined is None, as is the interval of a single draw.
     `content` gathers what a page shows beside these numbers, from the lake; it is no part of the JSON.
     """
@@ -115,6 +116,7 @@ class Report:
                 f"held-out bits per byte on {result['held_out_rows']:,} held-out rows of {target}, byte 5-gram model "
                 f"fitted on {result['bytes']:,} bytes of each set (lower = closer)",
                 text_table(("set", "bits per byte", "+-", "the selection is"), lines),
+                f"the selection is {said_of_worth(result['worth'])}",
                 f"{result['found_in_documents']:,} of {result['held_out_texts']:,} different held-out texts stand "
                 f"among the documents, {result['found_in_selection']:,} in the selection; case, accents, signs and "
                 "blanks make no difference",
@@ -156,6 +158,29 @@ class Report:
             return None
         frame = 'sandbox="" style="width:100%;height:900px;border:1px solid #8888"'
         return f'<iframe {frame} srcdoc="{html.escape(self.to_html(), quote=True)}"></iframe>'
+
+
+def said_of_worth(found: Mapping[str, Any]) -> str:
+    """Return in words what a selection is worth.
+
+    Examples
+    --------
+    >>> said_of_worth({"times": 2.2, "low": 1.7, "high": 2.8, "bytes": 200000, "curve": [[0.25, 3], [4, 2]]})
+    'worth 2.2 times its bytes of random rows [1.7, 2.8], read from 200,000 bytes'
+    >>> said_of_worth({"times": 4.0, "low": 3.1, "high": 4.0, "bytes": 900, "curve": [[0.25, 3], [4, 2]]})
+    'worth at least 4 times its bytes of random rows [3.1, more], read from 900 bytes'
+    >>> said_of_worth({"why_not": "3 held-out texts are too few to tell, of 20 at least"})
+    'what it is worth in random rows is not told: 3 held-out texts are too few to tell, of 20 at least'
+    """
+    if "why_not" in found:
+        return f"what it is worth in random rows is not told: {found['why_not']}"
+    least, most = found["curve"][0][0], found["curve"][-1][0]
+    times = found["times"]
+    at = "at least " if times == most else "at most " if times == least else ""
+    low = "less" if found["low"] == least else f"{found['low']:.2g}"
+    high = "more" if found["high"] == most else f"{found['high']:.2g}"
+    read = f"read from {found['bytes']:,} bytes"
+    return f"worth {at}{times:.2g} times its bytes of random rows [{low}, {high}], {read}"
 
 
 def side(name: str, values: Mapping[str, float | None], halves: Mapping[str, float | None]) -> str | None:

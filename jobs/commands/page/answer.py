@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..report_result import Report, side
+from ..report_result import Report, said_of_worth, side
 from .content import Content
 from .markup import escaped, name, number, percent
 
@@ -46,7 +46,8 @@ def _of_target(report: Report, target: str) -> tuple[str, str]:
     known = {s for s in sides.values() if s is not None}
     colour = "unknown" if not known else "good" if known == {"below"} else "look"
     within = "; 95 % of further draws lie within ±" if known else ""
-    return f"{head}{f'; {compared}' if compared else ''}. Fewer are closer to the target{within}.", colour
+    worth = f" It is <strong>{escaped(said_of_worth(found['worth']))}</strong>." if "times" in found["worth"] else ""
+    return f"{head}{f'; {compared}' if compared else ''}. Fewer are closer to the target{within}.{worth}", colour
 
 
 def _beside(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ....udfs.kernels.information_gain import knee
 from ...lake.text_table import printable
 from ..report_result import Report
 from .content import Map, Numbers
@@ -39,7 +40,7 @@ def histogram(numbers: Numbers, sets: Sequence[str]) -> str:
         axes.set_ylabel("percent of the rows of each set")
         axes.set_xlabel(_label(numbers.score), parse_math=False)
         axes.margins(y=0.02)
-        _legend(axes)
+        legend(axes)
 
     cut = "" if numbers.cut is None else f"The cut is at {number(numbers.cut)}. "
     sizes = ", ".join(f"{v.size:,} of {name}" for name, v in values.items())
@@ -60,7 +61,7 @@ def score_against_length(numbers: Numbers, sets: Sequence[str]) -> str:
         axes.set_ylabel(_label(numbers.score), parse_math=False)
         if numbers.cut is not None:
             axes.axhline(numbers.cut, color=INK, lw=1, ls="--", label="cut")
-        _legend(axes)
+        legend(axes)
 
     told = "A choice at one end of the length axis is a choice of lengths as well: compare it with length_matched."
     return chart(draw, f"{shortened(numbers.score, LABEL_CHARS)} against length", told)
@@ -97,7 +98,7 @@ def ratios(report: Report, column: str) -> str:
             mark = "o" if name == "selection" else "|"
             axes.errorbar(at, places + shift, **bars, fmt=mark, ms=6, lw=1.6, color=colour[name], label=name)
         _ratio_axis(axes, places, values)
-        _legend(axes, backwards=True)
+        legend(axes, backwards=True)
 
     height = 1.2 + 0.36 * len(values)
     told = (
@@ -117,25 +118,6 @@ def _ratio_axis(axes: Axes, places: Any, values: Sequence[str]) -> None:
     axes.set_yticks(places, [_label(v) for v in values], parse_math=False)
 
 
-def bits(report: Report, target: str) -> str:
-    """Return held-out bits per byte of every set, with the controls' intervals."""
-    figures, halves = report.held_out_bits_per_byte[target]["bits"], report.plus_minus["bits"].get(target, {})
-    sets = [name for name in report.sets if figures.get(name) is not None]
-    colour = colours(report.sets)
-
-    def draw(axes: Axes) -> None:
-        for i, name in enumerate(sets[::-1]):
-            bars = {"xerr": halves[name]} if halves.get(name) else {}
-            axes.errorbar([figures[name]], [i], **bars, fmt="o", ms=6, lw=1.6, color=colour[name])
-        axes.set_yticks(range(len(sets)), sets[::-1], parse_math=False)
-        axes.margins(y=0.3)
-        axes.set_xlabel("bits per byte: fewer are closer to the target")
-
-    told = "A byte 5-gram model is fitted on each set at equal bytes. Bars hold 95 % of further draws of a control."
-    title = f"Held-out texts of {shortened(target, LABEL_CHARS)}"
-    return chart(draw, title, told, 0.9 + 0.32 * len(sets))
-
-
 def pool_map(found: Map, sets: Sequence[str]) -> str:
     """Return the map of the pool with the selection and the first control."""
     colour = colours(sets)
@@ -149,7 +131,7 @@ def pool_map(found: Map, sets: Sequence[str]) -> str:
         axes.set_yticks([])
         axes.grid(False)
         axes.spines[:].set_visible(False)
-        _legend(axes)
+        legend(axes)
 
     both = " and ".join(percent(share) for share in found.explained)
     told = f"The two directions in which {found.vector} varies most in the pool; they hold {both} of its variance."
@@ -168,21 +150,27 @@ def cover(found: Map, sets: Sequence[str]) -> str:
         axes.set_xlabel("rows taken, in order of rank")
         axes.set_ylabel("mean cosine to the nearest one")
         axes.set_ylim(top=1)
-        _legend(axes)
+        legend(axes)
 
     told = "How near the pool's rows are to the nearest row taken: higher covers the pool better. A sample of each set."
     return chart(draw, "Coverage of the pool", told)
 
 
 def gain(points: Sequence[tuple[float, float]]) -> str:
-    """Return the gain by rank."""
+    """Return the gain by rank, and the rank after which a row brings less than the mean of all."""
+    ranks, gains = np.array(points).T
+    bend = ranks[min(len(ranks), knee(np.cumsum(gains))) - 1]
 
     def draw(axes: Axes) -> None:
-        axes.plot(*np.array(points).T, color=colours(())["selection"], lw=1.6)
+        axes.plot(ranks, gains, color=colours(())["selection"], lw=1.6)
+        axes.axvline(bend, color=INK, lw=1, ls="--")
         axes.set_xlabel("rank")
         axes.set_ylabel("gain")
 
-    told = "The value that each row was ranked by. Where the line is flat, a smaller or larger budget changes little."
+    told = (
+        f"The value that each row was ranked by. After rank {bend:,.0f}, the dashed line, a row brings less than "
+        "the mean of all that were chosen."
+    )
     return chart(draw, "Gain by rank", told)
 
 
@@ -199,7 +187,7 @@ def _dots(axes: Axes, points: Sequence[tuple[float, float]], colour: str, name: 
     axes.scatter(*np.array(points).T, color=colour, lw=0, label=name, **faint)
 
 
-def _legend(axes: Axes, backwards: bool = False) -> None:
+def legend(axes: Axes, backwards: bool = False) -> None:
     """Put the names of sets above the drawing, over its whole width."""
     handles, names = axes.get_legend_handles_labels()
     if backwards:

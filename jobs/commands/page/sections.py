@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from ..report_result import Report
-from . import charts
+from . import charts, held_out
 from .content import Changes, Content, Example
 from .markup import Html, escaped, folded, name, number, paragraph, passage, percent, section, table
 
@@ -54,7 +54,11 @@ def _bar(part: int, whole: int) -> Html:
 
 def scores(report: Report, content: Content) -> str:
     """Return the distribution of the score, the score against length, held-out bits, and all quantiles."""
-    figures = [charts.bits(report, target) for target in report.held_out_bits_per_byte if _has_bits(report, target)]
+    found = report.held_out_bits_per_byte
+    figures = [
+        held_out.bits(report, t) for t, of_target in found.items() if of_target["bits"].get("selection") is not None
+    ]
+    figures += [held_out.worth(report, t) for t, of_target in found.items() if "curve" in of_target["worth"]]
     numbers = content.numbers
     if numbers and numbers.points.get("pool"):
         figures.append(charts.histogram(numbers, report.sets))
@@ -67,10 +71,6 @@ def scores(report: Report, content: Content) -> str:
     )
     drawn = f'<div class="pair">{"".join(figures)}</div>' if figures else missing
     return section("Scores", drawn, folded("Quantiles of every score", *_quantiles(report)))
-
-
-def _has_bits(report: Report, target: str) -> bool:
-    return report.held_out_bits_per_byte[target]["bits"].get("selection") is not None
 
 
 def _quantiles(report: Report) -> Iterator[str]:

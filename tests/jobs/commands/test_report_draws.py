@@ -50,7 +50,7 @@ def report(**changes: Any) -> Report:
         "correlation_with_length": {}, "length": "tokens", "pool_sample": 9, "undefined": {"tokens": 0.0},
         "held_out_bits_per_byte": {
             "exam": {"bytes": 1000, "held_out_rows": 5, "held_out_texts": 4, "found_in_documents": 3,
-                     "found_in_selection": 2,
+                     "found_in_selection": 2, "worth": {"why_not": "4 texts are too few"},
                      "bits": {"pool": 3.0, "selection": 2.5, "random": 2.9, "top_k": 2.8}},
         },
         "plus_minus": {

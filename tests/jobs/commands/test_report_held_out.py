@@ -125,6 +125,7 @@ def test_a_report_does_not_depend_on_the_order_of_rows(world: World, monkeypatch
     assert exam["held_out_rows"] == 11
     assert exam["held_out_texts"] == len(sampled) <= 11
     assert exam["found_in_documents"] == len(sampled & set(PLANTED)) > 2
+    assert exam["worth"] == {"why_not": "11 held-out texts are too few to tell, of 20 at least"}
     chosen = {r["id"] for r in world.sql("SELECT id FROM {selection_held}")}
     in_selection = sampled & {text for i, text in enumerate(PLANTED) if f"h{i}" in chosen}
     assert exam["found_in_selection"] == len(in_selection) > 0

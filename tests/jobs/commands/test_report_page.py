@@ -76,6 +76,8 @@ def report(bad: str = "text", **changed: Any) -> Report:
         "held_out_bits_per_byte": {bad: {
             "bytes": 100, "held_out_rows": 30, "held_out_texts": 30, "found_in_documents": 0, "found_in_selection": 0,
             "bits": {"pool": 2.5, "selection": 2.0, "random": 2.5},
+            "worth": {"times": 2.2, "low": 1.7, "high": 4.0, "bytes": 100, "bits": 2.0,
+                      "curve": [[0.25, 3.0], [0.5, 2.8], [1.0, 2.5], [2.0, 2.1], [4.0, 1.8]]},
         }},
         "plus_minus": {"shares": {bad: {"random": {bad: 0.1, "b": 0.1}}}, "bits": {bad: {"random": 0.25}}},
     }  # fmt: skip

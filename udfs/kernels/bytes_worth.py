@@ -1,0 +1,124 @@
+"""What a selection is worth: how many times its bytes of random rows teach a byte model as much about held-out texts.
+
+Byte 5-gram models (ngram_model.py) are fitted on the first S bytes of the selection, and on a quarter, half, one, two
+and four times S bytes of random rows, in several random orders. The curve of the latter, linear in the logarithm of the
+bytes, is read where it takes as many bits per held-out byte as the selection. Ours; the interval is a bootstrap
+(Efron 1979) over both what was drawn and what is held out: 95 % of the answers of resampled orders and held-out texts.
+
+Beyond the ends of the curve nothing is known: there the answer is an end of it. Left out: the spread over other
+selections of the same method, which one selection cannot tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import Floats
+from .ngram_model import cut, fit, probabilities
+
+#: Bytes of the selection that are read at most, in multiples of which random rows are read.
+BYTES, TIMES = 200_000, (0.25, 0.5, 1.0, 2.0, 4.0)
+#: Random orders, bytes of held-out texts, and resamples.
+ORDERS, HELD_OUT_BYTES, RESAMPLES = 10, 200_000, 1_000
+#: Held-out texts below which an interval over them says nothing.
+LEAST_TEXTS = 20
+
+
+class Worth(NamedTuple):
+    """`times` random bytes for one of the selection, with the ends of its 95 % interval; `bytes` were read of it.
+
+    An end of the curve means "at most" or "at least". `curve` has (times, bits per held-out byte of random rows).
+    """
+
+    times: float
+    low: float
+    high: float
+    bytes: int
+    bits: float
+    curve: tuple[tuple[float, float], ...]
+
+
+def worth(selection: Sequence[str], random: Sequence[str], held_out: Sequence[str], seed: int) -> Worth | str:
+    """Return what a selection is worth in bytes of random rows, or why that cannot be told.
+
+    Parameters
+    ----------
+    selection, held_out : sequence of str
+        In random order: they are cut.
+    random : sequence of str
+        Rows that the selection was chosen from, a random part of them.
+
+    Returns
+    -------
+    Worth or str
+    """
+    size = min(BYTES, _bytes(selection))
+    there = _bytes(random)
+    texts = _first(held_out, HELD_OUT_BYTES)
+    if len(texts) < LEAST_TEXTS:
+        return f"{len(texts)} held-out texts are too few to tell, of {LEAST_TEXTS} at least"
+    times = [t for t in TIMES if 1 <= int(t * size) <= there]
+    if len(times) < 2 or times[-1] < 1:
+        return "the rows it was chosen from hold too few bytes to be compared"
+    lengths = np.array([len(text) for text in texts], dtype=float)
+    own = _bits(selection, size, texts)
+    rng = np.random.default_rng(seed)
+    curves = np.empty((ORDERS, len(times), len(texts)))
+    for order in range(ORDERS):
+        shuffled = [random[i] for i in rng.permutation(len(random))]
+        curves[order] = [_bits(shuffled, int(t * size), texts) for t in times]
+    found = _at(curves.mean(0).sum(1) / lengths.sum(), own.sum() / lengths.sum(), times)
+    resampled = np.empty(RESAMPLES)
+    for i in range(RESAMPLES):
+        drawn = rng.multinomial(len(texts), np.full(len(texts), 1 / len(texts))).astype(float)
+        orders = rng.multinomial(ORDERS, np.full(ORDERS, 1 / ORDERS)) / ORDERS
+        curve = np.einsum("o,oth,h->t", orders, curves, drawn) / (drawn @ lengths)
+        resampled[i] = _at(curve, own @ drawn / (drawn @ lengths), times)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    curve = curves.mean(0).sum(1) / lengths.sum()
+    points = tuple((t, float(b)) for t, b in zip(times, curve, strict=True))
+    return Worth(found, float(low), float(high), size, float(own.sum() / lengths.sum()), points)
+
+
+def _at(curve: Floats, bits: float, times: Sequence[float]) -> float:
+    """Return where a curve of bits, which may not rise, takes so many; the middle of where it is level.
+
+    Examples
+    --------
+    >>> curve = np.array([3.0, 2.0, 1.0])
+    >>> _at(curve, 1.5, [1, 2, 4]) == 2 * 2**0.5, _at(curve, 0.5, [1, 2, 4]), _at(curve, 9.0, [1, 2, 4])
+    (True, 4.0, 1.0)
+    >>> _at(np.array([3.0, 3.0, 3.0]), 3.0, [1, 2, 4])
+    2.0
+    """
+    falling, places = np.minimum.accumulate(curve), np.log2(times)
+    first, last = int((falling > bits).sum()), int((falling >= bits).sum()) - 1  # that it reaches, and does not pass
+    if first <= last:
+        return float(2 ** ((places[first] + places[last]) / 2))
+    return float(2 ** np.interp(-bits, -falling, places))
+
+
+def _bits(texts: Sequence[str], size: int, held_out: Sequence[bytes]) -> Floats:
+    """Return the bits of each held-out text under a model of the first `size` bytes of some texts."""
+    p = probabilities(fit(cut(texts, size)), held_out)
+    ends = np.cumsum([len(text) for text in held_out])
+    total = np.concatenate([[0.0], np.cumsum(-np.log2(p))])[ends]
+    return np.diff(total, prepend=0.0)
+
+
+def _first(texts: Sequence[str], size: int) -> list[bytes]:
+    """Return the first texts, without empty ones, until they hold so many bytes; at least LEAST_TEXTS of them."""
+    taken: list[bytes] = []
+    for text in filter(None, texts):
+        if size <= 0 and len(taken) >= LEAST_TEXTS:
+            break
+        taken.append(text.encode("utf-8", "surrogatepass"))
+        size -= len(taken[-1])
+    return taken
+
+
+def _bytes(texts: Sequence[str]) -> int:
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
