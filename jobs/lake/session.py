@@ -39,6 +39,8 @@ ALWAYS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # Spark 4.1 with Delta's extension: parameters of spark.sql(query, args=...) stay unbound without it.
     "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",
+    # Otherwise a plan with n renamed columns, all in one condition or row hash, has 2^n constraints: 20 fill the heap.
+    "spark.sql.constraintPropagation.enabled": "false",
     # mapInArrow matches columns by position: a swapped pair of equal types would go unseen.
     "spark.sql.execution.arrow.pyspark.validateSchema.enabled": "true",
 }

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -237,6 +238,18 @@ def test_a_wrong_spark_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # -- a session that exists ---------------------------------------------------------------------------------------------
+
+
+def test_many_renamed_columns_are_planned_at_once(spark: SparkSession) -> None:
+    """A join of fourteen renamed columns that a row hash reads: half a minute, and twice that for each further one."""
+    names = [f"c{i}" for i in range(14)]
+    rows = spark.range(3).selectExpr("id", *(f"id + {i} AS c{i}" for i in range(14))).repartition(2)
+    compared = rows.where(f"sha2(concat_ws(',', {', '.join(names)}), 256) <=> 'x'")
+    renamed = compared.selectExpr("id", *(f"{name} AS k{name}" for name in names))
+    with session.as_needed(spark):
+        started = time.monotonic()
+        assert renamed.join(spark.range(9), "id").count() == 0
+    assert time.monotonic() - started < 15
 
 
 def settings_of(spark: SparkSession) -> dict[str, str]:
