@@ -218,7 +218,7 @@ def test_scores_called_as_the_code_calls_its_columns(spark: SparkSession, tmp_pa
             "select": {"kind": "stratified", "column": cells, "by": ratio},
             "controls": [
                 {"kind": "kmq", "cluster": cells, "quality": entropy}, {"kind": "k_center", "vector": v},
-                {"kind": "interval", "bounds": {ratio: ["q0.1", "q1"], entropy: [0, None]}, "combine": "mean_rank"},
+                {"kind": "interval", "bounds": {n: ["q0.1", "q1"] for n in (ratio, entropy)}, "combine": "mean_rank"},
                 {"kind": "mig", "labels": topics, "quality": entropy}, {"kind": "top_k", "by": f"{cells}.distance_sq"},
                 {"kind": "sensitivity", "cluster": cells, "loss": loss, "probes": 2}, {"kind": "random", "by": more[1]},
                 {"kind": "semdedup", "cluster": cells, "vector": v, "by": asked}, {"kind": "length_matched",
