@@ -138,7 +138,8 @@ def _restored(row: Any, estimator: Estimator) -> Scorer:
     body = json.loads(row["params"]) | {k: _value(v) for k, v in (row["state"] or {}).items()}
     types = {f.name: str(f.type) for f in fields(estimator.model_class)}
     body = {k: tuple(v) if isinstance(v, list) and types[k].startswith("tuple") else v for k, v in body.items()}
-    return estimator.model_class(**body)
+    # What it reads may have another name in this recipe; the fingerprint says whether it is the same.
+    return estimator.model_class(**{**body, "of": estimator.of})
 
 
 def arrays_of(row: Any) -> dict[str, Any]:

@@ -103,6 +103,20 @@ def test_nothing_new_fits_nothing(world: World) -> None:
     assert other["score cells"] == (0, "unchanged")
 
 
+def test_scores_under_other_names_take_the_same_models(world: World, first: Manifest) -> None:
+    """What k-means and DSIR read, and they themselves, are renamed: nothing is fitted, nothing is computed."""
+    other = {"my_vectors": SCORES["vector"], "Cells": {**SCORES["cells"], "of": "my_vectors"}}
+    scores = {**other, "w": SCORES["logw"], "tokens": SCORES["tokens"]}
+    select = {"kind": "kmq", "cluster": "Cells", "quality": "tokens"}
+    found = run(world.lake, mine("renamed", scores=scores, select=select))
+    assert not [step for step in steps(found) if step.startswith("fit")]
+    assert found.fingerprints["Cells"] == first.fingerprints["cells"]
+    assert not any(step.computed for step in found.steps if step.step.startswith("score "))
+    assert world.sql("SELECT id, rank FROM {selection_renamed} ORDER BY rank") == world.sql(
+        "SELECT id, rank FROM {selection_models} ORDER BY rank"
+    )
+
+
 def test_an_increment_reuses_the_models_and_says_how_much_is_newer(world: World, first: Manifest) -> None:
     more = [{**r, "id": f"new-{r['id']}", "text": r["text"] + "\n# new"} for r in pool(2)]
     world.put("docs", more, mode="append", files=1)
