@@ -112,9 +112,6 @@ def test_scores_under_other_names_take_the_same_models(world: World, first: Mani
     assert not [step for step in steps(found) if step.startswith("fit")]
     assert found.fingerprints["Cells"] == first.fingerprints["cells"]
     assert not any(step.computed for step in found.steps if step.step.startswith("score "))
-    assert world.sql("SELECT id, rank FROM {selection_renamed} ORDER BY rank") == world.sql(
-        "SELECT id, rank FROM {selection_models} ORDER BY rank"
-    )
 
 
 def test_an_increment_reuses_the_models_and_says_how_much_is_newer(world: World, first: Manifest) -> None:
