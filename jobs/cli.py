@@ -30,16 +30,23 @@ log = logging.getLogger("lakesift")
 
 def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return lake and recipe; the recipe first, so that a wrong one fails before Spark starts."""
-    from .. import Lake, recipe
+    from .. import Lake
+
+    parsed = _recipe(args, args.recipe, tuple(args.set))
+    return Lake(args.lake, conf=args.spark), parsed
+
+
+def _recipe(args: argparse.Namespace, source: str, settings: tuple[str, ...] = ()) -> Any:
+    """Return a recipe; its name, where the lake may keep it."""
+    from .. import recipe
     from .commands.stored_recipe import may_hold
 
     try:
-        parsed: Any = recipe(args.recipe, tuple(args.set), conf=args.spark)
+        return recipe(source, settings, conf=args.spark)
     except errors.RecipeError:
-        if args.set or args.command not in FINISHED or not may_hold(args.lake, args.recipe):
+        if settings or args.command not in FINISHED or not may_hold(args.lake, source):
             raise
-        parsed = args.recipe  # the lake keeps it
-    return Lake(args.lake, conf=args.spark), parsed
+        return source
 
 
 def _run(args: argparse.Namespace) -> Any:
@@ -136,6 +143,16 @@ def _of_choice(args: argparse.Namespace) -> Any:
     return lake.explain(recipe, *args.ids, version=args.version)
 
 
+def _compare(args: argparse.Namespace) -> Any:
+    from .. import Lake
+    from .commands.compare import named, refuse_number
+
+    refuse_number(args.selections)
+    with _files(args) as keep:
+        chosen = [(_recipe(args, source), version) for source, version in map(named, args.selections)]
+        return keep(Lake(args.lake, conf=args.spark).compare(*chosen))
+
+
 def _list(args: argparse.Namespace) -> Any:
     from .commands.catalog import catalog
 
@@ -154,14 +171,14 @@ def _encoders(args: argparse.Namespace) -> Any:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "tune": _tune,
-    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "explain": _of_choice, "at": _of_choice,
-    "export": _of_recipe, "recipe": _of_lake, "maintain": _of_lake, "sql": _of_lake, "list": _list,
+    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "compare": _compare, "explain": _of_choice,
+    "at": _of_choice, "export": _of_recipe, "recipe": _of_lake, "maintain": _of_lake, "sql": _of_lake, "list": _list,
     "encoders": _encoders,
 }  # fmt: skip
 
 
 #: Commands that read what a recipe has made: they take its name, and the lake has the rest.
-FINISHED = ("report", "history", "diff", "explain", "at", "export")
+FINISHED = ("report", "history", "diff", "compare", "explain", "at", "export")
 
 
 def _shown(result: Any, as_json: bool) -> str:
