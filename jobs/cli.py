@@ -19,8 +19,9 @@ from .commands.arguments import parser
 from .commands.process import TRY_AGAIN, exit_status, set_up_logs
 from .lake.interrupts import ended_by_signals
 from .lake.kept import begin, stopped
-from .lake.terminal import sentence, speak_safely, user_message
-from .lake.text_table import printable
+from .lake.progress import shown
+from .lake.terminal import bar_shown, columns, sentence, speak_safely, user_message
+from .lake.text_table import fitting, printable
 from .lake.whole_files import whole_file
 
 __all__ = ["main", "parser", "user_message"]
@@ -202,8 +203,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with ended_by_signals(stopped):
         try:
             set_up_logs(args.debug, args.quiet, args.log_file)
-            result = COMMANDS[args.command](args)
-            print(printable(_shown(result, args.json), lines=True))
+            with bar_shown(args.quiet), shown(args.command, lines=False):
+                result = COMMANDS[args.command](args)
+            with fitting(columns()):
+                print(printable(_shown(result, args.json), lines=True))
         except KeyboardInterrupt:
             raise SystemExit(f"lakesift: {stopped()}") from None
         except Exception as error:
