@@ -24,6 +24,8 @@ from .report_shares import grouped, groups_of, shares_of, values_of
 
 #: Rows and copies by set.
 Sizes = Mapping[str, tuple[int, int]]
+#: What is counted beside tokens, under whose names scores may go, too.
+SIZES = ("rows", "copies", "bytes")
 
 
 def figures_of(opened: Sequence[Chosen]) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def _scores(
     opened: Sequence[Chosen], members: DataFrame, sizes: Sizes, found: Providers
 ) -> dict[str, dict[str, tuple[float | None, ...]]]:
     """Return rows, mean and quartiles of every numeric score in every set, in samples of SCORE_ROWS by id hash."""
-    frames: dict[int, pd.DataFrame] = {}
+    frames: dict[int, tuple[pd.DataFrame, pd.Series[str]]] = {}
     figures: dict[str, dict[str, tuple[float | None, ...]]] = {}
     pools = pools_of(opened)
     for key in found.of:
@@ -56,22 +58,22 @@ def _scores(
         for name, j in served(opened, found, key).items():
             if j not in frames:
                 frames[j] = _sampled(opened[j], members, sizes)
-            rows = frames[j]
-            values = rows[key[0]][rows["set"] == ("pool" if name in pools else name)].dropna().to_numpy()
+            rows, sets = frames[j]
+            values = rows[key[0]][sets == ("pool" if name in pools else name)].dropna().to_numpy()
             middle = [defined(float(v)) for v in quantiles(values, (0.25, 0.5, 0.75))]
             by_set[name] = (len(values), float(values.mean()) if len(values) else None, *middle)
     return figures
 
 
-def _sampled(one: Chosen, members: DataFrame, sizes: Sizes) -> pd.DataFrame:
-    """Return set, and the numeric scores of a selection's table, of a sample of every set and of the pool."""
+def _sampled(one: Chosen, members: DataFrame, sizes: Sizes) -> tuple[pd.DataFrame, pd.Series[str]]:
+    """Return the numeric scores of a selection's table in a sample of every set and of the pool, and their sets."""
     names, documents = _numbers(one), one.run.hashes.summary.documents
     columns = [F.col(quoted(c)).cast("double").alias(f"c{i}") for i, c in enumerate(names)]  # scores have any names
     scores = collect_small(one.again.scores.select("id", *columns), documents)
     counts = {"pool": documents} | {name: rows for name, (rows, _) in sizes.items()}
     sample = sample_of_sets(scores, members.select("set", "id"), counts, "compare", SCORE_ROWS)
     table = sample.toPandas().sort_values("id")
-    return table[[f"c{i}" for i in range(len(names))]].set_axis(names, axis="columns").assign(set=table["set"])
+    return table[[f"c{i}" for i in range(len(names))]].set_axis(names, axis="columns"), table["set"]
 
 
 def _totals(
@@ -93,7 +95,8 @@ def _totals(
             if not isinstance(opened[j].recipe.scores.get(key[0]), LengthTokens):
                 continue
             rows = opened[j].again.scores.select("id", F.col(quoted(key[0])).cast("bigint").alias("n"))
-            _add(totals, found.names[key], rows, _few(members, [name for name in owners if by_set[name] == j]))
+            shown = found.names[key] if found.names[key] not in SIZES else f"{found.names[key]} (tokens)"
+            _add(totals, shown, rows, _few(members, [name for name in owners if by_set[name] == j]))
     return totals
 
 

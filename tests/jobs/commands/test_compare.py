@@ -33,6 +33,8 @@ RAW: dict[str, Any] = {
 }
 SHORT = {**RAW, "name": "short", "where": "", "select": {"kind": "top_k", "by": "other"}, "controls": []}
 SHORT |= {"budget": {"rows": 14}, "report": {}}
+#: Scores that are called like columns of a comparison.
+SHORT |= {"scores": {**RAW["scores"], "set": {"kind": "length_bytes"}, "rows": {"kind": "length_tokens"}}}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,8 @@ def test_overlaps_figures_and_rows_by_hand(lake: ls.Lake) -> None:
     totals = {n: (t["rows"], t["tokens"]) for n, t in found.totals.items()}
     assert (totals["long@1"], totals["short@1"]) == ((5, 16 + 17 + 18 + 19 + 20), (14, sum(range(3, 17))))
     assert totals["random of long@1"][0] == 5
+    assert found.totals["short@1"]["rows (tokens)"] == totals["short@1"][1]
+    assert found.scores["set"]["long@1"] == (5, 71.0, 67.0, 71.0, 75.0), "looked up where the score is"
     assert found.totals["long@1"]["bytes"] == sum(4 * n - 1 for n in range(16, 21))
     assert [*found.scores["tokens"]] == ["pool", "long@1", "short@1", "random of long@1"]
     assert found.scores["tokens"]["pool"] == (20, 10.5, 5.0, 10.0, 15.0)
