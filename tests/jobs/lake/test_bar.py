@@ -253,7 +253,7 @@ def on_screen(said: str) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("columns", [60, 120])
+@pytest.mark.parametrize("columns", [60, pytest.param(120, marks=pytest.mark.long)])
 def test_a_bar_is_drawn_and_goes_away(columns: int) -> None:
     said, status = on_terminal(columns, [])
     assert status == 0
