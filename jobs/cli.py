@@ -19,8 +19,9 @@ from .commands.arguments import parser
 from .commands.process import TRY_AGAIN, exit_status, set_up_logs
 from .lake.interrupts import ended_by_signals
 from .lake.kept import begin, stopped
-from .lake.terminal import sentence, speak_safely, user_message
-from .lake.text_table import printable
+from .lake.progress import shown
+from .lake.terminal import bar_shown, columns, sentence, speak_safely, user_message
+from .lake.text_table import fitting, printable
 from .lake.whole_files import whole_file
 
 __all__ = ["main", "parser", "user_message"]
@@ -30,16 +31,23 @@ log = logging.getLogger("lakesift")
 
 def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return lake and recipe; the recipe first, so that a wrong one fails before Spark starts."""
-    from .. import Lake, recipe
+    from .. import Lake
+
+    parsed = _recipe(args, args.recipe, tuple(args.set))
+    return Lake(args.lake, conf=args.spark), parsed
+
+
+def _recipe(args: argparse.Namespace, source: str, settings: tuple[str, ...] = ()) -> Any:
+    """Return a recipe; its name, where the lake may keep it."""
+    from .. import recipe
     from .commands.stored_recipe import may_hold
 
     try:
-        parsed: Any = recipe(args.recipe, tuple(args.set), conf=args.spark)
+        return recipe(source, settings, conf=args.spark)
     except errors.RecipeError:
-        if args.set or args.command not in FINISHED or not may_hold(args.lake, args.recipe):
+        if settings or args.command not in FINISHED or not may_hold(args.lake, source):
             raise
-        parsed = args.recipe  # the lake keeps it
-    return Lake(args.lake, conf=args.spark), parsed
+        return source
 
 
 def _run(args: argparse.Namespace) -> Any:
@@ -136,6 +144,16 @@ def _of_choice(args: argparse.Namespace) -> Any:
     return lake.explain(recipe, *args.ids, version=args.version)
 
 
+def _compare(args: argparse.Namespace) -> Any:
+    from .. import Lake
+    from .commands.compare import named, refuse_number
+
+    refuse_number(args.selections)
+    with _files(args) as keep:
+        chosen = [(_recipe(args, source), version) for source, version in map(named, args.selections)]
+        return keep(Lake(args.lake, conf=args.spark).compare(*chosen))
+
+
 def _list(args: argparse.Namespace) -> Any:
     from .commands.catalog import catalog
 
@@ -154,14 +172,14 @@ def _encoders(args: argparse.Namespace) -> Any:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "tune": _tune,
-    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "explain": _of_choice, "at": _of_choice,
-    "export": _of_recipe, "recipe": _of_lake, "maintain": _of_lake, "sql": _of_lake, "list": _list,
+    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "compare": _compare, "explain": _of_choice,
+    "at": _of_choice, "export": _of_recipe, "recipe": _of_lake, "maintain": _of_lake, "sql": _of_lake, "list": _list,
     "encoders": _encoders,
 }  # fmt: skip
 
 
 #: Commands that read what a recipe has made: they take its name, and the lake has the rest.
-FINISHED = ("report", "history", "diff", "explain", "at", "export")
+FINISHED = ("report", "history", "diff", "compare", "explain", "at", "export")
 
 
 def _shown(result: Any, as_json: bool) -> str:
@@ -185,8 +203,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with ended_by_signals(stopped):
         try:
             set_up_logs(args.debug, args.quiet, args.log_file)
-            result = COMMANDS[args.command](args)
-            print(printable(_shown(result, args.json), lines=True))
+            with bar_shown(args.quiet), shown(args.command, lines=False):
+                result = COMMANDS[args.command](args)
+            with fitting(columns()):
+                print(printable(_shown(result, args.json), lines=True))
         except KeyboardInterrupt:
             raise SystemExit(f"lakesift: {stopped()}") from None
         except Exception as error:

@@ -6,9 +6,9 @@ learns from documents is fitted once for its key and taken from `models` afterwa
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from functools import reduce
+from itertools import count
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -24,13 +24,12 @@ from .inputs.opening import target_texts
 from .inputs.run import Run, one_row_per_id
 from .lake.digests import rows_digest
 from .lake.manifest import Step
+from .lake.progress import Meter
 from .lake.tables import retry_on_conflict
 from .ranking.vectors import collect_arrow, fits_on_driver, fold_on_driver
 from .scoring.memos import values
 from .scoring.models import Model, recall, remember
 from .scoring.newer import newer_documents
-
-log = logging.getLogger("lakesift")
 
 
 def fit_on_targets(run: Run) -> dict[str, Scorer]:
@@ -67,7 +66,6 @@ def fit_on_documents(run: Run, name: str, fitted: Mapping[str, FittedScore]) -> 
     """Fit a score on the documents, and on scores that are computed; remember the model."""
     score = run.recipe.scores[name]
     assert isinstance(score, DocumentEstimator)
-    log.info("  %s: fitting on %s", name, ", ".join(score.fits_on))
     with run.manifest.step(f"fit {name}", "models") as step:
         scorer = score.fit(_folds(run, score, fitted))
         reads = {i: fitted[i].fingerprint for i in scorer.inputs if i in fitted}
@@ -131,12 +129,15 @@ def _folds(run: Run, score: Estimator, fitted: Mapping[str, FittedScore]) -> Any
     if all_vectors and fits_on_driver(run.hashes.summary.documents, sum(widths)):
         local = collect_arrow(_rows(run, score, fitted, ("h", *score.inputs))).combine_chunks()
 
+    passes = count(1)
+
     def one_pass(f: Fold[Any], table: str) -> Any:
         if table != "documents":
             return fold(target_texts(run.targets[table].frame, run.documents, table), f)
         columns = f.reads or score.inputs
         if local is not None and set(columns) <= set(local.column_names):
             return fold_on_driver(local, f, columns)
+        Meter(f"{score.kind}, pass {next(passes)}", documents := run.hashes.summary.documents).begins(documents)
         return fold(_rows(run, score, fitted, columns), f)
 
     return one_pass

@@ -22,8 +22,10 @@ from .inputs.run import Hashes, Summary, Touched, id_frame
 from .inputs.tables import hashes_table
 from .lake.changes import Unknown, change
 from .lake.commits import TableState
+from .lake.counts import known_rows
 from .lake.digests import rows_digest
 from .lake.manifest import Manifest, Step
+from .lake.progress import Meter
 from .lake.replacement import replace_rows
 from .lake.schemas import Table, rejected
 from .lake.tables import Lake, retry_on_conflict
@@ -141,6 +143,8 @@ def _all(lake: Lake, table: Table, documents: Documents, reason: str, grouped: b
         once = ["id", "1L AS rows", "false AS differs", "row_hash", *documents.hashes]
         frame = rows.selectExpr(*once).repartition("id")
     metadata |= {"grouped": grouped, "documents_version": documents.state.version}
+    if read := known_rows(lake, documents.recipe.documents.table, documents.state.version):
+        Meter("documents", read).begins(read)
     commit = lake.overwrite(table, frame, metadata, int(present.version or 0))
     return Made(commit.version, True, reason, size=lake.size(documents.recipe.documents.table))
 

@@ -18,6 +18,7 @@ from .inputs.run import Run
 from .inputs.tables import tables_of
 from .lake.counts import known_rows
 from .lake.manifest import Manifest, told
+from .lake.progress import stages
 from .lake.spark_errors import FILES_GONE, FilesGone, raising
 from .lake.tables import Lake
 from .lake.tuning import compiled, cores, every_file
@@ -51,7 +52,7 @@ def run(lake: Lake, recipe: Recipe, until: str = "select", refit: bool = False) 
             f"the recipe {recipe.name} has a refine: block, whose rows are chosen in rounds: lakesift refine "
             f"{recipe.name}; for one choice take the block out"
         )
-    with lake.lock(f"run of {recipe.name}"), every_file(lake.spark):
+    with lake.lock(f"run of {recipe.name}"), every_file(lake.spark), stages(*_stages(recipe, until)):
         if until == "select" and not refit and (unchanged := unchanged_since(lake, recipe)):
             return unchanged
         manifest = _begin(lake, recipe, scores=until != "ingest")
@@ -72,7 +73,7 @@ def tune(lake: Lake, recipe: Recipe) -> Tuned:
     if recipe.tune is None:
         raise RecipeError(f"the recipe {recipe.name} has no tune: block; add tune: {{label: <SQL>}} to it")
     check_learners(recipe.tune)
-    with lake.lock(f"tune of {recipe.name}"), every_file(lake.spark):
+    with lake.lock(f"tune of {recipe.name}"), every_file(lake.spark), stages(*_stages(recipe, "score")):
         opened = open_run(lake, recipe, _begin(lake, recipe, scores=True))
         with compiled(lake.spark, opened.hashes.summary.documents):
             scores = score(opened)
@@ -94,7 +95,7 @@ def refine(lake: Lake, recipe: Recipe, wait: float | None = None) -> Manifest:
     recipe.refine_block()
     check_machine(recipe)
     while True:
-        with lake.lock(f"refine of {recipe.name}"), every_file(lake.spark):
+        with lake.lock(f"refine of {recipe.name}"), every_file(lake.spark), stages(*_stages(recipe, "rounds")):
             manifest = _refine(lake, recipe)
             if wait is None or (newest := begun(lake, recipe)) is None or newest.finished:
                 return manifest
@@ -123,6 +124,15 @@ def _refine(lake: Lake, recipe: Recipe) -> Manifest:
         refine_rounds(run, scores.fitted, scores.version, gone=gone)
     record(lake, recipe, manifest)
     return manifest
+
+
+def _stages(recipe: Recipe, last: str) -> list[str]:
+    """Return the stages of a run until one of "ingest", "score", "select", "rounds", as progress counts them."""
+    ingested = ["ingest"] if recipe.ingested() else []
+    if last == "ingest":
+        return ingested
+    scored = [*ingested, "hashes", "scores"]
+    return scored if last == "score" else [*scored, last, *(["controls"] if recipe.controls else []), "record"]
 
 
 def _begin(lake: Lake, recipe: Recipe, scores: bool) -> Manifest:

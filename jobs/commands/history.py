@@ -40,7 +40,7 @@ def history(lake: Lake, recipe: str) -> Rows:
         run = commit.metadata.get("run_id")
         changes = changes_of(lake, recipe, before, commit) if place < COUNTED else _changed(before, commit)
         rows.append((str(commit.version), at, run, commit.rows, commit.operation, "; ".join(changes)))
-    return rows_of(("version", "time (UTC)", "run_id", "rows", "operation", "changed"), rows)
+    return rows_of(("version", "time (UTC)", "run_id", "rows", "operation", "changed"), rows, whole=True)
 
 
 def changes_of(lake: Lake, recipe: str, before: Commit | None, commit: Commit) -> list[str]:

@@ -86,7 +86,7 @@ def predict_steps(
         rows.append(("refine", selection, rounds if would != UNCHANGED else would))
     else:
         rows.append(("select", selection, would))
-    return Predicted(rows_of(columns, rows), "", tuple(costs))
+    return Predicted(rows_of(columns, rows, whole=True), "", tuple(costs))
 
 
 def origin_of(lake: Lake, source: Source) -> str:

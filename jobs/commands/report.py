@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ...udfs.errors import InputError
 from ...udfs.kernels.quantiles import quantiles
-from ...udfs.quoting import quoted, quoted_name, root_of
+from ...udfs.quoting import quoted
 from ...udfs.scores.information_entropy import InformationEntropy
 from ...udfs.scores.length import LengthTokens
 from ..inputs.run import Run, columns_of
@@ -28,9 +28,7 @@ from ..inputs.tables import published_names
 from ..lake.tables import Lake
 from ..lake.tuning import collect_small, compiled, every_file
 from ..ranking.rank_correlation import rank_correlation
-from ..ranking.sort_keys import cluster_of
 from ..recipe import Recipe
-from ..selectors.needs import Group
 from .history import files_of
 from .made_from import made_of, opened_again, scores_of
 from .refinement import rounds_of
@@ -39,6 +37,7 @@ from .report_draws import Sets, defined, sets_of
 from .report_held_out import FIT_BYTES, count_found, evidence, held_out_texts
 from .report_result import QUANTILES, Report
 from .report_samples import sample_of_sets
+from .report_shares import grouped, groups_of, shares_of, values_of
 from .report_worth import worth_of
 
 #: Rows of one set whose scores are described, and texts that a model is fitted on; chosen by id hash.
@@ -64,7 +63,7 @@ def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
         are among those that scores are fitted on.
     """
     of = made_of(lake, recipe, version)
-    counts, ranked_by = of.said.get("counts", {}), recipe.selector.needs
+    counts = of.said.get("counts", {})
     what = f"what version {of.version} of selection_{recipe.name} was made from"
     with files_of(what), compiled(lake.spark, counts.get("documents", 0)), every_file(lake.spark):
         run = opened_again(lake, recipe, of)
@@ -77,10 +76,8 @@ def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
             )
         sets = sets_of(run, of, scores)
         described, quantiles_by_set = _scores(run, scores, sets)
-        groups = [need.name for need in ranked_by if isinstance(need, Group)]
-        shares = {n: _shares(_grouped(run, scores, n), sets.members) for n in groups}
-        columns = {c: F.col(quoted_name(c)) for c in recipe.shares}
-        shares = {c: _shares(columns_of(run, _shown(value)), sets.members) for c, value in columns.items()} | shares
+        groups = {n: shares_of(grouped(run, scores, n), sets.members) for n in groups_of(recipe)}
+        shares = {c: shares_of(values_of(run, c), sets.members) for c in recipe.shares} | groups
         bits = _held_out_bits(run, sets, scores, described["rows"], held_out) if held_out else {}
     compared: dict[str, dict[str, Any]] = {
         "shares": shares,
@@ -117,27 +114,6 @@ def _averaged(sets: Sets, compared: Mapping[str, Mapping[str, Any]]) -> tuple[di
         means[kind] = {name: mean for name, (mean, _) in pairs.items()}
         halves[kind] = {name: half for name, (_, half) in pairs.items()}
     return means, halves
-
-
-def _grouped(run: Run, scores: DataFrame, name: str) -> DataFrame:
-    """Return id and value of what a selector groups by: a score (of k-means the cluster), column or field."""
-    if root_of(name) in run.recipe.scores:
-        return scores.select("id", _shown(cluster_of(scores, name)))
-    return columns_of(run, _shown(cluster_of(run.documents.frame, name)))
-
-
-def _shares(rows: DataFrame, members: DataFrame) -> dict[str, dict[str, float]]:
-    """Return set -> value -> share of the rows (id, value)."""
-    pool = rows.groupBy(F.lit("pool").alias("set"), "value").count()
-    picked = rows.join(F.broadcast(members), "id", "inner").groupBy("set", "value").count()
-    totals: dict[str, dict[str, float]] = {}
-    for row in pool.unionByName(picked).orderBy(F.desc("count"), "value").limit(100_000).collect():
-        totals.setdefault(row["set"], {})[row["value"]] = row["count"]
-    return {s: {v: n / sum(counts.values()) for v, n in counts.items()} for s, counts in totals.items()}
-
-
-def _shown(value: Column) -> Column:
-    return F.coalesce(value.cast("string"), F.lit("(null)")).alias("value")
 
 
 def _scores(run: Run, table: DataFrame, sets: Sets) -> tuple[dict[str, Any], dict[str, dict[str, list[float | None]]]]:

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from ...udfs.quoting import quoted_text
 from ..lake.commits import Commit, TableState
 from ..lake.ingest_tables import FILE_COLUMN, ingested_files, rejected_lines
+from ..lake.progress import Meter
 from ..lake.schemas import Col, Table
 from ..lake.tuning import cores
 from ..sources.column_types import table_type
@@ -88,6 +89,8 @@ def write_files(task: Task, read: SourceRows) -> None:
 @contextmanager
 def _reading(lines: SourceRows) -> Iterator[None]:
     """Raise InputError from an error of writing what is read of a source, if it is one of reading."""
+    rows = lines.fresh_lines or lines.count
+    Meter(f"lines of {lines.what}", rows, "lines").begins(rows)
     try:
         yield
     except Exception as error:

@@ -25,6 +25,8 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 PATIENCE_SECONDS = 2.5
 #: Files and folders that a process that is stopped takes away.
 LEFTOVERS: set[Path] = set()
+#: What is called before the sentence is written: whoever draws on the terminal stops.
+FAREWELLS: list[Callable[[], None]] = []
 _ending = threading.Event()
 _armed = threading.Event()
 
@@ -76,6 +78,9 @@ def _wait(reader: int, terminal: int, sentence: Callable[[], str]) -> None:
     while number not in handled:
         number = os.read(reader, 1)[0]
     _ending.set()
+    for stop in tuple(FAREWELLS):
+        with suppress(Exception):
+            stop()
     with suppress(OSError):  # the terminal may be gone
         os.write(terminal, f"lakesift: {sentence()}\n".encode())
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -24,6 +24,7 @@ from .delta_jars import delta_jars
 from .interrupts import armed
 from .java_locale import spelling_names
 from .log_file import keep, printing_to_it, reason
+from .progress import shown
 from .tuning import put_back, set_allowed
 from .workers import trust_workers
 
@@ -49,6 +50,7 @@ STATIC = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.python.worker.faulthandler.enabled": "true",
     "spark.sql.debug.maxToStringFields": "1000",
+    "spark.ui.showConsoleProgress": "false",  # ours is shown
 }
 
 
@@ -153,7 +155,7 @@ def _start(builder: SparkSession.Builder, conf: str) -> SparkSession:
     options = f"-Dlog4j2.configurationFile={quiet}"
     settings["spark.driver.extraJavaOptions"] = f"{options} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
     try:
-        with printing_to_it(), spelling_names():
+        with shown("starting Spark", lines=False), printing_to_it(), spelling_names():
             spark = _started(builder.config(map=settings))
     except Exception as error:
         said = reason() or str(error).splitlines()[0]

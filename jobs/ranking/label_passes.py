@@ -75,7 +75,7 @@ def greedy_by_passes(
         if not fresh:
             break
         chosen += fresh
-        log.info("  mig: %s of %s picks", f"{len(chosen):,}", f"{budget:,}")
+        log.info("  mig: %s of %s picks", f"{len(chosen):,}", f"{budget:,}", extra={"passing": True})
     rest: Iterable[str] = top(left, F.lit(0.0), budget - len(chosen), seed)["id"] if len(chosen) < budget else ()
     return [*chosen, *(Chosen(i, 0.0, state.information) for i in rest)]
 

@@ -23,13 +23,13 @@ from ...udfs.fitted import FittedScore
 from ..inputs.run import Run
 from ..inputs.tables import declared_columns, shown_names
 from ..lake.manifest import Manifest
+from ..lake.progress import Phases
 from ..lake.tables import Lake
 from ..lake.tuning import compiled
 from ..recipe import Recipe
 from ..recipe.blocks import Refine
 from ..rewards.reward import Round
 from ..scoring.pinned import Begun, identity_of, pins_of, reopened
-from ..scoring.progress import Phases
 from ..scoring.reward_inputs import RewardInputs
 from ..scoring.rounds import (
     Feedback,

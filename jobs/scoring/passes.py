@@ -7,7 +7,6 @@ memory; where the parent was computed before, from `memos`.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,15 +20,13 @@ from ...udfs.fitted import FittedScore
 from ..inputs.documents import BUCKETS, bucket_of
 from ..inputs.run import Run, Touched
 from ..lake.kept import finished
+from ..lake.progress import Meter
 from ..lake.schemas import MEMOS, memos
 from ..lake.tables import retry_on_conflict
 from ..lake.tuning import property_of
 from .measures import Measured, observed
 from .memos import BROADCAST_ROWS
-from .progress import Pace, heartbeat
 from .rows import Source
-
-log = logging.getLogger("lakesift")
 
 #: CPU seconds of the first unit, by what the scores say of themselves.
 FIRST_SECONDS = 20.0
@@ -177,18 +174,18 @@ def _units(source: Source, pending: Pending) -> Iterator[dict[str, Measured]]:
     if not total:
         return
     fixed = int(property_of(source.run.lake.spark, "spark.lakesift.unitRows", "0"))
-    buckets, low, rows, pace = pending.end - pending.low, pending.low, 0, Pace(total)
+    buckets, low, rows, meter = pending.end - pending.low, pending.low, 0, Meter(name, total)
     width = math.ceil(buckets * min(1.0, (fixed or first_rows(source.scores)) / total))
     while low < pending.end:
         high, began = min(pending.end, low + width), time.monotonic()
-        with heartbeat(f"{name}: {rows:,} of {total:,} rows"):
-            measured = retry_on_conflict(f"score {name}", partial(_unit, source, (low, high)), tries=UNIT_TRIES)
+        meter.begins(rows + math.ceil(total * (high - low) / buckets))
+        measured = retry_on_conflict(f"score {name}", partial(_unit, source, (low, high)), tries=UNIT_TRIES)
         done = max((m.rows for m in measured.values()), default=0)
         rows += done
         if done:
             finished(name, done)
         seconds = max(time.monotonic() - began, 0.001)
-        log.info("  %s: %s", name, pace.after(rows))
+        meter.ends(rows)
         wanted = 0 if fixed else int(UNIT_SECONDS / seconds * (high - low))
         width = min(max(width, wanted), max(1, buckets * BROADCAST_ROWS // total))
         low = high

@@ -6,7 +6,6 @@ read, other tries are computed and stored, in a commit a minute.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,13 +20,11 @@ from ...udfs.kernels import interval_search as parts
 from ...udfs.kernels.interval_search import ALL, RANDOM, Candidate, Candidates
 from ...udfs.models.learners import LEARNERS, Learner
 from ..inputs.run import Run
+from ..lake.progress import Meter
 from ..lake.schemas import trials
 from ..lake.tables import retry_on_conflict
 from ..recipe.blocks import Tune
 from .labelled import Labelled
-from .progress import Pace
-
-log = logging.getLogger("lakesift")
 
 #: Raised when the same search would give other numbers.
 REVISION = 1
@@ -98,8 +95,11 @@ class Search:
     def measure(self, wanted: Sequence[Trial]) -> None:
         """Compute and store what is not known."""
         missing = [t for t in wanted if t not in self._known]
-        pace, since = Pace(len(missing), "trials"), time.monotonic()
+        since = time.monotonic()
         new: list[Trial] = []
+        meter = Meter(
+            f"tune: {missing[0].split} of {missing[0].learner}" if missing else "tune", len(missing), "trials"
+        )
         for done, trial in enumerate(missing, start=1):
             kept = self.kept(trial.candidate, trial.seed)
             ask = np.flatnonzero(self._part(trial.seed) == _SPLITS[trial.split])
@@ -108,7 +108,7 @@ class Search:
             new.append(trial)
             if done == len(missing) or time.monotonic() - since > COMMIT_SECONDS:
                 retry_on_conflict("trials", lambda batch=tuple(new): self._store(batch))  # type: ignore[misc]
-                log.info("  tune: %s of %s, %s", trial.split, trial.learner, pace.after(done))
+                meter.ends(done)
                 new, since = [], time.monotonic()
 
     def _trials(self, candidates: Iterable[Candidate], split: str, learner: str = "") -> list[Trial]:

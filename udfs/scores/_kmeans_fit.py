@@ -232,4 +232,5 @@ def table_tally(fold: RunFold, one_pass: Callable[[Matrix], Pass], rows: int, ce
 
 def report(k: int, step: str, move: int, rows: float, inertia: float) -> None:
     """Log one line a measurement."""
-    log.info("kmeans k=%d, %s %d: %d rows, inertia per row %.6g", k, step, move + 1, rows, inertia / rows)
+    said = "kmeans k=%d, %s %d: %d rows, inertia per row %.6g"
+    log.info(said, k, step, move + 1, rows, inertia / rows, extra={"passing": True})  # a bar of jobs/ shows its own

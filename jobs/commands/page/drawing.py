@@ -69,7 +69,7 @@ def _svg(draw: Callable[[Any], None], title: str, height: float) -> str:
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # letters that the font lacks: the reader's has them
         matplotlib.style.use("default")
-        settings: Any = {**_SETTINGS, "svg.hashsalt": printable(title)}
+        settings: Any = {**_SETTINGS, "svg.hashsalt": f"of {printable(title)}"}  # "none" would be none
         matplotlib.rcParams.update(settings)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         FigureCanvasSVG(figure)

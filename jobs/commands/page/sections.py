@@ -133,12 +133,13 @@ def examples(content: Content) -> str:
     score = content.numbers.score if content.numbers else ""
     parts = []
     for title, rows in content.examples.items():
-        shown = "".join(_example(row, score) for row in rows) or paragraph("none", "soft")
+        shown = "".join(example(row, score) for row in rows) or paragraph("none", "soft")
         parts.append(f"<h3>{escaped(title)}</h3>{shown}")
     return section("Rows to read", *parts)
 
 
-def _example(row: Example, score: str) -> str:
+def example(row: Example, score: str = "") -> str:
+    """Return a row to read, under what is known of it."""
     facts = [name(row.id)]
     facts += [f"rank {row.rank:,}"] if row.rank is not None else []
     facts += [f"{name(score)} {number(row.score)}"] if row.score is not None else []

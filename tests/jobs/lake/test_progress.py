@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lakesift.jobs.scoring import progress
-from lakesift.jobs.scoring.progress import Pace, duration
+from lakesift.jobs.lake import pace as pace_of_work
+from lakesift.jobs.lake.pace import Pace, duration
 
 
 def test_the_first_unit_does_not_count_once_there_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr(pace_of_work.time, "monotonic", lambda: now)
     pace = Pace(1000)
     now = 50.0  # workers start and load a model
     assert pace.after(100) == "100 of 1,000 rows, 2.0 rows/s, about 8 min left"
@@ -21,7 +21,7 @@ def test_the_first_unit_does_not_count_once_there_are_others(monkeypatch: pytest
 
 
 def test_no_rows_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress.time, "monotonic", lambda: 0.0)
+    monkeypatch.setattr(pace_of_work.time, "monotonic", lambda: 0.0)
     assert Pace(10).after(0) == "0 of 10 rows, 0.0 rows/s"
 
 
