@@ -1,0 +1,66 @@
+"""k-center of rows in parts: every part's own farthest-first order, then farthest-first among the first rows of these.
+
+With the first b rows of every part at hand, b picks among them have at most twice the radius that is the best for the
+rows at hand, which lie within twice the best radius of all others: four times the best in all (composable core-sets:
+Malkomes and others, NIPS 2015). So that a smaller budget is a prefix, the rows at hand do not depend on it (ours): the
+first `first` picks are among the first `first` rows of every part, the picks up to 2 `first` among twice as many, and
+so on. From `first` picks on the bound is four times the best radius of half as many picks, or better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..arrays import Floats, Matrix, Positions
+from .k_center import KCenter, k_center
+
+
+def depth_of(budget: int, first: int) -> int:
+    """Return how many rows of every part a budget needs: `first`, or twice, four times, ... as many.
+
+    Examples
+    --------
+    >>> [depth_of(budget, 100) for budget in (1, 100, 101, 900)]
+    [100, 100, 200, 1600]
+    """
+    depth = first
+    while depth < budget:
+        depth *= 2
+    return depth
+
+
+def k_center_merge(X: Matrix, place: Positions, budget: int, first: int, start: Sequence[int] = ()) -> KCenter:
+    """Pick `budget` rows out of the farthest-first orders of parts.
+
+    Parameters
+    ----------
+    X : (n, d) float32, finite
+        The first `depth_of(budget, first)` rows of every part, in the order that breaks ties.
+    place : (n,) int64
+        A row's place in the order of its part, from 0; -1 for those of `start`.
+    budget, first : int
+    start : sequence of int
+        Positions picked earlier.
+
+    Returns
+    -------
+    KCenter
+        As of `k_center`; distance_sq may rise where more rows come in, after `first`, 2 `first`, ... picks.
+
+    Examples
+    --------
+    >>> X, place = np.array([[0], [9], [1], [4]], np.float32), np.array([0, 0, 1, 1])
+    >>> k_center_merge(X, place, 3, 1).order.tolist(), k_center_merge(X, place, 3, 4).order.tolist()
+    ([0, 3, 1], [0, 1, 3])
+    """
+    order, distances, passes, depth = list[int](), list[Floats](), 0, first
+    budget = max(0, min(budget, len(X) - len(start)))
+    while len(order) < budget:
+        within = np.flatnonzero(place < depth)
+        before = np.flatnonzero(np.isin(within, [*start, *order])).tolist()
+        found = k_center(X[within], min(depth, budget) - len(order), start=before)
+        order, passes, depth = [*order, *within[found.order].tolist()], passes + found.passes, 2 * depth
+        distances.append(found.distance_sq)
+    return KCenter(np.array(order, np.int64), np.concatenate([*distances, np.empty(0)]), passes)
