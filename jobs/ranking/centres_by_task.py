@@ -26,9 +26,29 @@ FIRST_ROWS = 4096
 _FOUND = "id string, h bigint, vector array<float>, place int"
 
 
-def parts_of(held: VectorRows) -> int:
-    """Return in how many parts the rows are dealt."""
-    return max(1, -(-held.count // task_rows(held.width)))
+def parts_of(rows: int, width: int) -> int:
+    """Return in how many parts rows with vectors of so many numbers are dealt.
+
+    Examples
+    --------
+    >>> parts_of(10_000_000, 256)
+    31
+    """
+    return max(1, -(-rows // task_rows(width)))
+
+
+def deepest(rows: int, width: int) -> int:
+    """Return how many of so many rows can be picked, so that the driver merges what the parts send.
+
+    Examples
+    --------
+    >>> deepest(10_000_000, 256)
+    16384
+    """
+    parts, depth = parts_of(rows, width), FIRST_ROWS
+    while 2 * depth * parts <= merge_rows(width):
+        depth *= 2
+    return depth
 
 
 def centres_by_task(held: VectorRows, budget: int, start: Sequence[str]) -> tuple[pd.Series[str], KCenter]:
@@ -39,7 +59,7 @@ def centres_by_task(held: VectorRows, budget: int, start: Sequence[str]) -> tupl
     BoundError
         If the parts would send more vectors than the driver merges.
     """
-    parts, depth = parts_of(held), depth_of(min(budget, held.count), FIRST_ROWS)
+    parts, depth = parts_of(held.count, held.width), depth_of(min(budget, held.count), FIRST_ROWS)
     sent, most = min(parts * depth, held.count) + len(start), merge_rows(held.width)
     if sent > most:
         raise BoundError(

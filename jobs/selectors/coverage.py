@@ -23,7 +23,7 @@ from ...udfs.errors import BoundError, InputError, RecipeError
 from ...udfs.kernels.facility_location import DENSE_ROWS, facility_location
 from ...udfs.kernels.k_center import k_center
 from ...udfs.kernels.neighbours import NEIGHBOURS_ROWS
-from ..ranking.centres_by_task import FIRST_ROWS, centres_by_task, parts_of
+from ..ranking.centres_by_task import FIRST_ROWS, centres_by_task, deepest, parts_of
 from ..ranking.cover_by_task import Mixture, cover_by_task
 from ..ranking.sort_keys import cluster_of, numeric_column
 from ..ranking.vectors import VectorRows, collect_arrow, driver_rows, vector_rows
@@ -56,18 +56,28 @@ class KCenter(Selector):
 
     vector: str = "vector"
 
+    def most_picks(self, rows: int, width: int, /) -> int | None:
+        """Return the rows that parts bring of vectors above the limit of one driver."""
+        return deepest(rows, width) if width and rows > driver_rows(width) else None
+
     def select(self, pool: Pool) -> pd.DataFrame:
-        """Return the picks; the seed decides the first one and ties."""
+        """Return the picks; the seed decides the first one and ties.
+
+        Raises
+        ------
+        BoundError
+            If the budget needs more rows of every part than the driver merges.
+        """
         held = vector_rows(pool.rows, self.vector, pool.seed)
         if held.fit:
             rows, matrix = held.collected()
             ids, centres = rows["id"], k_center(matrix, pool.budget, start=places_of(pool.start, rows["id"]))
         else:
             ids, centres = centres_by_task(held, pool.budget, pool.start)
+            parts = parts_of(held.count, held.width)
             pool.note(
-                f"{held.above}: farthest first in {parts_of(held):,} parts on executors, then among the first rows of "
-                f"each; the radius is at most 4 times the best for as many rows, from {FIRST_ROWS:,} rows on for half "
-                "as many"
+                f"{held.above}: farthest first in {parts:,} parts on executors, then among the first rows of each; the "
+                f"radius is at most 4 times the best for as many rows, from {FIRST_ROWS:,} rows on for half as many"
             )
         gain = pd.Series(np.where(np.isfinite(centres.distance_sq), centres.distance_sq, np.nan))
         return picks(ids.iloc[centres.order], gain)

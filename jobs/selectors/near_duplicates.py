@@ -22,7 +22,8 @@ from ...udfs.kernels.near_duplicates import deita, displaced_by_kept, semdedup
 from ...udfs.kernels.nearest_rows import cosines
 from ..ranking.duplicates_by_task import duplicates_by_task, kept_by_task
 from ..ranking.sort_keys import cluster_of, numeric_column
-from ..ranking.vectors import VectorRows, vector_rows
+from ..ranking.vector_tasks import merge_rows
+from ..ranking.vectors import VectorRows, driver_rows, vector_rows
 from ..ranking.walk_in_slices import near_kept, walk_in_slices
 from .needs import Cluster, Number, Vector
 from .selector import LEFT_OUT, Pool, Selector, picks
@@ -52,8 +53,18 @@ class Deita(Selector):
     vector: str = "vector"
     limit: Annotated[float, Range(0, 1, open_high=True)] = 0.9
 
+    def most_picks(self, rows: int, width: int, /) -> int | None:
+        """Return the kept rows that the driver holds of vectors above its limit."""
+        return merge_rows(width) if width and rows > driver_rows(width) else None
+
     def select(self, pool: Pool) -> pd.DataFrame:
-        """Return the picks in order of quality; the seed decides ties."""
+        """Return the picks in order of quality; the seed decides ties.
+
+        Raises
+        ------
+        BoundError
+            If more rows are kept of vectors above the limit of one driver than it holds.
+        """
         held = self._held(pool)
         if not held.fit:
             pool.note(f"{held.above}: the walk goes on by slices of the ranks, with the same result")

@@ -151,6 +151,10 @@ class Selector(ABC):
         """Return how many eligible rows it takes at most, None where there is no bound or it is not known."""
         return None
 
+    def most_picks(self, _rows: int, _width: int, /) -> int | None:
+        """Return how many of so many eligible rows it picks at most; None where no bound is known."""
+        return None
+
     def own_gain(self, _rows: DataFrame, /) -> Column | None:
         """Return what `gain` would be of each row, where it is a value of the row alone; None where it is not."""
         return None
