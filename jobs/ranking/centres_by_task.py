@@ -20,7 +20,7 @@ from ...udfs.kernels.k_center_merge import depth_of, k_center_merge
 from .vector_tasks import by_task, merge_rows, task_rows, with_start
 from .vectors import VectorRows, collect_flat, order_of
 
-#: Rows of every part that the first picks are among.
+#: Rows of every part that the first picks are among, if the driver merges so many.
 FIRST_ROWS = 4096
 
 _FOUND = "id string, h bigint, vector array<float>, place int"
@@ -38,16 +38,18 @@ def parts_of(rows: int, width: int) -> int:
 
 
 def deepest(rows: int, width: int) -> int:
-    """Return how many of so many rows can be picked, so that the driver merges what the parts send.
+    """Return how many rows of every part the driver merges at most: FIRST_ROWS, times or over a power of two.
 
     Examples
     --------
-    >>> deepest(10_000_000, 256)
-    16384
+    >>> deepest(10_000_000, 256), deepest(10_000_000, 4096)
+    (16384, 128)
     """
-    parts, depth = parts_of(rows, width), FIRST_ROWS
-    while 2 * depth * parts <= merge_rows(width):
+    parts, most, depth = parts_of(rows, width), merge_rows(width), FIRST_ROWS
+    while 2 * depth * parts <= most:
         depth *= 2
+    while depth > 1 and depth * parts > most:
+        depth //= 2
     return depth
 
 
@@ -57,15 +59,16 @@ def centres_by_task(held: VectorRows, budget: int, start: Sequence[str]) -> tupl
     Raises
     ------
     BoundError
-        If the parts would send more vectors than the driver merges.
+        If the budget is more rows than the driver merges.
     """
-    parts, depth = parts_of(held.count, held.width), depth_of(min(budget, held.count), FIRST_ROWS)
-    sent, most = min(parts * depth, held.count) + len(start), merge_rows(held.width)
-    if sent > most:
+    parts, most = parts_of(held.count, held.width), deepest(held.count, held.width)
+    if min(budget, held.count - len(start)) > parts * most:
         raise BoundError(
-            f"k_center of {budget:,} rows merges {sent:,} vectors of {held.width} elements out of {parts:,} parts, and "
-            f"the driver merges at most {most:,}: lower the budget, or choose from fewer rows with where:"
+            f"k_center of {budget:,} rows is more than the {parts * most:,} vectors of {held.width} elements that the "
+            "driver merges: lower the budget, or choose from fewer rows with where:"
         )
+    first = min(FIRST_ROWS, most)
+    depth = depth_of(budget, first, most)
     rows = with_start(held.finite, start).withColumn("task", F.expr(f"pmod(h, {parts}L)"))
     frame, flat = collect_flat(by_task(rows, partial(_first_rows, depth), _FOUND))
     order = order_of(frame)
@@ -73,7 +76,7 @@ def centres_by_task(held: VectorRows, budget: int, start: Sequence[str]) -> tupl
     matrix = np.asarray(flat, np.float32).reshape(len(frame), held.width)[order]
     place = frame["place"].to_numpy(np.int64)
     before = np.flatnonzero(place < 0).tolist()
-    return frame["id"], k_center_merge(matrix, place, budget, FIRST_ROWS, before)
+    return frame["id"], k_center_merge(matrix, place, budget, first, most, before)
 
 
 def _first_rows(depth: int, rows: pd.DataFrame, matrix: Matrix) -> pd.DataFrame:

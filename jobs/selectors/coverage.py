@@ -58,7 +58,7 @@ class KCenter(Selector):
 
     def most_picks(self, rows: int, width: int, /) -> int | None:
         """Return the rows that parts bring of vectors above the limit of one driver."""
-        return deepest(rows, width) if width and rows > driver_rows(width) else None
+        return parts_of(rows, width) * deepest(rows, width) if width and rows > driver_rows(width) else None
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides the first one and ties.
@@ -74,10 +74,11 @@ class KCenter(Selector):
             ids, centres = rows["id"], k_center(matrix, pool.budget, start=places_of(pool.start, rows["id"]))
         else:
             ids, centres = centres_by_task(held, pool.budget, pool.start)
-            parts = parts_of(held.count, held.width)
+            parts, most = parts_of(held.count, held.width), deepest(held.count, held.width)
             pool.note(
                 f"{held.above}: farthest first in {parts:,} parts on executors, then among the first rows of each; the "
-                f"radius is at most 4 times the best for as many rows, from {FIRST_ROWS:,} rows on for half as many"
+                f"radius is at most 4 times the best for as many rows, from {min(FIRST_ROWS, most):,} rows on for half "
+                f"as many, {most:,} at most"
             )
         gain = pd.Series(np.where(np.isfinite(centres.distance_sq), centres.distance_sq, np.nan))
         return picks(ids.iloc[centres.order], gain)

@@ -17,30 +17,33 @@ from ..arrays import Floats, Matrix, Positions
 from .k_center import KCenter, k_center
 
 
-def depth_of(budget: int, first: int) -> int:
-    """Return how many rows of every part a budget needs: `first`, or twice, four times, ... as many.
+def depth_of(budget: int, first: int, most: int) -> int:
+    """Return how many rows of every part a budget needs: `first`, or twice, four times, ... as many, up to `most`.
 
     Examples
     --------
-    >>> [depth_of(budget, 100) for budget in (1, 100, 101, 900)]
-    [100, 100, 200, 1600]
+    >>> [depth_of(budget, 100, 800) for budget in (1, 100, 101, 900)]
+    [100, 100, 200, 800]
     """
     depth = first
-    while depth < budget:
+    while depth < min(budget, most):
         depth *= 2
     return depth
 
 
-def k_center_merge(X: Matrix, place: Positions, budget: int, first: int, start: Sequence[int] = ()) -> KCenter:
+def k_center_merge(
+    X: Matrix, place: Positions, budget: int, first: int, most: int, start: Sequence[int] = ()
+) -> KCenter:
     """Pick `budget` rows out of the farthest-first orders of parts.
 
     Parameters
     ----------
     X : (n, d) float32, finite
-        The first `depth_of(budget, first)` rows of every part, in the order that breaks ties.
+        The first `depth_of(budget, first, most)` rows of every part, in the order that breaks ties.
     place : (n,) int64
         A row's place in the order of its part, from 0; -1 for those of `start`.
-    budget, first : int
+    budget, first, most : int
+        `most` is `first` times a power of two.
     start : sequence of int
         Positions picked earlier.
 
@@ -52,15 +55,16 @@ def k_center_merge(X: Matrix, place: Positions, budget: int, first: int, start: 
     Examples
     --------
     >>> X, place = np.array([[0], [9], [1], [4]], np.float32), np.array([0, 0, 1, 1])
-    >>> k_center_merge(X, place, 3, 1).order.tolist(), k_center_merge(X, place, 3, 4).order.tolist()
-    ([0, 3, 1], [0, 1, 3])
+    >>> k_center_merge(X, place, 3, 1, 4).order.tolist(), k_center_merge(X, place, 3, 1, 1).order.tolist()
+    ([0, 1, 3], [0, 1])
     """
     order, distances, passes, depth = list[int](), list[Floats](), 0, first
-    budget = max(0, min(budget, len(X) - len(start)))
+    budget = max(0, min(budget, int((place < most).sum()) - len(start)))
     while len(order) < budget:
         within = np.flatnonzero(place < depth)
         before = np.flatnonzero(np.isin(within, [*start, *order])).tolist()
-        found = k_center(X[within], min(depth, budget) - len(order), start=before)
+        here = budget if depth >= most else min(depth, budget)
+        found = k_center(X[within], here - len(order), start=before)
         order, passes, depth = [*order, *within[found.order].tolist()], passes + found.passes, 2 * depth
         distances.append(found.distance_sq)
     return KCenter(np.array(order, np.int64), np.concatenate([*distances, np.empty(0)]), passes)

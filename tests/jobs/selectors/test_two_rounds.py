@@ -13,9 +13,11 @@ from pyspark.sql import functions as F
 
 from lakesift.jobs.ranking import centres_by_task, cover_by_task, vector_tasks, vectors
 from lakesift.jobs.ranking.vectors import vector_bytes
+from lakesift.jobs.selectors.chain import Chain
 from lakesift.jobs.selectors.coverage import FacilityLocation, KCenter
 from lakesift.jobs.selectors.near_duplicates import Deita, SemDeDup
 from lakesift.jobs.selectors.selector import Selector
+from lakesift.jobs.selectors.stages import Stage
 from lakesift.udfs.errors import BoundError, InputError
 
 from .pool import N, as_rows, pool, pool_of
@@ -125,6 +127,18 @@ def test_covers_in_two_rounds_keep_their_laws_and_their_bound(
         monkeypatch.setattr(centres_by_task, "FIRST_ROWS", 32)
 
 
+@pytest.mark.long
+def test_a_chain_goes_on_in_two_rounds(layouts: dict[int, DataFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = Chain((Stage(SemDeDup("cells", by="nll", eps=0.01)), Stage(FacilityLocation(cluster="cells"))))
+    one = chain.select(pool_of(layouts[2], 50, 3))
+    small(monkeypatch, task=N)
+    notes: list[str] = []
+    two = chain.select(pool_of(layouts[7], 50, 3, note=notes.append))
+    pd.testing.assert_frame_equal(two, one)
+    assert [note for note in notes if "that one driver takes: clusters are compared in tasks" in note]
+    assert [note for note in notes if "that one driver takes: " in note and "cells on executors" in note]
+
+
 BAD = {
     "nothing": "false",
     "one row": "id = 'r\u00f3w-0'",
@@ -169,7 +183,7 @@ def test_rows_that_are_left_out_and_what_is_refused(
     with pytest.raises(Exception, match="a vector has the length 2; cosines here need length 1"):
         FacilityLocation(cluster="cells").select(pool_of(long, 5, 3))
     small(monkeypatch, merge=10)
-    with pytest.raises(BoundError, match=r"k_center of 50 rows merges \d+ vectors of 6 elements out of \d parts"):
+    with pytest.raises(BoundError, match=r"k_center of 50 rows is more than the \d+ vectors of 6 elements that the"):
         KCenter().select(pool_of(rows, 50, 3))
     with pytest.raises(BoundError, match=r"deita has kept \d+ rows .* it keeps at most 10: lower the budget"):
         Deita(by="nll", limit=0.999).select(pool_of(rows, 50, 3))
