@@ -77,8 +77,8 @@ class KCenter(Selector):
             parts, most = parts_of(held.count, held.width), deepest(held.count, held.width)
             pool.note(
                 f"{held.above}: farthest first in {parts:,} parts on executors, then among the first rows of each; the "
-                f"radius is at most 4 times the best for as many rows, from {min(FIRST_ROWS, most):,} rows on for half "
-                f"as many, {most:,} at most"
+                f"radius is at most 4 times the best for as many rows, from {min(FIRST_ROWS, most):,} rows on for a "
+                f"third as many, {most:,} at most"
             )
         gain = pd.Series(np.where(np.isfinite(centres.distance_sq), centres.distance_sq, np.nan))
         return picks(ids.iloc[centres.order], gain)

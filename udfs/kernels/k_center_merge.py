@@ -4,7 +4,11 @@ With the first b rows of every part at hand, b picks among them have at most twi
 rows at hand, which lie within twice the best radius of all others: four times the best in all (composable core-sets:
 Malkomes and others, NIPS 2015). So that a smaller budget is a prefix, the rows at hand do not depend on it (ours): the
 first `first` picks are among the first `first` rows of every part, the picks up to 2 `first` among twice as many, and
-so on. From `first` picks on the bound is four times the best radius of half as many picks, or better.
+so on up to `most` rows of a part, among which all further picks are.
+
+The bound beyond `first` picks: let T be the rows at hand and n the picks since they doubled. n + 1 rows of T are at
+least the radius over T apart from each other, which is so at most twice the best of n picks; and more picks never widen
+the radius. So it is at most four times the best of a third as many picks (of `most`, where these are fewer).
 """
 
 from __future__ import annotations
