@@ -2,9 +2,10 @@
 
 `python -m tests.bench two_rounds`. 200 000 windows of 430 characters out of the source files that are installed here,
 embedded by wordllama (256 numbers), in clusters of some 1000 rows; 1 % of them are chosen. Each form runs in a process
-of its own with a Spark session on two cores; the limit is lowered to nothing for two rounds. `driver` is the largest
-resident size of the driver's Python process, vectors included, Spark's JVM not. Bars: 0.97 of the objective of one
-driver; for wall and memory there is none (0), the ratio says what two rounds cost. Random rows stand beside both.
+of its own with a Spark session on two cores; for two rounds the limit is lowered to nothing, and tasks and slices to a
+sixth and a third of the rows. `driver` is the largest resident size of the driver's Python process, vectors included,
+Spark's JVM not. Bars: 0.97 of the objective of one driver; for wall and memory there is none (0), the ratio says what
+two rounds cost. Random rows stand beside both.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from lakesift.jobs.lake.session import session
-from lakesift.jobs.ranking import vectors
+from lakesift.jobs.ranking import vector_tasks, vectors
 from lakesift.jobs.selectors.coverage import FacilityLocation, KCenter
 from lakesift.jobs.selectors.near_duplicates import Deita, SemDeDup
 from lakesift.jobs.selectors.selector import Selector
@@ -38,6 +39,8 @@ from tests.udfs.kernels.twins_facility_location import objective
 
 Matrix = NDArray[np.float32]
 ROWS, LENGTH, SHARE = 200_000, 430, 0.01
+#: Numbers of a vector, tasks of a size, slices of the driver.
+WIDTH, TASKS, SLICES = 256, 6, 3
 #: Rows of a part that a file holds, and rows of which the distance to the chosen is computed at a time.
 PART, BLOCK = 50_000, 4096
 SELECTORS: dict[str, Selector] = {
@@ -103,7 +106,9 @@ def _choose(folder: str, kind: str, budget: int, two_rounds: bool) -> Form:
     vectors.VECTOR_BYTES = 0 if two_rounds else 10**12
     spark, notes = session("local"), list[str]()
     rows = spark.read.parquet(folder)
-    rows.count()
+    size = rows.count() * vectors.vector_bytes(1, WIDTH)
+    # As many tasks and slices as there would be just above the real limit.
+    vector_tasks.TASK_BYTES, vector_tasks.MERGE_BYTES = size // TASKS, size // SLICES
     with threadpool_limits(1):
         start = time.perf_counter()
         picks = SELECTORS[kind].select(pool_of(rows, budget, 7, note=notes.append))
