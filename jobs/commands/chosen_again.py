@@ -19,6 +19,7 @@ from ...udfs.encoding import is_published
 from ...udfs.errors import InputError
 from ...udfs.fitted import FittedScore
 from ...udfs.quoting import quoted_name, root_of
+from ..inputs.memory import width_of
 from ..inputs.run import Run
 from ..lake.tables import Lake
 from ..lake.tuning import collect_small
@@ -76,6 +77,15 @@ class ChosenAgain:
     def selected(self) -> int:
         """How many rows the run chose."""
         return int(self.of.said["counts"]["selected"])
+
+    @cached_property
+    def depth(self) -> int:
+        """How many rows of the order are told unasked: DEPTH times the selected ones, or what the selector can pick."""
+        last = stages_of(self.recipe.selector)[-1].selector
+        width = width_of(self.recipe, getattr(last, last.collects)) if last.collects else 0
+        most = last.most_picks(self.rankable, width)
+        wanted = DEPTH * self.selected
+        return wanted if most is None else max(min(wanted, most), self.selected)
 
     @cached_property
     def cut(self) -> float | None:

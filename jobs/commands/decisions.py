@@ -25,7 +25,7 @@ from ..recipe.recipe import mentions
 from ..recipe.uses import rankable_if
 from ..scoring.eligible import first_excluding
 from ..selectors.selector import LEFT_OUT
-from .chosen_again import DEPTH, ChosenAgain, comparing, why_no_order
+from .chosen_again import ChosenAgain, comparing, why_no_order
 from .history import files_of
 from .row_facts import frame_of
 
@@ -48,13 +48,13 @@ def decisions(
     Parameters
     ----------
     depth : int, optional
-        Rows of the order, by default `DEPTH` times the selected ones.
+        Rows of the order, by default `again.depth`.
     unasked : bool
         Leave the order out where it takes long.
     """
     if depth is not None and depth < 1:
         raise InputError(f"depth is {depth}; give 1 row or more")
-    depth = max(depth or DEPTH * again.selected, again.selected)
+    depth = max(depth or again.depth, again.selected)
     with files_of(again.what), compiled(again.run.lake.spark, again.run.hashes.summary.documents):
         order, left_out = _ranked(again, depth, unasked)
     ended = order is not None and len(order) < depth

@@ -16,7 +16,7 @@ from ..lake.text_table import Rows, rows_of
 from ..lake.tuning import every_file
 from ..recipe import Recipe
 from .absent_rows import absences, is_text
-from .chosen_again import DEPTH, ChosenAgain, chosen_again, comparing
+from .chosen_again import ChosenAgain, chosen_again, comparing
 from .decisions import BELOW, INELIGIBLE, ORDERED_ROWS, decisions, ordered
 from .explained import Facts, explained
 from .history import files_of
@@ -152,7 +152,7 @@ def _facts(again: ChosenAgain, found: dict[str, Any]) -> Facts:
     told = ordered(again, unasked=True)
     vector, nearest = nearest_chosen(again, ids) if ids else ("", {})
     return Facts(
-        depth=DEPTH * again.selected if told else 0,
+        depth=again.depth if told else 0,
         cut=again.cut,
         scores=scores_of_rows(again, ids) if ids else {},
         clauses=clauses_of_rows(again, ineligible) if ineligible else {},

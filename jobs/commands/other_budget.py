@@ -21,7 +21,7 @@ from ..lake.text_table import Rows, rows_of
 from ..lake.tuning import compiled, every_file
 from ..recipe import Recipe
 from ..selectors.budget import Budget, rows_wanted
-from .chosen_again import DEPTH, chosen_again, why_no_order
+from .chosen_again import chosen_again, why_no_order
 from .history import files_of
 
 #: Shares of the depth at which the curve is shown, and rows of the choice that are printed.
@@ -119,7 +119,7 @@ def at(lake: Lake, recipe: Recipe, budget: float | None = None, version: int | N
     documents = again.run.hashes.summary.documents
     rows = again.selected if wanted is None else rows_wanted(wanted, documents)
     with files_of(again.what), every_file(lake.spark), compiled(lake.spark, documents):
-        order = again.order(max(rows, DEPTH * again.selected))
+        order = again.order(max(rows, again.depth))
         there = again.selection.select("id", "rank").toPandas()
     notes = list(again.run.manifest.notes)
     if len(order) < rows:

@@ -62,7 +62,7 @@ def rows_of(rows: DataFrame, picked: pd.DataFrame, how: Literal["left_semi", "le
 
 
 def top(rows: DataFrame, key: Column, budget: int, seed: int) -> pd.DataFrame:
-    """Return the `budget` first rows in order of (key, h, id), as a frame (id, key); a null key is never selected.
+    """Return the `budget` first rows in order of (key, h, id), as a frame (id, key, h); a null key is never selected.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def top(rows: DataFrame, key: Column, budget: int, seed: int) -> pd.DataFrame:
     keyed = keyed_rows(rows, key, seed, None)
     groups, sample = count_and_sample(keyed, seed)
     groups["need"] = np.minimum(groups["size"], budget)
-    return _first(keyed, groups, sample)[["id", "key"]]
+    return _first(keyed, groups, sample)[["id", "key", "h"]]
 
 
 def top_by_quota(

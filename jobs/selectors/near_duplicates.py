@@ -2,7 +2,8 @@
 
 SemDeDup (arXiv 2303.09540) drops a row whose cosine to an earlier-ranked row of its k-means cluster exceeds 1 - eps.
 Deita's filter (arXiv 2312.15685) walks down the quality and keeps a row if its largest cosine to the kept is at most a
-limit. Kernels: udfs/kernels/near_duplicates.py. Bound: 2 GB of vectors on the driver (jobs/ranking/vectors.py).
+limit. Kernels: udfs/kernels/near_duplicates.py. The driver holds up to 2 GB of vectors (jobs/ranking/vectors.py); above
+it the same rows are found in tasks on executors (jobs/ranking/duplicates_by_task.py) and by slices (walk_in_slices.py).
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ from typing import Annotated, ClassVar
 import numpy as np
 import pandas as pd
 from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
-from ...udfs.arrays import Positions
+from ...udfs.arrays import Matrix, Positions
 from ...udfs.constraints import Above, Range
 from ...udfs.kernels.near_duplicates import deita, displaced_by_kept, semdedup
 from ...udfs.kernels.nearest_rows import cosines
+from ..ranking.duplicates_by_task import duplicates_by_task, kept_by_task
 from ..ranking.sort_keys import cluster_of, numeric_column
-from ..ranking.vectors import Matrix, collect_vectors
+from ..ranking.vector_tasks import merge_rows
+from ..ranking.vectors import VectorRows, driver_rows, vector_rows
+from ..ranking.walk_in_slices import near_kept, walk_in_slices
 from .needs import Cluster, Number, Vector
 from .selector import LEFT_OUT, Pool, Selector, picks
 
@@ -48,11 +53,26 @@ class Deita(Selector):
     vector: str = "vector"
     limit: Annotated[float, Range(0, 1, open_high=True)] = 0.9
 
+    def most_picks(self, rows: int, width: int, /) -> int | None:
+        """Return the kept rows that the driver holds of vectors above its limit."""
+        return merge_rows(width) if width and rows > driver_rows(width) else None
+
     def select(self, pool: Pool) -> pd.DataFrame:
-        """Return the picks in order of quality; the seed decides ties."""
-        rows, matrix, ranked = self._ranked(pool)
+        """Return the picks in order of quality; the seed decides ties.
+
+        Raises
+        ------
+        BoundError
+            If more rows are kept of vectors above the limit of one driver than it holds.
+        """
+        held = self._held(pool)
+        if not held.fit:
+            pool.note(f"{held.above}: the walk goes on by slices of the ranks, with the same result")
+            walked = walk_in_slices(held, self.limit, pool.budget, pool.seed).rows
+            return picks(walked["id"], -walked["key"])
+        rows, matrix, ranked = _ranked(held)
         kept, _ = deita(matrix, ranked, self.limit, pool.budget)
-        return picks(rows["id"].iloc[kept], rows["quality"].iloc[kept])
+        return picks(rows["id"].iloc[kept], -rows["key"].iloc[kept])
 
     def own_gain(self, rows: DataFrame, /) -> Column | None:
         """The quality."""
@@ -60,16 +80,18 @@ class Deita(Selector):
 
     def left_out(self, pool: Pool, /) -> DataFrame | None:
         """Rows nearer than the limit to one of the first rows of higher quality that the budget holds."""
-        rows, matrix, ranked = self._ranked(pool)
+        held, limit = self._held(pool), f"above limit {self.limit:g}"
+        if not held.fit:
+            walked = walk_in_slices(held, self.limit, pool.budget, pool.seed)
+            return _near_of(near_kept(held, walked, self.limit), limit)
+        rows, matrix, ranked = _ranked(held)
         kept, _ = deita(matrix, ranked, self.limit, pool.budget)
         by = displaced_by_kept(matrix, ranked, kept, self.limit)
-        return _near(pool, rows["id"], matrix, by, f"above limit {self.limit:g}")
+        return _near(pool, rows["id"], matrix, by, limit)
 
-    def _ranked(self, pool: Pool) -> tuple[pd.DataFrame, Matrix, Positions]:
-        """Return the rows, their vectors, and their places in order of quality."""
-        quality = numeric_column(pool.rows, self.by)
-        rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, quality=quality)
-        return rows, matrix, np.argsort(-rows["quality"].to_numpy(float), kind="stable")
+    def _held(self, pool: Pool) -> VectorRows:
+        """Return the rows, ranked by `key`."""
+        return vector_rows(pool.rows, self.vector, pool.seed, key=_key(pool.rows, self.by))
 
 
 @dataclass(frozen=True)
@@ -102,9 +124,14 @@ class SemDeDup(Selector):
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks, the best first; the seed decides ties."""
-        rows, _, ranked, displaced_by = self._displaced(pool)
-        kept = ranked[displaced_by[ranked] < 0][: pool.budget]
-        return picks(rows["id"].iloc[kept], rows["score"].iloc[kept] if self.by else None)
+        held = self._held(pool)
+        if not held.fit:
+            pool.note(f"{held.above}: clusters are compared in tasks on executors, with the same result")
+            kept = kept_by_task(held, 1 - self.eps, pool.budget, pool.seed)
+        else:
+            rows, _, ranked, displaced_by = self._displaced(held)
+            kept = rows.iloc[ranked[displaced_by[ranked] < 0][: pool.budget]]
+        return picks(kept["id"], -kept["key"] if self.by else None)
 
     def own_gain(self, rows: DataFrame, /) -> Column | None:
         """The score, if there is one."""
@@ -112,17 +139,32 @@ class SemDeDup(Selector):
 
     def left_out(self, pool: Pool, /) -> DataFrame | None:
         """Rows that nearly repeat an earlier one of their cluster."""
-        rows, matrix, _, displaced_by = self._displaced(pool)
-        return _near(pool, rows["id"], matrix, displaced_by, f"above 1 - eps {1 - self.eps:g}")
+        held, limit = self._held(pool), f"above 1 - eps {1 - self.eps:g}"
+        if not held.fit:
+            return _near_of(duplicates_by_task(held, 1 - self.eps), limit)
+        rows, matrix, _, displaced_by = self._displaced(held)
+        return _near(pool, rows["id"], matrix, displaced_by, limit)
 
-    def _displaced(self, pool: Pool) -> tuple[pd.DataFrame, Matrix, Positions, Positions]:
+    def _held(self, pool: Pool) -> VectorRows:
+        """Return the rows, ranked by `key`, with their `cell`."""
+        cell, key = cluster_of(pool.rows, self.cluster), _key(pool.rows, self.by)
+        return vector_rows(pool.rows, self.vector, pool.seed, cell=cell, key=key)
+
+    def _displaced(self, held: VectorRows) -> tuple[pd.DataFrame, Matrix, Positions, Positions]:
         """Return the rows, their vectors, their places in order of the score, and which row drops each, -1 for none."""
-        columns = {"cell": cluster_of(pool.rows, self.cluster)}
-        if self.by:
-            columns["score"] = numeric_column(pool.rows, self.by)
-        rows, matrix = collect_vectors(pool.rows, self.vector, pool.seed, **columns)
-        ranked = np.argsort(-rows["score"].to_numpy(float), kind="stable") if self.by else np.arange(len(rows))
+        rows, matrix, ranked = _ranked(held)
         return rows, matrix, ranked, semdedup(matrix, pd.factorize(rows["cell"])[0], ranked, 1 - self.eps)[1]
+
+
+def _key(rows: DataFrame, by: str | None) -> Column:
+    """Return what rows are ranked by, smallest first, with one zero of two; without a score all are equal."""
+    return -numeric_column(rows, by) + F.lit(0.0) if by else F.lit(0.0)
+
+
+def _ranked(held: VectorRows) -> tuple[pd.DataFrame, Matrix, Positions]:
+    """Collect rows and vectors, and return the places of the rows in order of `key`."""
+    rows, matrix = held.collected()
+    return rows, matrix, np.argsort(rows["key"].to_numpy(float), kind="stable")
 
 
 def _near(pool: Pool, ids: pd.Series[str], matrix: Matrix, by: Positions, limit: str) -> DataFrame:
@@ -133,3 +175,8 @@ def _near(pool: Pool, ids: pd.Series[str], matrix: Matrix, by: Positions, limit:
     found["similarity"] = cosines(matrix[rows], matrix[by[rows]])
     found["why"] = f"its cosine to that row is {limit}"
     return pool.rows.sparkSession.createDataFrame(found, LEFT_OUT)
+
+
+def _near_of(found: DataFrame, limit: str) -> DataFrame:
+    """Return rows with `duplicate_of` and `similarity` as LEFT_OUT."""
+    return found.select("id", F.lit(f"its cosine to that row is {limit}").alias("why"), "duplicate_of", "similarity")

@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame
 from ...udfs.constraints import check_fields
 from ...udfs.digests import derived_seed
 from ...udfs.scorer import Scorer
-from ..ranking.vectors import VECTOR_BYTES, vector_bytes
+from ..ranking.vectors import driver_rows, vector_bytes
 from .needs import Need
 
 #: Columns of the frame that `select` returns, in order.
@@ -96,7 +96,7 @@ class Selector(ABC):
     starts: ClassVar[bool] = False
     #: Whether it matches the selection (`pool.selected`), so that it is a control only.
     matches: ClassVar[bool] = False
-    #: The field that names vectors which the driver holds of every eligible row; "" where it holds none.
+    #: The field that names vectors which the driver holds, of as many eligible rows as fit; "" where it holds none.
     collects: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
@@ -145,11 +145,15 @@ class Selector(ABC):
         width : int
             Numbers in a vector of what `collects` names, 0 where that is not known.
         """
-        return vector_bytes(rows, width) if self.collects else 0
+        return min(rows, driver_rows(width)) * vector_bytes(1, width) if self.collects else 0
 
-    def most_rows(self, width: int, /) -> int | None:
+    def most_rows(self, _width: int, /) -> int | None:
         """Return how many eligible rows it takes at most, None where there is no bound or it is not known."""
-        return VECTOR_BYTES // vector_bytes(1, width) if self.collects and width else None
+        return None
+
+    def most_picks(self, _rows: int, _width: int, /) -> int | None:
+        """Return how many of so many eligible rows it picks at most; None where no bound is known."""
+        return None
 
     def own_gain(self, _rows: DataFrame, /) -> Column | None:
         """Return what `gain` would be of each row, where it is a value of the row alone; None where it is not."""

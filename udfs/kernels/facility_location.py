@@ -24,8 +24,7 @@ data alone, not of BLAS, blocks or threads; ties go to the lowest position. Left
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,10 +33,9 @@ from numpy.typing import ArrayLike
 from ..arrays import Floats, Labels, Matrix, Positions
 from ..errors import BoundError, InputError, RecipeError
 from ..errors import nearest as nearest_name
+from .cells_greedy import cells_greedy
+from .lazy_greedy import Picks, dense_greedy, lazy_greedy
 from .neighbours import cell_members, fixed_point, nearest, scale
-
-#: (position, gain) of picks in order.
-Picks = tuple[list[int], list[float]]
 
 MODES = ("auto", "dense", "neighbours", "cells")
 #: Largest n for which "auto" uses dense and neighbours; dense has no larger n at all.
@@ -106,10 +104,10 @@ def facility_location(
     """
     mode, extra = _checked(len(X), quality, alpha, mode, neighbours, cells is not None)
     part = (1 - alpha) / scale(X.shape[1]) ** 2, extra, max(0, min(budget, len(X) - len(start))), start
-    if mode == "dense":
-        picks = _dense(fixed_point(X), *part)
+    if mode == "cells":
+        picks = cells_greedy(X, cell_members(X, cells), *part)
     else:
-        picks = _listed(X, neighbours, *part) if mode == "neighbours" else _celled(X, cell_members(X, cells), *part)
+        picks = dense_greedy(fixed_point(X), *part) if mode == "dense" else _listed(X, neighbours, *part)
     return Cover(np.array(picks[0], np.int64), np.array(picks[1], np.float64), mode)
 
 
@@ -135,67 +133,6 @@ def _checked(
     return mode, extra
 
 
-def _lazy(
-    cover: Floats,
-    weight: float,
-    extra: Floats,
-    budget: int,
-    start: Sequence[int],
-    now: Callable[[int], float],
-    take: Callable[[int], None],
-) -> Picks:
-    """Pick greedily: a stored gain is an upper bound, so the row on top of the heap is best once its gain is current.
-
-    Parameters
-    ----------
-    cover : (n,) float64
-        What each row covers if it is picked first.
-    weight, extra : float, (n,) float64
-        A gain is weight x cover + extra.
-    start : sequence of int
-        Rows chosen before the first pick.
-    now : callable
-        Row -> what it covers beyond the rows chosen so far.
-    take : callable
-        Adds a row to the chosen ones.
-    """
-    taken = set(start)
-    heap = [(-gain, i) for i, gain in enumerate((weight * cover + extra).tolist()) if i not in taken]
-    heapq.heapify(heap)
-    for i in start:
-        take(i)
-    picks_when_computed, bonus = [-1 if start else 0] * len(cover), extra.tolist()
-    order: list[int] = []
-    gains: list[float] = []
-    while len(order) < budget:
-        key, i = heap[0]
-        if picks_when_computed[i] == len(order):  # the gain is current
-            heapq.heappop(heap)
-            take(i)
-            order.append(i)
-            gains.append(-key)
-        else:
-            picks_when_computed[i] = len(order)
-            heapq.heapreplace(heap, (-(weight * now(i) + bonus[i]), i))
-    return order, gains
-
-
-def _dense(Q: Matrix, weight: float, extra: Floats, budget: int, start: Sequence[int]) -> Picks:
-    S = Q @ Q.T
-    np.maximum(S, 0, out=S)
-    best, more = np.zeros(len(S), np.float32), np.empty(len(S), np.float32)
-
-    def now(i: int) -> float:
-        np.subtract(S[i], best, out=more)
-        np.maximum(more, 0, out=more)
-        return float(more.sum(dtype=np.float64))
-
-    def take(i: int) -> None:
-        np.maximum(best, S[i], out=best)
-
-    return _lazy(S.sum(axis=1, dtype=np.float64), weight, extra, budget, start, now, take)
-
-
 def _listed(X: Matrix, k: int, weight: float, extra: Floats, budget: int, start: Sequence[int]) -> Picks:
     lists = nearest(X, k)
     cover = np.bincount(lists.indices, lists.data, len(X)).astype(np.float64)  # scipy would add in float32
@@ -212,31 +149,4 @@ def _listed(X: Matrix, k: int, weight: float, extra: Floats, budget: int, start:
         part = slice(ends[i], ends[i + 1])
         best[rows[part]] = np.maximum(best[rows[part]], values[part])
 
-    return _lazy(cover, weight, extra, budget, start, now, take)
-
-
-def _celled(
-    X: Matrix, members: list[Positions], weight: float, extra: Floats, budget: int, start: Sequence[int]
-) -> Picks:
-    """Merge the greedy orders of all cells by gain, each computed until its gains are below the last of the budget."""
-    positions: list[Positions] = [np.empty(0, np.int64)] * len(members)
-    gains: list[Floats] = [np.empty(0)] * len(members)
-    starts = [np.flatnonzero(np.isin(rows, start)).tolist() for rows in members]
-    most = [len(rows) - len(own) for rows, own in zip(members, starts, strict=True)]
-    depth = [min(m, 2 * -(-budget * m // max(1, sum(most))) + 4) for m in most]
-    open_cells = list(range(len(members))) if budget else []
-    while open_cells:
-        for c in open_cells:
-            rows = members[c]
-            order, gains_of_cell = _dense(fixed_point(X[rows]), weight, extra[rows], depth[c], starts[c])
-            positions[c], gains[c] = rows[order], np.array(gains_of_cell)
-        all_gains = np.concatenate(gains)
-        kth = len(all_gains) - budget
-        last = np.partition(all_gains, kth)[kth]  # at most the gain of the last pick
-        open_cells = [c for c, m in enumerate(most) if len(gains[c]) < m and gains[c][-1] >= last]
-        depth = [min(m, 2 * d) for m, d in zip(most, depth, strict=True)]
-    if not budget:
-        return [], []
-    all_positions = np.concatenate(positions)
-    top = np.lexsort((all_positions, -all_gains))[:budget]
-    return all_positions[top].tolist(), all_gains[top].tolist()
+    return lazy_greedy(cover, weight, extra, budget, start, now, take)

@@ -4,23 +4,21 @@
   above 1 - eps, whether that earlier row is itself kept or dropped. So of a chain of near rows only the first is kept.
 - Deita (arXiv 2312.15685): walk in rank order, keep a row if its cosine to no *kept* row is above 0.9.
 
-A cosine is x.y / (||x|| ||y||) in float64, row by row; rows may have any length. A float32 product decides only where
-no rounding could change the answer; pairs nearer to the limit are computed in float64. The kept rows therefore depend
-on the data and the ranks alone. A row of length 0 has no direction: its cosines count as 0. Left out: hashing and other
-approximate search; the cost is quadratic, for SemDeDup in the size of a cell.
+Which cosines are above a limit is a matter of the two rows alone (cosine_limit.py), so the kept rows depend on the data
+and the ranks alone. A row of length 0 has no direction: its cosines count as 0. Left out: hashing and other approximate
+search; the cost is quadratic, for SemDeDup in the size of a cell.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Flags, Floats, Labels, Matrix, Positions
+from ..arrays import Flags, Labels, Matrix, Positions
 from ..errors import InputError
+from .cosine_limit import CosineLimit
 
-#: Rows tested together, rows that they are tested against at a time (67 MB with flags), pairs in float64 at a time.
-_ROWS, _AGAINST, _PAIRS = 1024, 8192, 4096
-#: Squared lengths between which float32 neither overflows nor loses digits.
-_SHORTEST_SQ, _LONGEST_SQ = 1e-12, 1e36
+#: Rows tested together, and rows that they are tested against at a time (67 MB with flags).
+_ROWS, _AGAINST = 1024, 8192
 
 
 def semdedup(X: Matrix, cells: Labels, order: Positions, threshold: float = 0.95) -> tuple[Flags, Positions]:
@@ -61,7 +59,7 @@ def semdedup(X: Matrix, cells: Labels, order: Positions, threshold: float = 0.95
     >>> keep.tolist(), by.tolist()
     ([False, True, True, True], [1, -1, -1, -1])
     """
-    cosine = _CosineLimit(X, threshold, order)
+    cosine = CosineLimit(X, threshold, order)
     n = len(X)
     if cells.shape != (n,) or len(order) != n:
         raise InputError(f"{n} rows need {n} cells and ranks, not {len(cells)} and {len(order)}; pass one a row")
@@ -119,7 +117,7 @@ def deita(X: Matrix, order: Positions, limit: float = 0.9, budget: int | None = 
     >>> kept.tolist(), walked
     ([0, 2], 3)
     """
-    cosine = _CosineLimit(X, limit, order)
+    cosine = CosineLimit(X, limit, order)
     size = len(order) if budget is None else min(budget, len(order))
     kept = np.empty(max(size, 0), np.int64)
     count = 0
@@ -157,7 +155,7 @@ def displaced_by_kept(X: Matrix, order: Positions, kept: Positions, limit: float
     >>> displaced_by_kept(X, np.array([0, 1, 2, 3]), np.array([0, 2])).tolist()
     [-1, 0, -1, -1]
     """
-    cosine, place = _CosineLimit(X, limit, order), np.full(len(X), len(order))
+    cosine, place = CosineLimit(X, limit, order), np.full(len(X), len(order))
     place[order] = np.arange(len(order))
     by = np.full(len(X), -1, np.int64)
     for a in range(0, len(order), _ROWS):
@@ -169,79 +167,31 @@ def displaced_by_kept(X: Matrix, order: Positions, kept: Positions, limit: float
     return by
 
 
-class _CosineLimit:
-    """Finds pairs of rows whose cosine is above the limit."""
+def first_near(rows: Matrix, others: Matrix, before: Positions, limit: float) -> Positions:
+    """Return for each row the first of the others whose cosine to it is above the limit, (m,) int64; -1 for none.
 
-    def __init__(self, X: Matrix, limit: float, order: Positions) -> None:
-        n, d = X.shape
-        if not 0 <= limit < 1:
-            raise InputError(
-                f"a limit of {limit!r} for the cosine is not allowed; it is at least 0 and below 1; 0.9 is usual"
-            )
-        times = np.bincount(order, minlength=n) if len(order) and order.min() >= 0 else np.zeros(n, np.int64)
-        if len(times) > n or times.max(initial=0) > 1 or times.sum() != len(order):
-            raise InputError(
-                f"the rank order must name positions 0 to {n - 1}, none of them twice; rank every row once"
-            )
-        self.X, self.limit = X, limit
-        square = np.concatenate([_dots(X[a : a + _PAIRS], X[a : a + _PAIRS]) for a in range(0, max(n, 1), _PAIRS)])
-        if not np.isfinite(square).all():
-            raise InputError("a row of the matrix is not finite; allowed are finite vectors; drop undefined rows first")
-        self.length = np.sqrt(square)
-        # u = 2^-24: a product of unit vectors is off by at most d u in any order of summation; 12 u cover the rounding
-        # of the vectors themselves, 1 % the higher powers of u.
-        margin = 1.01 * (d + 12) * 2.0**-24
-        self.low, self.high = np.float32(limit - margin), np.float32(limit + margin)
-        self.fits_float32 = bool(((square == 0) | ((square > _SHORTEST_SQ) & (square < _LONGEST_SQ))).all())
-        self.inverse = np.divide(1, self.length, out=np.zeros(n), where=square > 0).astype(np.float32)
+    Parameters
+    ----------
+    rows, others : (m, d) and (n, d) float32
+    before : (m,) int64
+        How many of the others count for a row: the first ones.
+    limit : float
+        At least 0 and below 1.
 
-    def _propose(self, rows: Positions, others: Positions) -> Matrix:
-        """Return cosines within the margin of the exact ones; all NaN where float32 does not fit: float64 decides."""
-        if not self.fits_float32:
-            return np.full((len(rows), len(others)), np.nan, np.float32)
-        a, b = self.X[rows], self.X[others]
-        a *= self.inverse[rows, None]
-        b *= self.inverse[others, None]
-        return a @ b.T
-
-    def _decide(self, rows: Positions, others: Positions) -> Flags:
-        """Return which pairs are above the limit, by float64 sums of each pair alone."""
-        out = np.empty(len(rows), bool)
-        for a in range(0, len(rows), _PAIRS):
-            i, j = rows[a : a + _PAIRS], others[a : a + _PAIRS]
-            out[a : a + _PAIRS] = _dots(self.X[i], self.X[j]) > self.limit * (self.length[i] * self.length[j])
-        return out
-
-    def above_limit(self, rows: Positions) -> Flags:
-        """Return (rows, rows) bool, symmetric: is the cosine above the limit."""
-        cosine = self._propose(rows, rows)
-        above = cosine > self.high
-        i, j = np.nonzero(~(above | (cosine <= self.low)))
-        above[i, j] = self._decide(rows[i], rows[j])
-        return above
-
-    def first(self, rows: Positions, others: Positions, allowed: Flags | None = None) -> Positions:
-        """Return for each row the index of the first of `others` (among those allowed) above the limit, or -1."""
-        cosine = self._propose(rows, others)
-        maybe = ~(cosine <= self.low)
-        if allowed is not None:
-            maybe &= allowed
-        out = np.full(len(rows), -1, np.int64)
-        with_maybe = np.flatnonzero(maybe.any(axis=1))  # mostly few rows
-        if with_maybe.size:
-            cosine, maybe = cosine[with_maybe], maybe[with_maybe]
-            above = maybe & (cosine > self.high)
-            first = np.where(above.any(axis=1), above.argmax(axis=1), len(others))  # by float32, and certain
-            maybe &= np.arange(len(others)) < first[:, None]  # only a doubtful pair before it can change the answer
-            i, j = np.nonzero(maybe)
-            over = self._decide(rows[with_maybe[i]], others[j])
-            np.minimum.at(first, i[over], j[over])
-            out[with_maybe] = np.where(first < len(others), first, -1)
-        return out
-
-
-def _dots(a: Matrix, b: Matrix) -> Floats:
-    """Return dot products of rows, (m, d) and (m, d) -> (m,) float64: the same bits in any batch."""
-    product = a.astype(np.float64)
-    product *= b
-    return product.sum(axis=1, out=np.empty(len(a)))
+    Examples
+    --------
+    >>> X = np.array([[1, 0], [0.95, 0.3122], [0, 1]], np.float32)
+    >>> first_near(X, X, np.arange(3), 0.9).tolist()
+    [-1, 0, -1]
+    """
+    together = np.concatenate([others, rows])
+    cosine = CosineLimit(together, limit, np.arange(len(together)))
+    by = np.full(len(rows), -1, np.int64)
+    for a in range(0, len(rows), _ROWS):
+        for b in range(0, len(others), _AGAINST):
+            some = np.arange(b, min(b + _AGAINST, len(others)))
+            open_rows = np.arange(a, min(a + _ROWS, len(rows)))
+            open_rows = open_rows[by[open_rows] < 0]
+            found = cosine.first(len(others) + open_rows, some, some < before[open_rows][:, None])
+            by[open_rows[found >= 0]] = some[found[found >= 0]]
+    return by

@@ -25,9 +25,9 @@ _ROWS = 4096
 #: Similarities of one block of `nearest`: 4 bytes each, three arrays of them.
 _BLOCK = 1 << 24
 #: Rows of the sample for each cell, and rounds of Lloyd (ours).
-_SAMPLE, _ROUNDS = 64, 5
+SAMPLE, _ROUNDS = 64, 5
 #: Rows of a cell on average where cells are computed here, and at most: larger ones are split (4 * 4096^2 = 67 MB).
-_CELL, _CELL_LIMIT = 1_000, 4_096
+CELL, _CELL_LIMIT = 1_000, 4_096
 #: Largest n of `nearest`.
 NEIGHBOURS_ROWS = 200_000
 
@@ -137,16 +137,34 @@ def make_cells(X: Matrix, count: int, rows: Positions | None = None) -> Clusters
     """
     rows = np.arange(len(X)) if rows is None else rows
     count = max(1, min(count, len(rows)))
-    size = min(len(rows), _SAMPLE * count)
+    size = min(len(rows), SAMPLE * count)
     if not size:
         return np.empty(0, np.int32)
-    sample = fixed_point(X[rows[np.arange(size) * len(rows) // size]])
-    centres = sample[np.arange(count) * size // count]
+    centres = cell_centres(X[rows[np.arange(size) * len(rows) // size]], count)
+    return np.concatenate([closest_cells(X[rows[a : a + _ROWS]], centres) for a in range(0, len(rows), _ROWS)])
+
+
+def cell_centres(sample: Matrix, count: int) -> Matrix:
+    """Return the centres, (count, d) float32 at fixed point, of cells of a sample of at least `count` unit rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], np.float32)
+    >>> closest_cells(X, cell_centres(X, 2)).tolist()
+    [0, 0, 1, 1]
+    """
+    Q, size = fixed_point(sample), len(sample)
+    centres = Q[np.arange(count) * size // count]
     for _ in range(_ROUNDS):
-        cell = np.concatenate([_closest(sample[a : a + _ROWS], centres) for a in range(0, size, _ROWS)])
-        centres = _means(sample, cell, centres)
-    cells = [_closest(fixed_point(X[rows[a : a + _ROWS]]), centres) for a in range(0, len(rows), _ROWS)]
-    return np.concatenate(cells).astype(np.int32)
+        cell = np.concatenate([_closest(Q[a : a + _ROWS], centres) for a in range(0, size, _ROWS)])
+        centres = _means(Q, cell, centres)
+    return centres
+
+
+def closest_cells(X: Matrix, centres: Matrix) -> Clusters:
+    """Return the cell of each unit row, (n,) int32: the centre of the largest cosine, of equal ones the first."""
+    return _closest(fixed_point(X), centres).astype(np.int32)
 
 
 def _closest(Q: Matrix, centres: Matrix) -> Positions:
@@ -186,7 +204,7 @@ def cell_members(X: Matrix, cells: Labels | None = None) -> list[Positions]:
     [[1], [0, 2]]
     """
     if cells is None:
-        cells = make_cells(X, -(-len(X) // _CELL))
+        cells = make_cells(X, -(-len(X) // CELL))
     if cells.shape != (len(X),):
         raise InputError(f"cells have the shape {cells.shape}; allowed is one id for each of {len(X)} rows; pass those")
     return [part for group in _groups(cells) for part in _split(X, group)]
@@ -200,5 +218,5 @@ def _groups(cells: Labels) -> list[Positions]:
 def _split(X: Matrix, rows: Positions) -> list[Positions]:
     if len(rows) <= _CELL_LIMIT:
         return [rows]
-    parts = [rows[group] for group in _groups(make_cells(X, -(-len(rows) // _CELL), rows))]
+    parts = [rows[group] for group in _groups(make_cells(X, -(-len(rows) // CELL), rows))]
     return [part[a : a + _CELL_LIMIT] for part in parts for a in range(0, len(part), _CELL_LIMIT)]

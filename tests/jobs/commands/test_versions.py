@@ -23,6 +23,7 @@ from lakesift.jobs.commands.sql import SHOWN_ROWS, query
 from lakesift.jobs.lake.tables import Lake
 from lakesift.jobs.recipe import Recipe, parse
 from lakesift.jobs.run import run
+from lakesift.jobs.selectors import coverage
 from lakesift.udfs.errors import BoundError, InputError, RecipeError
 
 if TYPE_CHECKING:
@@ -164,15 +165,15 @@ def test_a_probe_measures_what_no_run_has_and_writes_nothing(made: Made) -> None
 
 
 def test_rows_that_do_not_fit_are_refused_before_a_job(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lakesift.jobs.selectors.selector.VECTOR_BYTES", 10 * (4 * 16 + 200))
-    tables = made.lake.tables()
+    monkeypatch.setitem(coverage.MOST_ROWS, "dense", 10)
+    tables, clustered = made.lake.tables(), {**CLUSTERED, "select": {"kind": "facility_location", "mode": "dense"}}
     for attempt in (plan, run):
         with pytest.raises(
-            BoundError, match=r"select k_center holds at most 10 rows .* there are 20: select from fewer"
+            BoundError, match=r"select facility_location holds at most 10 rows .* there are 20: select from fewer"
         ):
-            attempt(made.lake, parse(CLUSTERED))
+            attempt(made.lake, parse(clustered))
     assert made.lake.tables() == tables
-    fewer = plan(made.lake, parse({**CLUSTERED, "where": "module = 'os'"}))
+    fewer = plan(made.lake, parse({**clustered, "where": "module = 'os'"}))
     assert any("holds at most 10 rows" in warning for warning in fewer.warnings)
 
 

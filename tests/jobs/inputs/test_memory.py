@@ -14,6 +14,8 @@ from lakesift.jobs.ranking.vectors import VECTOR_BYTES, vector_bytes
 from lakesift.jobs.recipe import Recipe, parse
 from lakesift.jobs.selectors import selectors
 from lakesift.udfs.errors import BoundError
+from lakesift.udfs.kernels.facility_location import DENSE_ROWS
+from lakesift.udfs.kernels.neighbours import NEIGHBOURS_ROWS
 from lakesift.udfs.kernels.racing import MOST_ROWS
 
 VECTOR = {"vector": {"kind": "embedding"}}
@@ -36,10 +38,12 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 RACE: dict[str, Any] = {"targets": {"goals": {"table": "goals"}}}
 #: Selector, scores, more of the recipe, and the rows that it takes at most.
 BOUNDED = [
-    ({"kind": "k_center"}, VECTOR, {}, MOST),
-    ({"kind": "facility_location"}, VECTOR, {}, MOST),
-    ({"kind": "deita", "by": "tokens"}, VECTOR | {"tokens": "length_tokens"}, {}, MOST),
-    ({"kind": "semdedup", "cluster": "cells"}, CELLS, {}, MOST),
+    ({"kind": "k_center"}, VECTOR, {}, None),
+    ({"kind": "facility_location"}, VECTOR, {}, None),
+    ({"kind": "facility_location", "mode": "dense"}, VECTOR, {}, DENSE_ROWS),
+    ({"kind": "facility_location", "mode": "neighbours"}, VECTOR, {}, NEIGHBOURS_ROWS),
+    ({"kind": "deita", "by": "tokens"}, VECTOR | {"tokens": "length_tokens"}, {}, None),
+    ({"kind": "semdedup", "cluster": "cells"}, CELLS, {}, None),
     (
         {"kind": "mig", "labels": "topics", "gain": "exact"},
         VECTOR | {"topics": {"kind": "tags"}},
@@ -57,7 +61,7 @@ def test_rows_are_refused_from_the_bound_on_unless_some_may_be_left_out(
     select: dict[str, Any], scores: dict[str, Any], more: dict[str, Any], most: int | None
 ) -> None:
     one = recipe(select, scores, **more)
-    assert bounded(one) == (most is not None)
+    assert bounded(one) == (most is not None or bool(one.selector.collects))
     check_memory(one, most or 10**11)
     check_memory(one, None)
     if most is None:
@@ -71,16 +75,18 @@ def test_rows_are_refused_from_the_bound_on_unless_some_may_be_left_out(
 
 
 def test_every_selector_that_holds_vectors_is_in_the_table() -> None:
-    named = {select["kind"] for select, _, _, most in BOUNDED if most}
+    named = {select["kind"] for select, _, _, _ in BOUNDED}
     assert {kind for kind, cls in selectors().items() if cls.collects} <= named
 
 
 def test_a_control_and_a_machine_are_bounds_too(monkeypatch: pytest.MonkeyPatch) -> None:
     beside = recipe(
-        {"kind": "top_k", "by": "tokens"}, VECTOR | {"tokens": "length_tokens"}, controls=[{"kind": "k_center"}]
+        {"kind": "top_k", "by": "tokens"},
+        VECTOR | {"tokens": "length_tokens"},
+        controls=[{"kind": "facility_location", "mode": "dense"}],
     )
-    with pytest.raises(BoundError, match="controls: k_center holds at most"):
-        check_memory(beside, MOST + 1)
+    with pytest.raises(BoundError, match="controls: facility_location holds at most 10,000 rows"):
+        check_memory(beside, DENSE_ROWS + 1)
     monkeypatch.setattr(memory, "machine_bytes", lambda: 10**9)
     with pytest.raises(BoundError, match=r"holds about 1,224,000,000 bytes of 1,000,000 rows .* has 1,000,000,000"):
         check_memory(recipe({"kind": "k_center"}, VECTOR), 1_000_000)
@@ -108,6 +114,12 @@ def test_a_budget_above_the_driver_is_refused_before_anything_runs() -> None:
         check_memory(recipe({"kind": "random"}, {"tokens": "length_tokens"}, budget={"rows": 5_000_001}), None)
     with pytest.raises(BoundError, match="the budget is 6,000,000 rows"):
         check_memory(recipe({"kind": "random"}, {"tokens": "length_tokens"}, budget={"fraction": 0.6}), 10**7)
+
+
+def test_of_vectors_above_the_limit_the_driver_holds_as_many_as_it_takes() -> None:
+    for rows in (MOST, MOST + 1, 100 * MOST):
+        held = {h.what: h.bytes for h in held_by_driver(recipe({"kind": "k_center"}, VECTOR), rows)}
+        assert held["select k_center"] == MOST * vector_bytes(1, 256)
 
 
 def test_what_is_held_is_told_in_bytes() -> None:

@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from lakesift.jobs.inputs.memory import check_memory, held_by_driver, not_fitting
-from lakesift.jobs.ranking.vectors import VECTOR_BYTES, vector_bytes
 from lakesift.jobs.recipe import Recipe, keys_of, load, parse, shipped
 from lakesift.jobs.recipe.keys import to_yaml, tuned_keys
 from lakesift.jobs.recipe.resolved import changed_keys, resolved_keys
@@ -219,16 +218,16 @@ def test_a_tuned_recipe_of_a_chain_of_one_is_written() -> None:
 
 def test_the_driver_holds_what_the_stage_before_lets_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lakesift.jobs.inputs.memory.machine_bytes", lambda: 10**15)
-    most, top = VECTOR_BYTES // vector_bytes(1, 256), {"kind": "top_k", "by": "ratio"}
+    most, top, dense = 10_000, {"kind": "top_k", "by": "ratio"}, {"kind": "facility_location", "mode": "dense"}
     bounded = recipe([{**top, "rows": 1000}, {"kind": "k_center"}], controls=[])
     check_memory(bounded, 10 * most)
     assert not_fitting(bounded, 10 * most) == []
     held = {h.what: h.bytes for h in held_by_driver(bounded, 10 * most) if h.what.startswith("select")}
     assert held == {"select, stage 2 k_center": 1000 * (4 * 256 + 200) + 1000 * 150}
-    open_ended = recipe([{"kind": "interval", "bounds": {"ratio": ["q0", "q0.5"]}}, {"kind": "k_center"}], controls=[])
+    open_ended = recipe([{"kind": "interval", "bounds": {"ratio": ["q0", "q0.5"]}}, dense], controls=[])
     check_memory(open_ended, 10 * most)  # nobody knows how many rows the first stage leaves
-    assert "select, stage 2 k_center holds at most" in not_fitting(open_ended, 10 * most)[0]
-    with pytest.raises(BoundError, match="select, stage 1 semdedup holds at most"):
-        check_memory(recipe([DEDUP, COVER], controls=[]), most + 1)
-    with pytest.raises(BoundError, match=r"controls: semdedup\+random, stage 1 semdedup holds at most"):
-        check_memory(recipe("random", controls=[[DEDUP, "random"]]), most + 1)
+    assert "select, stage 2 facility_location holds at most" in not_fitting(open_ended, 10 * most)[0]
+    with pytest.raises(BoundError, match="select, stage 1 facility_location holds at most"):
+        check_memory(recipe([{**dense, "rows": 9}, COVER], controls=[]), most + 1)
+    with pytest.raises(BoundError, match=r"controls: facility_location\+random, stage 1 .* holds at most"):
+        check_memory(recipe("random", controls=[[{**dense, "rows": 9}, "random"]]), most + 1)

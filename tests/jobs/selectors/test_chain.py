@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -174,15 +175,18 @@ def test_a_draw_after_a_draw_has_numbers_of_its_own(in_pandas: list[Sequence[str
 def vectors_in_pandas(monkeypatch: pytest.MonkeyPatch, in_pandas: list[Sequence[str]]) -> list[Sequence[str]]:
     """Vectors are collected from a pandas frame, in an order that depends on id and seed alone."""
 
-    def collect(rows: Any, vector: str, seed: int, **columns: str) -> tuple[pd.DataFrame, Any]:
-        shaped = rows.assign(h=[digest([seed, i]) for i in rows["id"]], **{n: rows[c] for n, c in columns.items()})
+    def collect(rows: Any, vector: str, seed: int, **columns: Any) -> Any:
+        shaped = rows.assign(h=[digest([seed, i]) for i in rows["id"]])
+        shaped = shaped.assign(**{n: c(rows) if callable(c) else rows[c] for n, c in columns.items()})
         shaped = shaped.dropna(subset=[vector, *columns]).sort_values(["h", "id"], ignore_index=True)
-        return shaped[["id", *columns]], np.array(shaped[vector].tolist(), np.float32)
+        found = shaped[["id", *columns]], np.array(shaped[vector].tolist(), np.float32)
+        return SimpleNamespace(fit=True, collected=lambda: found)
 
     for module in (coverage, near_duplicates):
-        monkeypatch.setattr(module, "collect_vectors", collect)
+        monkeypatch.setattr(module, "vector_rows", collect)
         monkeypatch.setattr(module, "cluster_of", lambda _, name: name)
         monkeypatch.setattr(module, "numeric_column", lambda _, name: name)
+    monkeypatch.setattr(near_duplicates, "_key", lambda _, by: lambda rows: -rows[by] if by else 0.0 * rows["cells"])
     return in_pandas
 
 

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lakesift.udfs.errors import InputError
-from lakesift.udfs.kernels import near_duplicates
-from lakesift.udfs.kernels.near_duplicates import deita, semdedup
+from lakesift.udfs.kernels import cosine_limit, near_duplicates
+from lakesift.udfs.kernels.near_duplicates import deita, displaced_by_kept, first_near, semdedup
 
 Matrix = NDArray[np.float32]
 
@@ -71,8 +71,9 @@ def samples(draw: np.random.Generator) -> dict[str, Matrix]:
 @pytest.fixture(params=[False, True], ids=["blocks as they are", "small blocks"])
 def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param:
-        for name, size in (("_ROWS", 5), ("_AGAINST", 7), ("_PAIRS", 3)):
+        for name, size in (("_ROWS", 5), ("_AGAINST", 7)):
             monkeypatch.setattr(near_duplicates, name, size)
+        monkeypatch.setattr(cosine_limit, "PAIRS", 3)
 
 
 @pytest.mark.usefixtures("_blocks")
@@ -90,6 +91,19 @@ def test_both_equal_the_plain_loops(seed: int) -> None:
                 kept, walked = deita(X, part, limit, budget)
                 expected = plain_deita(X, part.tolist(), limit, len(X) if budget is None else budget)
                 assert (kept.tolist(), walked) == expected, name
+
+
+@pytest.mark.usefixtures("_blocks")
+def test_the_first_near_row_is_the_one_that_keeps_a_row_out() -> None:
+    draw = np.random.default_rng(8)
+    for name, X in samples(draw).items():
+        order = draw.permutation(len(X))
+        kept, _ = deita(X, order, 0.8)
+        place = np.argsort(order)
+        before = np.searchsorted(place[kept], place)  # the kept are in rank order
+        by = first_near(X, X[kept], before, 0.8)
+        assert np.where(by < 0, -1, kept[by]).tolist() == displaced_by_kept(X, order, kept, 0.8).tolist(), name
+        assert (first_near(X, X[:0], np.zeros(len(X), np.int64), 0.8) == -1).all()
 
 
 def test_the_limit_itself_is_near_in_float32() -> None:
