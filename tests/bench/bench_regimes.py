@@ -18,7 +18,7 @@ from sklearn.linear_model import RidgeClassifier
 from threadpoolctl import threadpool_limits
 
 from tests.bench.corpus import Corpus, at_hand, corpus
-from tests.bench.judging import TIMES, Judge, cell, interval, length_matched, rows_within, sizes_of, worth
+from tests.bench.judging import TIMES, cell, interval, judge_of, length_matched, rows_within, sizes_of, worth
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import orders, vectors
 from tests.bench.pools import KINDS, Pool, mix, planted
@@ -39,7 +39,7 @@ def recall(x: Array, tasks: Array, rows: Array, held_out: tuple[Array, Array]) -
 
 def measured(pool: Pool, of: Corpus, share: float, seed: int) -> dict[str, Array]:
     """Return HEADS by selector, on one pool."""
-    x, sizes, judge = vectors(pool.texts), sizes_of(pool.texts), Judge(of.held_out)
+    x, sizes, judge = vectors(pool.texts), sizes_of(pool.texts), judge_of(of.name)
     budget, weight = int(share * sizes.sum()), mix(pool, judge.names)
     known = (
         vectors([text for texts in of.held_out.values() for text in texts]),
