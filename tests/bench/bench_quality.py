@@ -5,8 +5,8 @@ pools.py), 5 % of the rows or bytes. A draw in proportion to q inside clusters h
 CV^2): the first table says what that predicts for kmq with linear weights, and what was found. The second has, against
 `kmeans_random` on the same pool, junk among the rows (in points), and bits per byte at equal bytes averaged over tasks.
 The judges are simulated: 1 to 5, clean rows 4 +- .8, junk 2.5 +- .8, or 3.5 +- .8 for the weak one; the rest are scores
-that LakeSift has. QDIT is the second stage of `coverage` with the quality at alpha .5. Means over pools with their 95 %
-t-interval; a star where it leaves out 0.
+that LakeSift has. QDIT is the second stage of `coverage` with the quality at alpha .5. Ways that read no quality have
+one cell; that of `kmeans_random` is itself. Means over pools with their 95 % t-interval, in bold where it leaves out 0.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lakesift.udfs.kernels.facility_location import facility_location
 from lakesift.udfs.scores.information_entropy import InformationEntropy
 from lakesift.udfs.scores.length import LengthTokens
 from tests.bench.corpus import at_hand, corpus
-from tests.bench.judging import cell, in_turn, judge_of, sizes_of
+from tests.bench.judging import cell, in_turn, judge_of, sizes_of, table
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import clusters, coverage, vectors
 from tests.bench.pools import Pool, planted
@@ -110,15 +110,22 @@ def report(results: list[tuple[Job, Found]]) -> None:
     """Print both tables for each corpus."""
     for name in dict.fromkeys(job[0] for job, _ in results):
         own = [found for job, found in results if job[0] == name]
-        heads = "".join(f"{head:>20}" for head in ("predicted, %", "found, %", "CV"))
-        print("\n" + f"{name}: lift of the mean by linear weights".ljust(44) + heads)
-        for column in own[0][0]:
-            cells = [cell([lifts[column][i] for lifts, _ in own], 1 + (i == 2), 20) for i in range(3)]
-            print(column.ljust(44) + "".join(cells), flush=True)
-        print("\n" + f"{name}: minus kmeans_random".ljust(44) + "".join(f"{h:>20}" for h in ("junk, points", "bits")))
-        for column, way in own[0][1]:
-            cells = [cell([gains[column, way][i] for _, gains in own], 1 + 2 * i, 20) for i in range(2)]
-            print(f"{way}, quality {column}".ljust(44) + "".join(cells), flush=True)
+        columns = list(own[0][0])
+        lines = [
+            [what, *(cell([lifts[column][i] for lifts, _ in own], 1 + (i == 2)) for column in columns)]
+            for i, what in enumerate(("predicted, %", "found, %", "CV"))
+        ]
+        print(f"\n{name}, {len(own)} pools: lift of the mean by linear weights\n\n{table(['lift', *columns], lines)}")
+        lines = []
+        for way in dict.fromkeys(way for _, way in own[0][1]):
+            read = columns if (columns[0], way) in own[0][1] else ["none"]
+            cells = [
+                ", ".join(cell([gains[column, way][i] for _, gains in own], 1 + 2 * i) for i in range(2))
+                for column in read
+            ]
+            lines.append([way, *cells, *[""] * (len(columns) - len(cells))])
+        heads = ["junk in points, bits; minus kmeans_random", *columns]
+        print(f"\n{name}, {len(own)} pools\n\n{table(heads, lines)}", flush=True)
 
 
 def main() -> list[Line]:

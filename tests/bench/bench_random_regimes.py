@@ -3,11 +3,13 @@
 `python -m tests.bench random_regimes`. 80 pools of each corpus at hand, a seed each: skew of the tasks r^-a with a from
 U(0, 2); copies, templates and junk each absent in every second pool, else up to .7, .5 and .3 of the rows; 1 500 or
 4 000 rows; .5, 1, 2, 5 or 10 % of the bytes. Bits per byte (tests/bench/judging.py) minus the mean of three random
-draws of the same pool, averaged over tasks; in brackets by the shares of the pool's clean rows. "Worse" is the share of
-pools that random is better on by more than .01. Rows of the budget are its share of the rows.
+draws of the same pool, averaged over tasks, and by the shares of the pool's clean rows; 95 % t-intervals, in bold where
+they leave out 0. "Worse" is the share of pools on which random is better by more than .01. Rows of the budget are its
+share of the rows.
 
-First every selector on all pools, then `coverage` by corpus, then the table by the share of rows with a neighbour above
-cosine .95 and rows of the budget, as lines of jobs/commands/advice/calibration.py; last what goes with its gain.
+First every selector by rows of the budget, then `coverage` by corpus, then the table by the share of rows with a
+neighbour above cosine .95 and rows of the budget, as lines of jobs/commands/advice/calibration.py; last what goes with
+its gain.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from tests.bench.corpus import at_hand, corpus
-from tests.bench.judging import cell, interval, judge_of, sizes_of
+from tests.bench.judging import cell, interval, judge_of, sizes_of, table
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import near_share, orders, vectors
 from tests.bench.pools import mix, random_regime
@@ -32,6 +34,7 @@ BANDS = (
     *(((0.0, 0.1), (50, np.inf)), ((0.1, 0.3), (50, np.inf)), ((0.3, 1.01), (50, np.inf))),
     *(((0.0, 1.01), (20, 50)), ((0.0, 1.01), (0, 20))),
 )
+HEADS = ("selector", "pools", "minus random", "worse", "minus random, the pool's mix", "worse")
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -60,10 +63,10 @@ def of_pool(job: tuple[str, int]) -> Found:
     return Found(name, facts, gains)
 
 
-def said(gains: Array) -> str:
-    """Return mean, interval and share of worse pools of (pools, 2) gains."""
-    parts = [f"{cell(gains[:, i])} worse {np.mean(gains[:, i] > WORSE):4.0%}" for i in (0, 1)]
-    return f"{len(gains):4} pools {parts[0]}  ({parts[1]})"
+def said(name: str, gains: Array) -> list[str]:
+    """Return a row of HEADS for (pools, 2) gains: how many, and of both averages the mean and the share of worse."""
+    worse = [f"{np.mean(gains[:, i] > WORSE):.0%}".replace("%", " %") for i in (0, 1)]
+    return [name, str(len(gains)), cell(gains[:, 0]), worse[0], cell(gains[:, 1]), worse[1]]
 
 
 def band_line(near: tuple[float, float], rows: tuple[float, float], gains: Array) -> str:
@@ -85,25 +88,29 @@ def report(results: list[Found]) -> None:
     """Print the tables."""
     gains = {name: np.array([found.gains[name] for found in results]) for name in NAMES}
     facts = {name: np.array([found.facts[name] for found in results]) for name in results[0].facts}
-    enough = facts["budget rows"] >= 50
-    for title, rows in (("budgets of 50 rows and more", enough), ("smaller budgets", ~enough)):
-        print(f"\n{title}: bits per byte - random")
-        for name in NAMES:
-            print(f"  {name.ljust(24)}{said(gains[name][rows])}", flush=True)
+    rows = facts["budget rows"]
     best = np.minimum(np.min([gains[name] for name in NAMES], axis=0), 0)
-    print(f"  {'best of these, or random, in hindsight, all budgets'}{said(best)}")
-    print("\ncoverage by corpus and share of near rows, budgets of 50 rows and more")
+    for title, inside in (
+        ("50 rows and more", rows >= 50),
+        ("20 to 49", (rows >= 20) & (rows < 50)),
+        ("less", rows < 20),
+    ):
+        lines = [
+            said(name, of_name[inside]) for name, of_name in [*gains.items(), ("the best of them, or random", best)]
+        ]
+        print(f"\nBudgets of {title}\n\n{table(HEADS, lines)}", flush=True)
+    lines = []
     for name in dict.fromkeys(found.corpus for found in results):
-        own = np.array([found.corpus == name for found in results]) & enough
+        own = np.array([found.corpus == name for found in results]) & (rows >= 50)
         for (low, high), _ in BANDS[:3]:
             inside = own & (facts["near"] >= low) & (facts["near"] < high)
             if inside.any():
-                print(f"  {name}, {low:.1f} to {min(high, 1):.1f}".ljust(26) + said(gains["coverage"][inside]))
+                lines.append(said(f"{name}, {low:.1f} to {min(high, 1):.1f}", gains["coverage"][inside]))
+    print(f"\ncoverage, by corpus and share of near rows, 50 rows and more\n\n{table(HEADS, lines)}")
     print("\njobs/commands/advice/calibration.py: near from, below, rows from, below, pools, gain, half width, worse")
-    for near, rows in BANDS:
-        inside = (facts["near"] >= near[0]) & (facts["near"] < near[1])
-        inside &= (facts["budget rows"] >= rows[0]) & (facts["budget rows"] < rows[1])
-        print(f"    {band_line(near, rows, gains['coverage'][inside, 0])}")
+    for near, ends in BANDS:
+        inside = (facts["near"] >= near[0]) & (facts["near"] < near[1]) & (rows >= ends[0]) & (rows < ends[1])
+        print(f"    {band_line(near, ends, gains['coverage'][inside, 0])}")
     print("\nSpearman of coverage's gain with: ", end="")
     print(", ".join(f"{name} {spearmanr(gains['coverage'][:, 0], values)[0]:+.2f}" for name, values in facts.items()))
 

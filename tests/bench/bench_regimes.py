@@ -2,11 +2,11 @@
 
 `python -m tests.bench regimes`. Pools of 4 000 rows (tests/bench/pools.py) of each corpus at hand; selections of equal
 bytes, judged by byte 5-gram models on held-out rows of every task (tests/bench/judging.py). Random is the mean of three
-draws; how its bits fall with its bytes is read from one of them. A table is a pool; its columns: bits per byte averaged
-over tasks, minus random, and minus random rows of the same lengths; the same minus random by the shares of the pool's
-clean rows; how many times the bytes random rows need (.5 to 4); macro recall of a ridge classifier of tasks on the
-selected rows, minus random; rows. Means over ten pools with their 95 % t-interval; a star where it leaves out 0 (1 for
-the bytes). Negative bits are better. The first column is drawn in build/regimes_<corpus>.svg.
+draws; how its bits fall with its bytes is read from one of them. Tables, with pools as columns: bits per byte averaged
+over tasks, minus random; minus random rows of the same lengths; the first by the shares of the pool's clean rows; how
+many times the bytes random rows need for the same (.5 to 4); macro recall of a ridge classifier of tasks on the
+selected rows, minus random; rows. Means over ten pools with their 95 % t-interval, in bold where it leaves out 0, or 1.
+Negative bits are better. The first table is drawn in build/regimes_<corpus>.svg.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sklearn.linear_model import RidgeClassifier
 from threadpoolctl import threadpool_limits
 
 from tests.bench.corpus import Corpus, at_hand, corpus
-from tests.bench.judging import TIMES, cell, interval, judge_of, length_matched, rows_within, sizes_of, worth
+from tests.bench.judging import TIMES, cell, interval, judge_of, length_matched, rows_within, sizes_of, table, worth
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import orders, vectors
 from tests.bench.plots import by_group
@@ -28,7 +28,10 @@ from tests.bench.pools import KINDS, Pool, mix, planted
 SEEDS, SHARE, DRAWS = 10, 0.05, 3
 Array = np.ndarray[Any, np.dtype[Any]]
 Job = tuple[str, str, int]
-HEADS = ("- random", "- same lengths", "pool mix - random", "worth x bytes", "recall - random", "rows")
+HEADS = (
+    *("bits minus random", "bits minus random of the same lengths", "bits minus random, the pool's mix"),
+    *("worth, times the bytes", "macro recall minus random", "rows"),
+)
 
 
 def recall(x: Array, tasks: Array, rows: Array, held_out: tuple[Array, Array]) -> float:
@@ -71,19 +74,27 @@ def of_job(job: Job) -> tuple[Job, dict[str, Array]]:
         return job, measured(planted(corpus(name), kind, seed), corpus(name), SHARE, seed)
 
 
+def worths(values: Array) -> str:
+    """Return mean and interval of logarithms as factors, in bold where they leave out 1."""
+    mean, half = interval(values)
+    low, middle, high = np.exp([mean - half, mean, mean + half])
+    said = f"{middle:.2f} [{low:.2f}, {high:.2f}]"
+    return f"**{said}**" if low > 1 or high < 1 else said
+
+
 def report(results: list[tuple[Job, dict[str, Array]]]) -> None:
-    """Print a table for each corpus and pool."""
-    for name, kind in dict.fromkeys(job[:2] for job, _ in results):
-        of_kind = [found for job, found in results if job[:2] == (name, kind)]
-        title = f"{kind} of {name} ({len(of_kind)} pools)"
-        print("\n" + title.ljust(34) + "".join(f"{head:>20}" for head in HEADS))
-        for selector in of_kind[0]:
-            values = np.array([found[selector] for found in of_kind])
-            times = np.exp([values[:, 3].mean() + sign * interval(values[:, 3])[1] for sign in (-1, 0, 1)])
-            worths = f"{times[1]:.2f} [{times[0]:.2f}, {times[2]:.2f}]" + (" *"[int(times[0] > 1 or times[2] < 1)])
-            cells = [cell(values[:, i], width=20) for i in range(3)]
-            cells += [worths.rjust(20), cell(values[:, 4], width=20), f"{values[:, 5].mean():20.0f}"]
-            print(selector.ljust(34) + "".join(cells), flush=True)
+    """Print a table for each corpus and measure."""
+    for name in dict.fromkeys(job[0] for job, _ in results):
+        own = {kind: [found for job, found in results if job[:2] == (name, kind)] for kind in KINDS}
+        own = {kind: of_kind for kind, of_kind in own.items() if of_kind}
+        pools = min(len(of_kind) for of_kind in own.values())
+        for i, what in enumerate(HEADS):
+            rows = []
+            for selector in next(iter(own.values()))[0]:
+                columns = [np.array([found[selector][i] for found in of_kind]) for of_kind in own.values()]
+                shown = {3: worths, 5: lambda values: f"{values.mean():.0f}"}.get(i, cell)
+                rows.append([selector, *map(shown, columns)])
+            print(f"\n{name}, {pools} pools of each kind: {what}\n\n{table([what, *own], rows)}", flush=True)
 
 
 def drawn(results: list[tuple[Job, dict[str, Array]]], folder: Path) -> None:

@@ -8,7 +8,7 @@ half of the held-out rows. Everything is judged on the second half, in bits per 
 bytes; random is the mean of three draws. `hindsight` is the best of these five on the second half itself.
 
 Tables: minus random; minus random rows of the same lengths; share of relevant rows. Means over all pools of a column
-with their 95 % t-interval, which holds the spread between targets, too; a star where it leaves out 0.
+with their 95 % t-interval, which holds the spread between targets, too, in bold where it leaves out 0.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lakesift.udfs.scores.dsir import Dsir
 from lakesift.udfs.scores.target_similarity import TargetSimilarity
 from lakesift.udfs.scores.zipfit import ZipFit
 from tests.bench.corpus import Array, Corpus, at_hand, corpus
-from tests.bench.judging import Judge, cell, length_matched, rows_within, sizes_of
+from tests.bench.judging import Judge, cell, length_matched, number, rows_within, sizes_of, table
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import SPARE, clusters, coverage, vectors
 
@@ -115,28 +115,36 @@ def of_pool(job: Job) -> tuple[Found, dict[str, float]]:
     return found, {method: float(spearmanr(values, sizes)[0]) for method, values in scores.items()}
 
 
+def percent(value: float) -> str:
+    """Return a share as docs/ writes it."""
+    return f"{value:.0%}".replace("%", " %")
+
+
 def report(results: list[tuple[Job, tuple[Found, dict[str, float]]]]) -> None:
     """Print the tables."""
     methods = [method for part, method in results[0][1][0] if part == BUDGETS[0]]
     columns = [(part, share) for part in BUDGETS for share in SHARES]
-    heads = "".join(f"{f'{part:.0%}, {share:.0%} relevant':>20}" for part, share in columns)
-    for i, what in enumerate(("bits - random", "bits - random rows of the same lengths", "share of relevant rows")):
-        print("\n" + what.ljust(40) + heads)
+    heads = [f"{percent(part)} of the bytes, {percent(share)} relevant" for part, share in columns]
+
+    def of(part: float, method: str, i: int, share: float | None = None) -> Array:
+        return np.array([found[part, method][i] for job, (found, _) in results if share in (None, job[2])])
+
+    for i, what in enumerate(("bits minus random", "bits minus random of the same lengths", "relevant rows")):
+        lines = []
         for method in METHODS if i == 1 else methods:
-            cells = []
-            for part, share in columns:
-                values = [found[part, method][i] for job, (found, _) in results if job[2] == share]
-                cells.append(cell(values, width=20) if i < 2 else f"{np.mean(values):20.2f}")
-            print(method.ljust(40) + "".join(cells), flush=True)
-    print("\n" + "worse than random by more than .01; all".ljust(40) + "".join(f"{part:20.0%}" for part in BUDGETS))
+            values = [of(part, method, i, share) for part, share in columns]
+            lines.append([method, *(cell(v, 2) if i < 2 else number(v.mean(), 2, sign=False) for v in values)])
+        print(f"\n{len(results)} pools: {what}\n\n{table([what, *heads], lines)}", flush=True)
+    lines = []
     for method in methods:
-        gains = [np.array([found[part, method][0] for _, (found, _) in results]) for part in BUDGETS]
-        parts = [f"{np.mean(of_part > WORSE):4.0%} {cell(of_part)}".rjust(24) for of_part in gains]
-        print(method.ljust(40) + "".join(parts), flush=True)
-    print("\n" + "Spearman's rank correlation with bytes".ljust(40) + "".join(f"{share:20.0%}" for share in SHARES))
+        gains = [of(part, method, 0) for part in BUDGETS]
+        lines.append([method, *(f"{cell(gain)}, worse in {percent(float(np.mean(gain > WORSE)))}" for gain in gains)])
+    print(f"\nall shares\n\n{table(['bits minus random', *map(percent, BUDGETS)], lines)}")
+    lines = []
     for method in METHODS:
-        means = [np.mean([rho[method] for job, (_, rho) in results if job[2] == share]) for share in SHARES]
-        print(method.ljust(40) + "".join(f"{mean:20.2f}" for mean in means), flush=True)
+        rhos = [[rho[method] for job, (_, rho) in results if job[2] == share] for share in SHARES]
+        lines.append([method, *(number(float(np.mean(of_share)), 2) for of_share in rhos)])
+    print(f"\nSpearman with bytes\n\n{table(['score', *map(percent, SHARES)], lines)}", flush=True)
 
 
 def main() -> list[Line]:

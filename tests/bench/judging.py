@@ -8,7 +8,7 @@ the vectors by which selectors choose.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -120,8 +120,41 @@ def interval(values: ArrayLike) -> tuple[float, float]:
     return float(v.mean()), float(student.ppf(0.975, len(v) - 1) * v.std(ddof=1) / math.sqrt(len(v)))
 
 
-def cell(values: ArrayLike, digits: int = 3, width: int = 17) -> str:
-    """Return mean +- half width, with a star where the interval leaves out 0."""
+def number(value: float, digits: int, sign: bool = True) -> str:
+    """Return a number as docs/ writes it.
+
+    Examples
+    --------
+    >>> number(-0.2049, 3), number(0.5, 1, sign=False), number(1.234, 2)
+    ('-.205', '.5', '+1.23')
+    """
+    return f"{value:{'+' if sign else ''}.{digits}f}".replace("0.", ".", int(abs(round(value, digits)) < 1))
+
+
+def cell(values: ArrayLike, digits: int = 3) -> str:
+    """Return mean +- half width of the 95 % t-interval, in bold where it leaves out 0.
+
+    Examples
+    --------
+    >>> cell([1.0, 2.0, 3.0], 1), cell([2.0, 2.1, 2.2], 1), cell([-0.1])
+    ('+2.0 +- 2.5', '**+2.1 +- .2**', '-.100')
+    """
     mean, half = interval(values)
-    star = "*" if abs(mean) > half else " "
-    return f"{mean:+.{digits}f} +- {half:.{digits}f}{star}".rjust(width)
+    if math.isinf(half):
+        return number(mean, digits)
+    said = f"{number(mean, digits)} +- {number(half, digits, sign=False)}"
+    return f"**{said}**" if abs(mean) > half else said
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as docs/ writes it.
+
+    Examples
+    --------
+    >>> print(table(["a", "b"], [["1", "2"]]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"|{'|'.join(line)}|" if line[0] == "---" else f"| {' | '.join(line)} |" for line in lines)
