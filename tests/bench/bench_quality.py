@@ -22,7 +22,7 @@ from lakesift.udfs.kernels.facility_location import facility_location
 from lakesift.udfs.scores.information_entropy import InformationEntropy
 from lakesift.udfs.scores.length import LengthTokens
 from tests.bench.corpus import at_hand, corpus
-from tests.bench.judging import cell, in_turn, judge_of, sizes_of, table
+from tests.bench.judging import cell, in_turn, judge_of, markdown, sizes_of
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import clusters, coverage, vectors
 from tests.bench.pools import Pool, planted
@@ -115,7 +115,9 @@ def report(results: list[tuple[Job, Found]]) -> None:
             [what, *(cell([lifts[column][i] for lifts, _ in own], 1 + (i == 2)) for column in columns)]
             for i, what in enumerate(("predicted, %", "found, %", "CV"))
         ]
-        print(f"\n{name}, {len(own)} pools: lift of the mean by linear weights\n\n{table(['lift', *columns], lines)}")
+        print(
+            f"\n{name}, {len(own)} pools: lift of the mean by linear weights\n\n{markdown(['lift', *columns], lines)}"
+        )
         lines = []
         for way in dict.fromkeys(way for _, way in own[0][1]):
             read = columns if (columns[0], way) in own[0][1] else ["none"]
@@ -125,7 +127,7 @@ def report(results: list[tuple[Job, Found]]) -> None:
             ]
             lines.append([way, *cells, *[""] * (len(columns) - len(cells))])
         heads = ["junk in points, bits; minus kmeans_random", *columns]
-        print(f"\n{name}, {len(own)} pools\n\n{table(heads, lines)}", flush=True)
+        print(f"\n{name}, {len(own)} pools\n\n{markdown(heads, lines)}", flush=True)
 
 
 def main() -> list[Line]:

@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from tests.bench.corpus import at_hand, corpus
-from tests.bench.judging import cell, interval, judge_of, sizes_of, table
+from tests.bench.judging import cell, interval, judge_of, markdown, sizes_of
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import near_share, orders, vectors
 from tests.bench.pools import mix, random_regime
@@ -98,7 +98,7 @@ def report(results: list[Found]) -> None:
         lines = [
             said(name, of_name[inside]) for name, of_name in [*gains.items(), ("the best of them, or random", best)]
         ]
-        print(f"\nBudgets of {title}\n\n{table(HEADS, lines)}", flush=True)
+        print(f"\nBudgets of {title}\n\n{markdown(HEADS, lines)}", flush=True)
     lines = []
     for name in dict.fromkeys(found.corpus for found in results):
         own = np.array([found.corpus == name for found in results]) & (rows >= 50)
@@ -106,7 +106,7 @@ def report(results: list[Found]) -> None:
             inside = own & (facts["near"] >= low) & (facts["near"] < high)
             if inside.any():
                 lines.append(said(f"{name}, {low:.1f} to {min(high, 1):.1f}", gains["coverage"][inside]))
-    print(f"\ncoverage, by corpus and share of near rows, 50 rows and more\n\n{table(HEADS, lines)}")
+    print(f"\ncoverage, by corpus and share of near rows, 50 rows and more\n\n{markdown(HEADS, lines)}")
     print("\njobs/commands/advice/calibration.py: near from, below, rows from, below, pools, gain, half width, worse")
     for near, ends in BANDS:
         inside = (facts["near"] >= near[0]) & (facts["near"] < near[1]) & (rows >= ends[0]) & (rows < ends[1])

@@ -19,7 +19,7 @@ from sklearn.linear_model import RidgeClassifier
 from threadpoolctl import threadpool_limits
 
 from tests.bench.corpus import Corpus, at_hand, corpus
-from tests.bench.judging import TIMES, cell, interval, judge_of, length_matched, rows_within, sizes_of, table, worth
+from tests.bench.judging import TIMES, cell, interval, judge_of, length_matched, markdown, rows_within, sizes_of, worth
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import orders, vectors
 from tests.bench.plots import by_group
@@ -94,7 +94,7 @@ def report(results: list[tuple[Job, dict[str, Array]]]) -> None:
                 columns = [np.array([found[selector][i] for found in of_kind]) for of_kind in own.values()]
                 shown = {3: worths, 5: lambda values: f"{values.mean():.0f}"}.get(i, cell)
                 rows.append([selector, *map(shown, columns)])
-            print(f"\n{name}, {pools} pools of each kind: {what}\n\n{table([what, *own], rows)}", flush=True)
+            print(f"\n{name}, {pools} pools of each kind: {what}\n\n{markdown([what, *own], rows)}", flush=True)
 
 
 def drawn(results: list[tuple[Job, dict[str, Array]]], folder: Path) -> None:

@@ -24,7 +24,7 @@ from lakesift.udfs.scores.dsir import Dsir
 from lakesift.udfs.scores.target_similarity import TargetSimilarity
 from lakesift.udfs.scores.zipfit import ZipFit
 from tests.bench.corpus import Array, Corpus, at_hand, corpus
-from tests.bench.judging import Judge, cell, length_matched, number, rows_within, sizes_of, table
+from tests.bench.judging import Judge, cell, length_matched, markdown, number, rows_within, sizes_of
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import SPARE, clusters, coverage, vectors
 
@@ -134,17 +134,17 @@ def report(results: list[tuple[Job, tuple[Found, dict[str, float]]]]) -> None:
         for method in METHODS if i == 1 else methods:
             values = [of(part, method, i, share) for part, share in columns]
             lines.append([method, *(cell(v, 2) if i < 2 else number(v.mean(), 2, sign=False) for v in values)])
-        print(f"\n{len(results)} pools: {what}\n\n{table([what, *heads], lines)}", flush=True)
+        print(f"\n{len(results)} pools: {what}\n\n{markdown([what, *heads], lines)}", flush=True)
     lines = []
     for method in methods:
         gains = [of(part, method, 0) for part in BUDGETS]
         lines.append([method, *(f"{cell(gain)}, worse in {percent(float(np.mean(gain > WORSE)))}" for gain in gains)])
-    print(f"\nall shares\n\n{table(['bits minus random', *map(percent, BUDGETS)], lines)}")
+    print(f"\nall shares\n\n{markdown(['bits minus random', *map(percent, BUDGETS)], lines)}")
     lines = []
     for method in METHODS:
         rhos = [[rho[method] for job, (_, rho) in results if job[2] == share] for share in SHARES]
         lines.append([method, *(number(float(np.mean(of_share)), 2) for of_share in rhos)])
-    print(f"\nSpearman with bytes\n\n{table(['score', *map(percent, SHARES)], lines)}", flush=True)
+    print(f"\nSpearman with bytes\n\n{markdown(['score', *map(percent, SHARES)], lines)}", flush=True)
 
 
 def main() -> list[Line]:

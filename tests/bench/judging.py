@@ -146,12 +146,12 @@ def cell(values: ArrayLike, digits: int = 3) -> str:
     return f"**{said}**" if abs(mean) > half else said
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table as docs/ writes it.
 
     Examples
     --------
-    >>> print(table(["a", "b"], [["1", "2"]]))
+    >>> print(markdown(["a", "b"], [["1", "2"]]))
     | a | b |
     |---|---|
     | 1 | 2 |

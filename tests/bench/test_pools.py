@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import doctest
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lakesift.udfs.errors import InputError
 from lakesift.udfs.kernels.ngram_model import held_out_bits_per_byte
-from tests.bench import bench_quality, bench_random_regimes, bench_targets, corpus, judging, orders, pools
+from tests.bench import (
+    bench_quality,
+    bench_random_regimes,
+    bench_regimes,
+    bench_targets,
+    corpus,
+    judging,
+    orders,
+    plots,
+    pools,
+)
 
 WORDS = ["cell", "river", "matrix", "sonnet", "voltage", "harbour"]
 
@@ -161,6 +172,36 @@ def test_rows_that_a_target_holds_out_are_in_no_pool(monkeypatch: pytest.MonkeyP
     apart = [set(pool.shown), *map(set, pool.held_out.values())]
     assert [len(part) for part in apart] == [bench_targets.SHOWN, *(bench_targets.HELD_OUT // 2,) * 2]
     assert not any(a & b for i, a in enumerate([kept, *apart]) for b in [kept, *apart][:i])
+
+
+def test_reports_print_whole_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    draw, pair = np.random.default_rng(0), bench_random_regimes.Found
+    kinds = [(("packages", kind, seed), {"coverage": draw.normal(size=6)}) for kind in pools.KINDS for seed in (0, 1)]
+    bench_regimes.report(kinds)
+    facts = [{"near": near, "budget rows": rows} for near in (0.05, 0.2, 0.9) for rows in (5, 30, 100)]
+    of_each = [{name: draw.normal(size=2) for name in bench_random_regimes.NAMES} for _ in facts]
+    bench_random_regimes.report([pair("packages", f, gains) for f, gains in zip(facts, of_each, strict=True)])
+    lifts = {column: draw.normal(size=3) for column in ("judge", "tokens")}
+    gains = {(column, "top_k"): draw.normal(size=2) for column in lifts} | {("none", "coverage"): draw.normal(size=2)}
+    bench_quality.report([(("packages", seed), (lifts, gains)) for seed in (0, 1)])
+    found = {(part, name): draw.normal(size=3) for part in bench_targets.BUDGETS for name in bench_targets.METHODS}
+    rhos = dict.fromkeys(bench_targets.METHODS, -0.5)
+    bench_targets.report([(("packages", "a", share, 0), (found, rhos)) for share in bench_targets.SHARES])
+    printed = capsys.readouterr().out
+    blocks = [block.splitlines() for block in printed.split("\n\n") if block.startswith("|")]
+    assert len(blocks) == 6 + 4 + 2 + 5
+    for block in blocks:
+        assert len({line.count("|") for line in block if line.startswith("|")}) == 1, block
+    assert printed.count("    Band(") == len(bench_random_regimes.BANDS)
+
+
+def test_a_figure_has_the_same_bytes_for_the_same_numbers(tmp_path: Path) -> None:
+    values = {"a": {"x": np.array([1.0, 2.0, 4.0])}, "b": {"x": np.array([0.0, 0.5, 1.0])}}
+    for name in ("one", "two"):
+        plots.by_group(values, "title", "unit", tmp_path / "new" / f"{name}.svg")
+    one, two = ((tmp_path / "new" / f"{name}.svg").read_bytes() for name in ("one", "two"))
+    assert one == two
+    assert b"<svg" in one
 
 
 @pytest.mark.parametrize("module", [pools, judging, bench_random_regimes, bench_quality])
