@@ -122,7 +122,7 @@ def percent(value: float) -> str:
 
 def report(results: list[tuple[Job, tuple[Found, dict[str, float]]]]) -> None:
     """Print the tables."""
-    methods = [method for part, method in results[0][1][0] if part == BUDGETS[0]]
+    methods = [name for part, name in results[0][1][0] if part == BUDGETS[0] and name != "random"]
     columns = [(part, share) for part in BUDGETS for share in SHARES]
     heads = [f"{percent(part)} of the bytes, {percent(share)} relevant" for part, share in columns]
 
