@@ -42,8 +42,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 README = TEXTS["README.md"]
+RECORDS = ("CHANGELOG.md", "decisions.md", "results.md", "evidence.md")
 #: Pages that a newcomer follows; the others are records.
-GUIDES = "\n\n".join(text for name, text in TEXTS.items() if name not in ("CHANGELOG.md", "decisions.md", "results.md"))
+GUIDES = "\n\n".join(text for name, text in TEXTS.items() if name not in RECORDS)
 
 
 def blocks(language: str) -> list[str]:

@@ -19,7 +19,7 @@ a training byte).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -76,8 +76,14 @@ def _level(codes: Hashes) -> Level:
 
 def _continuations(longer: Hashes, starts: Hashes, n: int) -> Hashes:
     """Return each n-gram once for every different byte before it, and once more if it starts a text."""
-    suffixes = np.unique(longer) & np.uint64((1 << (8 * n)) - 1)
-    return np.concatenate([suffixes, np.unique(starts)])
+    suffixes = _distinct(longer) & np.uint64((1 << (8 * n)) - 1)
+    return np.concatenate([suffixes, _distinct(starts)])
+
+
+def _distinct(codes: Hashes) -> Hashes:
+    """Return the different codes in order; np.unique has a table of hashes for that, which takes ten times as long."""
+    in_order = np.sort(codes)
+    return in_order[np.flatnonzero(np.append(True, in_order[1:] != in_order[:-1])[: len(codes)])]
 
 
 def cut(texts: Sequence[str], budget_bytes: int) -> list[bytes]:
@@ -139,6 +145,27 @@ def _lookup(keys: Hashes, values: Ints, wanted: Hashes) -> Ints:
     return np.where(keys[at] == wanted, values[at], 0)
 
 
+def reader(texts: Sequence[bytes], order: int = 5) -> Callable[[NgramModel], Floats]:
+    """Return the function of `probabilities` for many models of one order: the n-grams of the texts are found once."""
+    size, levels = sum(map(len, texts)), []
+    for grams in _grams(texts, order):
+        levels.append((grams.ends, *np.unique(grams.codes, return_inverse=True)))
+
+    def read(model: NgramModel) -> Floats:
+        p = np.full(size, 1 / 256)
+        for level, (ends, codes, back) in zip(model, levels, strict=True):
+            count = _lookup(level.grams, level.counts, codes)
+            total = _lookup(level.histories, level.totals, codes >> BYTE)
+            distinct = _lookup(level.histories, level.distinct, codes >> BYTE)
+            divisor = np.maximum(total, 1)
+            discounted = np.maximum(count - DISCOUNT, 0) / divisor
+            backed_off = np.where(total > 0, DISCOUNT * distinct / divisor, 1.0)
+            p[ends] = discounted[back] + backed_off[back] * p[ends]
+        return p
+
+    return read
+
+
 def probabilities(model: NgramModel, texts: Sequence[bytes]) -> Floats:
     """Return the probability of each byte of the joined texts given the bytes before it in its own text.
 
@@ -154,17 +181,7 @@ def probabilities(model: NgramModel, texts: Sequence[bytes]) -> Floats:
     >>> float(probabilities(fit([b"aa"], order=1), [b"a"])[0]) == (2 - 0.75) / 2 + 0.75 / 2 / 256
     True
     """
-    p = np.full(sum(map(len, texts)), 1 / 256)
-    for level, grams in zip(model, _grams(texts, len(model)), strict=True):
-        codes, back = np.unique(grams.codes, return_inverse=True)
-        count = _lookup(level.grams, level.counts, codes)
-        total = _lookup(level.histories, level.totals, codes >> BYTE)
-        distinct = _lookup(level.histories, level.distinct, codes >> BYTE)
-        divisor = np.maximum(total, 1)
-        discounted = np.maximum(count - DISCOUNT, 0) / divisor
-        backed_off = np.where(total > 0, DISCOUNT * distinct / divisor, 1.0)
-        p[grams.ends] = discounted[back] + backed_off[back] * p[grams.ends]
-    return p
+    return reader(texts, len(model))(model)
 
 
 def bits_per_byte(model: NgramModel, texts: Sequence[str]) -> float:

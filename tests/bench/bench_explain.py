@@ -1,0 +1,59 @@
+"""`lakesift explain` of one id, and `at` of another budget, in a new process with a session, against what is allowed.
+
+`python -m tests.bench explain`. Recipes zipfit_code (16 112 functions and topics, top_k) and coverage over the same
+documents (vectors, SemDeDup, facility location). `ours` are seconds of the first and only call of a process after its
+session has started; `rival` is the bar of 5 seconds for explain, and the seconds of a run from nothing for `at`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+
+import lakesift
+from lakesift.jobs.lake.session import session
+from tests.bench.lines import Line, line, table
+
+SECONDS = 5.0
+CALLS = {"explain": "lake.explain(recipe, key)", "at": "lake.at(recipe, 0.05)"}
+CODE = """
+import sys, time, lakesift
+lake, recipe, key = lakesift.Lake(sys.argv[1]), sys.argv[2], sys.argv[3]
+lake.spark.range(3).count()
+begun = time.monotonic()
+{call}
+print(time.monotonic() - begun)
+"""
+
+
+def main() -> list[Line]:
+    """Make the lake, then a process for each call."""
+    lines, runs = list[Line](), dict[str, tuple[float, list[str]]]()
+    with tempfile.TemporaryDirectory() as folder:
+        lake = lakesift.Lake(folder)
+        for recipe in ("zipfit_code", "coverage"):
+            begun = time.monotonic()
+            lakesift.run(lake, recipe)
+            chosen = lake.read(f"selection_{recipe}").orderBy("rank").limit(1).collect()[0]["id"]
+            other = lake.read(f"scores_{recipe}").join(lake.read(f"selection_{recipe}"), "id", "left_anti").first()
+            assert other is not None
+            runs[recipe] = time.monotonic() - begun, [chosen, other["id"]]
+        session().stop()
+        for recipe, (seconds, keys) in runs.items():
+            for what, key in (("chosen", keys[0]), ("not chosen", keys[1])):
+                lines.append(line(f"{recipe}: explain a row {what}", timed("explain", folder, recipe, key), SECONDS, 1))
+            lines.append(line(f"{recipe}: at 5 % against a run", timed("at", folder, recipe, keys[0]), seconds, 1))
+    print(table(lines))
+    return lines
+
+
+def timed(call: str, root: str, recipe: str, key: str) -> float:
+    """Return the seconds of a call in a process of its own."""
+    command = [sys.executable, "-c", CODE.format(call=CALLS[call]), root, recipe, key]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+if __name__ == "__main__":
+    main()
