@@ -18,10 +18,11 @@ from tests.bench.lines import Line, measure, table
 
 BENCHES = (
     *("kernels", "edge", "run", "passes", "ranking", "dsir", "kmeans", "coverage", "racing", "sensitivity"),
-    *("clusters", "vectors", "tasks", "mig", "append", "plan", "subset"),
+    *("clusters", "vectors", "tasks", "mig", "append", "plan", "subset", "quality"),
 )
-#: Only if they are named: they need model files, euds up to two hours, refine up to one and a half, append_4m one.
-NAMED = ("euds", "language_model", "refine", "append_4m")
+#: Only if they are named: they need model files, euds up to two hours, refine up to one and a half, append_4m one; the
+#: others take five to fifteen minutes.
+NAMED = ("euds", "language_model", "refine", "append_4m", "regimes", "random_regimes", "targets")
 OUT = Path("build") / "bench.json"
 
 

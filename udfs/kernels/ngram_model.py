@@ -19,7 +19,7 @@ a training byte).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -139,6 +139,27 @@ def _lookup(keys: Hashes, values: Ints, wanted: Hashes) -> Ints:
     return np.where(keys[at] == wanted, values[at], 0)
 
 
+def reader(texts: Sequence[bytes], order: int = 5) -> Callable[[NgramModel], Floats]:
+    """Return the function of `probabilities` for many models of one order: the n-grams of the texts are found once."""
+    size, levels = sum(map(len, texts)), []
+    for grams in _grams(texts, order):
+        levels.append((grams.ends, *np.unique(grams.codes, return_inverse=True)))
+
+    def read(model: NgramModel) -> Floats:
+        p = np.full(size, 1 / 256)
+        for level, (ends, codes, back) in zip(model, levels, strict=True):
+            count = _lookup(level.grams, level.counts, codes)
+            total = _lookup(level.histories, level.totals, codes >> BYTE)
+            distinct = _lookup(level.histories, level.distinct, codes >> BYTE)
+            divisor = np.maximum(total, 1)
+            discounted = np.maximum(count - DISCOUNT, 0) / divisor
+            backed_off = np.where(total > 0, DISCOUNT * distinct / divisor, 1.0)
+            p[ends] = discounted[back] + backed_off[back] * p[ends]
+        return p
+
+    return read
+
+
 def probabilities(model: NgramModel, texts: Sequence[bytes]) -> Floats:
     """Return the probability of each byte of the joined texts given the bytes before it in its own text.
 
@@ -154,17 +175,7 @@ def probabilities(model: NgramModel, texts: Sequence[bytes]) -> Floats:
     >>> float(probabilities(fit([b"aa"], order=1), [b"a"])[0]) == (2 - 0.75) / 2 + 0.75 / 2 / 256
     True
     """
-    p = np.full(sum(map(len, texts)), 1 / 256)
-    for level, grams in zip(model, _grams(texts, len(model)), strict=True):
-        codes, back = np.unique(grams.codes, return_inverse=True)
-        count = _lookup(level.grams, level.counts, codes)
-        total = _lookup(level.histories, level.totals, codes >> BYTE)
-        distinct = _lookup(level.histories, level.distinct, codes >> BYTE)
-        divisor = np.maximum(total, 1)
-        discounted = np.maximum(count - DISCOUNT, 0) / divisor
-        backed_off = np.where(total > 0, DISCOUNT * distinct / divisor, 1.0)
-        p[grams.ends] = discounted[back] + backed_off[back] * p[grams.ends]
-    return p
+    return reader(texts, len(model))(model)
 
 
 def bits_per_byte(model: NgramModel, texts: Sequence[str]) -> float:
