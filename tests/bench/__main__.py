@@ -22,7 +22,7 @@ BENCHES = (
 )
 #: Only if they are named: they need model files, euds up to two hours, refine up to one and a half, append_4m one; the
 #: others take five to fifteen minutes.
-NAMED = ("euds", "language_model", "refine", "append_4m", "regimes", "random_regimes", "targets")
+NAMED = ("euds", "language_model", "refine", "append_4m", "regimes", "random_regimes", "targets", "advise")
 OUT = Path("build") / "bench.json"
 
 

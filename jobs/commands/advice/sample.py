@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ....udfs.arrays import Floats, Matrix
 from ....udfs.encoding import is_published
@@ -158,7 +159,7 @@ class _Draw:
         return max(100, min(DRAWN * rows, by_size))
 
     def _read(self, share: float, most: int) -> pa.Table:
-        """Return id, h, content hashes, inputs of scores and wanted columns of rows by the hash of their id."""
+        """Return id, h, content hashes, inputs of scores and wanted columns of rows, the lowest buckets first."""
         documents, recipe = self.documents, self.recipe
         inputs = tuple(dict.fromkeys(["text", *(i for n in recipe.scores for i in recipe.source_inputs(n))]))
         numbers = [f"CAST({quoted(n)} AS DOUBLE) AS {quoted_name(column_name(n))}" for n in self._checked_columns()]
@@ -166,7 +167,9 @@ class _Draw:
         id_and_hash = f"{documents.id} AS id", f"xxhash64({documents.id}) AS h"
         within = in_buckets(documents.id, (0, math.ceil(share * BUCKETS)))
         rows = self._let_in().where(within).selectExpr(*id_and_hash, *hashes, *documents.inputs(inputs), *numbers)
-        table = collect_arrow(rows.orderBy("h", "id", *documents.hashes).limit(most)).combine_chunks()
+        table = collect_arrow(
+            rows.orderBy(F.expr(f"pmod(h, {BUCKETS})"), "h", "id", *documents.hashes).limit(most)
+        ).combine_chunks()
         ids = table.column("id").to_pylist()
         first = {key: i for i, key in reversed(list(enumerate(ids)))}
         return table.take(pa.array(sorted(first.values()), pa.int64())).combine_chunks()

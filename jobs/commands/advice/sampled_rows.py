@@ -111,9 +111,9 @@ class SampledRows(ScoredRows):
         lacking = sum(pair not in known for pair in zip(ids, hashes, strict=True))
         if lacking * scorer.seconds_per_row > SECONDS:
             raise InputError(
-                f"{lacking:,} of {len(ids):,} rows have no value yet, and computing them takes about "
-                f"{lacking * scorer.seconds_per_row / 60:.0f} minutes; lakesift score {self.recipe.name} does, and "
-                "advise reads what is there"
+                f"{lacking:,} of {len(ids):,} rows have no value yet, which would take about "
+                f"{lacking * scorer.seconds_per_row:,.0f} seconds, more than {SECONDS:g}; lakesift score "
+                f"{self.recipe.name} computes them, and advise reads what is there"
             )
         return self.column(name) if lacking else pa.array(found, arrow_type(scorer.value))
 
