@@ -22,7 +22,7 @@ from lakesift.udfs.kernels.facility_location import facility_location
 from lakesift.udfs.scores.information_entropy import InformationEntropy
 from lakesift.udfs.scores.length import LengthTokens
 from tests.bench.corpus import at_hand, corpus
-from tests.bench.judging import Judge, cell, in_turn, sizes_of
+from tests.bench.judging import cell, in_turn, judge_of, sizes_of
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import clusters, coverage, vectors
 from tests.bench.pools import Pool, planted
@@ -84,7 +84,7 @@ def by_quality(x: Array, q: Array, cluster: Array, by_lot: Array, most: int, see
 def of_pool(job: Job) -> Found:
     """Measure the pool of (corpus, seed)."""
     name, seed = job
-    pool, judge, draw = planted(corpus(name), "junk", seed), Judge(corpus(name).held_out), np.random.default_rng(seed)
+    pool, judge, draw = planted(corpus(name), "junk", seed), judge_of(name), np.random.default_rng(seed)
     with threadpool_limits(1):
         x, by_lot, most = vectors(pool.texts), draw.permutation(len(pool.texts)), len(pool.texts) // 2
         cluster, budget = clusters(x, seed), int(SHARE * sizes_of(pool.texts).sum())

@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from tests.bench.corpus import at_hand, corpus
-from tests.bench.judging import Judge, cell, interval, sizes_of
+from tests.bench.judging import cell, interval, judge_of, sizes_of
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import near_share, orders, vectors
 from tests.bench.pools import mix, random_regime
@@ -46,9 +46,9 @@ class Found(NamedTuple):
 def of_pool(job: tuple[str, int]) -> Found:
     """Measure the pool of (corpus, seed)."""
     name, seed = job
-    of, regime = corpus(name), random_regime(corpus(name), seed)
+    regime = random_regime(corpus(name), seed)
     with threadpool_limits(1):
-        pool, x, judge = regime.pool, vectors(regime.pool.texts), Judge(of.held_out)
+        pool, x, judge = regime.pool, vectors(regime.pool.texts), judge_of(name)
         budget, weight = int(regime.share * sizes_of(pool.texts).sum()), mix(regime.pool, judge.names)
         draws = [np.random.default_rng([seed, i]).permutation(len(x)) for i in range(DRAWS)]
         random = np.mean([judge(pool.texts, order, budget) for order in draws], axis=0)

@@ -6,11 +6,12 @@ draws; how its bits fall with its bytes is read from one of them. A table is a p
 over tasks, minus random, and minus random rows of the same lengths; the same minus random by the shares of the pool's
 clean rows; how many times the bytes random rows need (.5 to 4); macro recall of a ridge classifier of tasks on the
 selected rows, minus random; rows. Means over ten pools with their 95 % t-interval; a star where it leaves out 0 (1 for
-the bytes). Negative bits are better.
+the bytes). Negative bits are better. The first column is drawn in build/regimes_<corpus>.svg.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from sklearn.linear_model import RidgeClassifier
 from threadpoolctl import threadpool_limits
 
 from tests.bench.corpus import Corpus, at_hand, corpus
-from tests.bench.judging import TIMES, Judge, cell, interval, length_matched, rows_within, sizes_of, worth
+from tests.bench.judging import TIMES, cell, interval, judge_of, length_matched, rows_within, sizes_of, worth
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import orders, vectors
+from tests.bench.plots import by_group
 from tests.bench.pools import KINDS, Pool, mix, planted
 
 SEEDS, SHARE, DRAWS = 10, 0.05, 3
@@ -39,7 +41,7 @@ def recall(x: Array, tasks: Array, rows: Array, held_out: tuple[Array, Array]) -
 
 def measured(pool: Pool, of: Corpus, share: float, seed: int) -> dict[str, Array]:
     """Return HEADS by selector, on one pool."""
-    x, sizes, judge = vectors(pool.texts), sizes_of(pool.texts), Judge(of.held_out)
+    x, sizes, judge = vectors(pool.texts), sizes_of(pool.texts), judge_of(of.name)
     budget, weight = int(share * sizes.sum()), mix(pool, judge.names)
     known = (
         vectors([text for texts in of.held_out.values() for text in texts]),
@@ -84,10 +86,23 @@ def report(results: list[tuple[Job, dict[str, Array]]]) -> None:
             print(selector.ljust(34) + "".join(cells), flush=True)
 
 
+def drawn(results: list[tuple[Job, dict[str, Array]]], folder: Path) -> None:
+    """Draw bits minus random by pool and selector, a figure a corpus; top_k of entropy, the worst, is left out."""
+    for name in dict.fromkeys(job[0] for job, _ in results):
+        values: dict[str, dict[str, Array]] = {}
+        for kind in KINDS:
+            own = [found for job, found in results if job[:2] == (name, kind)]
+            values[kind] = {s: np.array([found[s][0] for found in own]) for s in own[0] if s != "top_k of entropy"}
+        title = f"Bits per byte minus random, {SHARE:.0%} of the bytes, pools of {name}"
+        by_group(values, title, "lower is better", folder / f"regimes_{name}.svg")
+
+
 def main() -> list[Line]:
-    """Print the tables; they have no bars, so there are no lines."""
+    """Print the tables and draw; there are no bars, so there are no lines."""
     jobs = [(name, kind, seed) for name in at_hand() for kind in KINDS for seed in range(SEEDS)]
-    report(in_processes(of_job, jobs))
+    results = in_processes(of_job, jobs)
+    report(results)
+    drawn(results, Path("build"))
     return []
 
 

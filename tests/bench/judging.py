@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from lakesift.udfs.kernels.ngram_model import cut, fit, reader
+from tests.bench.corpus import corpus
 
 Array = np.ndarray[Any, np.dtype[Any]]
 #: Length quantiles inside which rows are matched; times the bytes at which random rows are read for `worth`.
@@ -39,6 +41,12 @@ class Judge:
         bits = -np.log2(self._read(fit(cut([texts[i] for i in order], budget), self._order)))
         sums: Array = np.add.reduceat(bits, np.cumsum(self._sizes) - self._sizes) / self._sizes
         return sums
+
+
+@cache
+def judge_of(name: str) -> Judge:
+    """Return the judge of a corpus, the same for all its pools."""
+    return Judge(corpus(name).held_out)
 
 
 def sizes_of(texts: Sequence[str]) -> Array:

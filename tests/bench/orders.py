@@ -42,15 +42,24 @@ NAMES = (
 
 
 @cache
+def _known() -> dict[str, Array]:
+    """Vectors of texts that this process has met: a pool's rows are in other pools, too."""
+    return {}
+
+
+@cache
 def _encoder() -> Kernel:
     return Embedding().kernel()
 
 
 def vectors(texts: Sequence[str]) -> Array:
     """Return unit vectors, (n, 256) float32; a text without one, such as one without letters, gets the first axis."""
-    x = np.ascontiguousarray(_encoder()(texts), np.float32)
-    x[~np.isfinite(x).all(axis=1)] = np.eye(1, x.shape[1], dtype=np.float32)
-    return x
+    known = _known()
+    if new := list(dict.fromkeys(text for text in texts if text not in known)):
+        x = np.ascontiguousarray(_encoder()(new), np.float32)
+        x[~np.isfinite(x).all(axis=1)] = np.eye(1, x.shape[1], dtype=np.float32)
+        known.update(zip(new, x, strict=True))
+    return np.stack([known[text] for text in texts])
 
 
 def clusters(x: Array, seed: int, k: int = CLUSTERS) -> Array:
