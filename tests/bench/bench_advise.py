@@ -27,7 +27,7 @@ from lakesift.jobs.commands.advice.rules import choice_of
 from lakesift.jobs.commands.advice.trials import Trial
 from tests.bench.bench_targets import BUDGETS, SHARES, TARGETS, made
 from tests.bench.corpus import Array, at_hand, corpus
-from tests.bench.judging import Judge, cell, sizes_of
+from tests.bench.judging import Judge, cell, judge_of, sizes_of
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import vectors
 from tests.bench.pools import random_regime
@@ -77,10 +77,10 @@ def _bits(
 def of_regime(job: tuple[str, int]) -> list[Found]:
     """Measure the pool without a target of (corpus, seed)."""
     name, seed = job
-    of, regime = corpus(name), random_regime(corpus(name), seed)
+    regime = random_regime(corpus(name), seed)
     with threadpool_limits(1):
         texts = regime.pool.texts
-        x, judge = vectors(texts), Judge(of.held_out)
+        x, judge = vectors(texts), judge_of(name)
         rows, budget = Rows(texts, x), int(regime.share * sizes_of(texts).sum())
         gains, _ = _bits(rows, ("coverage",), (), budget, seed, lambda o: float(judge(texts, o, budget).mean()))
         advice = advised(_facts(x, round(regime.share * len(x))))
