@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lakesift.jobs.commands.advice.candidates import BLOCKS, Rows, bits_of_rows, ordered
+from lakesift.jobs.commands.advice.candidates import BLOCKS, Rows, ordered, reading
 from lakesift.jobs.commands.advice.facts import Facts, Likeness, likeness, near_shares
 from lakesift.jobs.commands.advice.measured import choose
 from lakesift.jobs.commands.advice.rules import choice_of
@@ -112,10 +112,10 @@ def _measured(texts: Sequence[str], orders: dict[str, list[Array]], budget: int,
     """Return the choice of --measure, whose held-out rows are halved once more: what judges here it does not see."""
     sizes = sizes_of(held_out)
     halves = sizes[::2], sizes[1::2]
-    trials = []
+    trials, read = [], reading(held_out)
     for method, of in orders.items():
         for draw, order in enumerate(of, start=1):
-            bits = bits_of_rows(texts, order, budget, held_out)
+            bits = read(texts, order, budget)
             trials.append(Trial(method, draw, 0, bits[::2], bits[1::2]))
     return choose(trials, halves)[0]
 

@@ -15,7 +15,7 @@ import numpy as np
 from ....udfs.arrays import Floats, Ints, Matrix
 from ....udfs.kernels.facility_location import facility_location
 from ....udfs.kernels.near_duplicates import semdedup
-from ....udfs.kernels.ngram_model import cut, fit, probabilities
+from ....udfs.kernels.ngram_model import cut, fit, reader
 from ....udfs.scorer import Estimator, Fold
 from ....udfs.scores.dsir import Dsir
 from ....udfs.scores.target_similarity import TargetSimilarity
@@ -96,18 +96,19 @@ def _values(rows: Rows, method: str, seen: Sequence[str]) -> Floats:
     return values
 
 
-def bits_of_rows(texts: Sequence[str], order: Ints, budget: int, held_out: Sequence[str]) -> Floats:
-    """Return the bits that each held-out text takes, (m,), after `budget` bytes of texts in an order were read.
+def reading(held_out: Sequence[str]) -> Callable[[Sequence[str], Ints, int], Floats]:
+    """Return what gives the bits of each held-out text, (m,), after some bytes of texts in an order were learnt.
 
-    Raises
-    ------
-    InputError
-        If the texts have fewer bytes.
+    Called with texts, their order and the bytes; InputError if the texts have fewer.
     """
     asked = [_bytes(text) for text in held_out]
-    bits = -np.log2(probabilities(fit(cut([texts[i] for i in order], budget)), asked))
-    ends = np.cumsum([len(text) for text in asked])
-    return np.diff(np.concatenate([[0.0], np.cumsum(bits)[ends - 1]]))
+    read, ends = reader(asked), np.cumsum([len(text) for text in asked])
+
+    def bits(texts: Sequence[str], order: Ints, budget: int) -> Floats:
+        of_bytes = -np.log2(read(fit(cut([texts[i] for i in order], budget))))
+        return np.diff(np.concatenate([[0.0], np.cumsum(of_bytes)[ends - 1]]))
+
+    return bits
 
 
 def _bytes(text: str) -> bytes:

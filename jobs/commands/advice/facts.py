@@ -200,7 +200,7 @@ def with_length(numbers: Mapping[str, Floats], length: str) -> dict[str, float]:
     """Return Spearman's correlation with length by name, of those that have one over at least 30 rows."""
     frame = pd.DataFrame(dict(numbers))
     found = {}
-    for name in numbers:
+    for name in numbers if length in numbers else ():
         if name != length and len(frame[[name, length]].dropna()) >= FEWEST_ROWS:
             found[name] = rank_correlation(frame, name, length)
     return {name: value for name, value in found.items() if math.isfinite(value)}

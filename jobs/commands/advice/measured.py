@@ -9,7 +9,7 @@ bits per byte where coverage was worth -.18). Left out: other budgets, and the n
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from pyspark.sql import functions as F
 from scipy.special import stdtrit
 
-from ....udfs.arrays import Floats
+from ....udfs.arrays import Floats, Ints
 from ....udfs.digests import digest
 from ....udfs.errors import InputError
 from ...inputs.documents import text_of
@@ -30,7 +30,7 @@ from ...lake.text_table import rows_of
 from ...recipe import Recipe
 from ..report_held_out import held_out_texts
 from .blocks import Block, in_recipe
-from .candidates import BLOCKS, Rows, bits_of_rows, ordered
+from .candidates import BLOCKS, Rows, ordered, reading
 from .gathered import Gathered
 from .trials import Trial, keep_trials
 
@@ -56,6 +56,7 @@ class Measured:
     choice: str
     block: Block
     verdict: str
+    notes: tuple[str, ...] = ()
     path: str = ""
 
     def __str__(self) -> str:
@@ -63,7 +64,7 @@ class Measured:
         counts = ", ".join(f"{n:,} {name}" for name, n in self.rows.items())
         head = f"advise of {self.recipe} by measuring, {self.run}: {counts}; bits per byte, lower is better"
         written = [f"written to {self.path}: lakesift run {self.path}"] if self.path else []
-        return "\n".join([head, str(self.table), self.verdict, *written])
+        return "\n".join([head, str(self.table), self.verdict, *(f"note: {note}" for note in self.notes), *written])
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -92,7 +93,8 @@ def measure(lake: Lake, recipe: Recipe, gathered: Gathered) -> Measured:
     budget = _bytes(rows, gathered)
     choosing, judging = held_out[::2], held_out[1::2]
     seeds = [recipe.seed_of("advise", number) for number in range(DRAWS)]
-    trials = [t for m in methods for t in _trials(rows, m, seen, budget, seeds, choosing, judging)]
+    read = reading([*choosing, *judging])
+    trials = [t for m in methods for t in _trials(rows, m, seen, budget, seeds, read, len(choosing))]
     sizes = tuple(np.array([len(t.encode("utf-8", "surrogatepass")) for t in half]) for half in (choosing, judging))
     key = digest([REVISION, list(sample.ids), rows.texts, seen, held_out, budget, seeds])
     share = budget / max(1, int(rows.sizes().sum()))
@@ -100,7 +102,9 @@ def measure(lake: Lake, recipe: Recipe, gathered: Gathered) -> Measured:
     choice, verdict, table = choose(trials, sizes)
     counts = {"rows of the sample": len(rows.texts), "bytes for each": budget, "held-out rows": len(held_out)}
     block = in_recipe(BLOCKS[choice](gathered.facts), recipe)
-    return Measured(recipe.name, key, counts, table, choice, block, verdict)
+    short = [m for m in methods if m not in {trial.method for trial in trials}]
+    notes = tuple(f"{m} keeps fewer than {budget:,} bytes of the sample, so it is not compared" for m in short)
+    return Measured(recipe.name, key, counts, table, choice, block, verdict, notes)
 
 
 def choose(trials: Sequence[Trial], sizes: Sequence[Floats]) -> tuple[str, str, Table]:
@@ -170,18 +174,21 @@ def _trials(
     seen: Sequence[str],
     budget: int,
     seeds: Sequence[int],
-    choosing: Sequence[str],
-    judging: Sequence[str],
+    read: Callable[[Sequence[str], Ints, int], Floats],
+    choosing: int,
 ) -> list[Trial]:
-    """Return a method's trials: one, of random rows one a draw. None where it leaves fewer bytes than the budget."""
+    """Return a method's trials: one, of random rows one a draw. None where it leaves fewer bytes than the budget.
+
+    The first `choosing` of the texts that are read choose.
+    """
     sizes, made = rows.sizes(), []
     for draw, seed in enumerate(seeds if method == "random" else seeds[:1], start=1):
         order = ordered(rows, method, seen, budget, seed)
         if sizes[order].sum() < budget:
             return []
         count = int(np.searchsorted(np.cumsum(sizes[order]), budget)) + 1
-        bits = bits_of_rows(rows.texts, order[:count], budget, [*choosing, *judging])
-        made.append(Trial(method, draw, count, bits[: len(choosing)], bits[len(choosing) :]))
+        bits = read(rows.texts, order[:count], budget)
+        made.append(Trial(method, draw, count, bits[:choosing], bits[choosing:]))
     return made
 
 

@@ -135,8 +135,8 @@ class _Draw:
         if there:
             vectors[there] = Embedding().kernel()([texts[i] for i in there])
         numbers = {n: on.numbers(n) for n in self.names if root_of(n) not in on.unknown}
-        documents = known_rows(self.lake, self.recipe.documents.table, self.documents.state.version)
-        known = self.count if documents is None else documents
+        known = known_rows(self.lake, self.recipe.documents.table, self.documents.state.version)
+        known = self.documents.frame.count() if known is None else known
         return Sample(known, eligible, on.rows.column("id").to_pylist(), texts, vectors, numbers, on.unknown)
 
     # -- rows ------------------------------------------------------------------------------------------------------

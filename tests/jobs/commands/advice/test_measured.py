@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lakesift.jobs.commands.advice.candidates import BLOCKS, Rows, bits_of_rows, ordered
+from lakesift.jobs.commands.advice.candidates import BLOCKS, Rows, ordered, reading
 from lakesift.jobs.commands.advice.measured import beside_random, choose
 from lakesift.jobs.commands.advice.trials import Trial
 from lakesift.udfs.errors import InputError
@@ -53,14 +53,14 @@ def test_choices(trials: list[Trial], choice: str, words: str) -> None:
     assert [row[0] for row in table.rows] == list(dict.fromkeys(t.method for t in trials))
 
 
-def test_bits_of_rows_add_up_to_bits_per_byte() -> None:
+def test_bits_of_texts_add_up_to_bits_per_byte() -> None:
     texts, held_out = ["a little text", "and another one", "é"], ["a text", "one", "é"]
     order, sizes = np.array([2, 0, 1]), np.array([6, 3, 2])
-    bits = bits_of_rows(texts, order, 20, held_out)
+    bits = reading(held_out)(texts, order, 20)
     model = fit(cut([texts[i] for i in order], 20))
     assert bits / sizes == pytest.approx([bits_per_byte(model, [text]) for text in held_out])
     with pytest.raises(InputError, match="fewer than the budget"):
-        bits_of_rows(texts, order, 2_000, held_out)
+        reading(held_out)(texts, order, 2_000)
 
 
 @pytest.fixture(scope="module")
