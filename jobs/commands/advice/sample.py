@@ -16,12 +16,14 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from ....udfs.arrays import Floats, Matrix
 from ....udfs.encoding import is_published
 from ....udfs.errors import InputError, RecipeError, nearest
 from ....udfs.quoting import quoted, quoted_name, root_of
 from ....udfs.scores.embedding import Embedding
+from ...inputs.columns import expression_types
 from ...inputs.documents import BUCKETS, Documents, in_buckets
 from ...lake.counts import known_rows
 from ...lake.tables import Lake
@@ -175,13 +177,16 @@ class _Draw:
         return table.take(pa.array(sorted(first.values()), pa.int64())).combine_chunks()
 
     def _checked_columns(self) -> list[str]:
-        fields = {f.name.lower(): f.dataType.simpleString() for f in self.documents.frame.schema}
+        """Return the numbers that are read of the table; RecipeError for one that is no number."""
+        frame = self.documents.frame
         for name in self.columns:
-            kind = fields.get(root_of(name).lower())
-            if kind is None or kind.startswith(("string", "array", "map", "binary")):
-                fact = "is no score or column" if kind is None else f"is {kind[:40]}, not a number"
-                known = [*self.recipe.scores, *self.documents.frame.columns]
-                raise RecipeError(f"{name!r} {fact}; {nearest(name, known)}")
+            if root_of(name).lower() not in {column.lower() for column in frame.columns}:
+                raise RecipeError(
+                    f"{name!r} is no score or column; {nearest(name, [*self.recipe.scores, *frame.columns])}"
+                )
+            kind = expression_types(frame, {name: quoted(name)})[name]
+            if not isinstance(kind, T.NumericType | T.BooleanType):
+                raise RecipeError(f"{name!r} is {kind.simpleString()[:40]}, not a number; name a column of numbers")
         return self.columns
 
 
