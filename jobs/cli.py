@@ -98,6 +98,18 @@ def _plan(args: argparse.Namespace) -> Any:
     return planned.ddl if args.ddl else planned
 
 
+def _advise(args: argparse.Namespace) -> Any:
+    from .. import advise
+
+    if args.out and not args.measure:
+        raise errors.InputError(
+            f"--out {args.out} is the recipe that --measure writes; give --measure, or leave it out"
+        )
+    lake, _ = _opened(args)  # a wrong recipe fails before Spark starts
+    given = {"measure": args.measure, "settings": tuple(args.set), "out": args.out}
+    return advise(lake, args.recipe, args.rows, args.loss, **given)
+
+
 def _tune(args: argparse.Namespace) -> Any:
     from .. import Lake, recipe, tune
 
@@ -171,9 +183,10 @@ def _encoders(args: argparse.Namespace) -> Any:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
-    "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "tune": _tune,
-    "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "compare": _compare, "explain": _of_choice,
-    "at": _of_choice, "export": _of_recipe, "recipe": _of_lake, "maintain": _of_lake, "sql": _of_lake, "list": _list,
+    "run": _run, "ingest": _run, "score": _run, "select": _run, "report": _report, "plan": _plan, "advise": _advise,
+    "tune": _tune, "refine": _refine, "history": _of_recipe, "diff": _of_recipe, "compare": _compare,
+    "explain": _of_choice, "at": _of_choice, "export": _of_recipe, "recipe": _of_lake, "maintain": _of_lake,
+    "sql": _of_lake, "list": _list,
     "encoders": _encoders,
 }  # fmt: skip
 

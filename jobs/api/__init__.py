@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .entry import Lake, estimate, plan, recipe, refine, run, score, tune
+    from .entry import Lake, advise, estimate, plan, recipe, refine, run, score, tune
 
-__all__ = ["Lake", "estimate", "plan", "recipe", "refine", "run", "score", "tune"]
+__all__ = ["Lake", "advise", "estimate", "plan", "recipe", "refine", "run", "score", "tune"]
 
 
 def __getattr__(name: str) -> Any:

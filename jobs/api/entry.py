@@ -1,4 +1,4 @@
-"""run, plan, refine, tune, score, estimate: what notebooks and programs call, and what the command line prints."""
+"""run, plan, advise, refine, tune, score, estimate: what notebooks and programs call, and what is printed of it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from typing import Any
 
 from pyspark.sql import Column
 
+from .jobs.commands.advice.advice import Advice
+from .jobs.commands.advice.advice import advise as advise_on
+from .jobs.commands.advice.blocks import with_block
+from .jobs.commands.advice.sample import ROWS
 from .jobs.commands.plan import Plan
 from .jobs.lake.session import as_needed
 from .jobs.lake.whole_files import whole_file
 from .jobs.lake.workers import check_workers
-from .jobs.recipe import keys_of, parse
+from .jobs.recipe import Recipe, keys_of, parse
 from .jobs.recipe.keys import to_yaml, tuned_keys
+from .jobs.recipe.resolved import resolved_keys
 from .jobs.recipe.strict import build
 from .jobs.tune import Tuned
 from .lake import AnyRecipe, Lake, read_uri, recipe
@@ -27,7 +32,7 @@ from .udfs.kernels.stratified_estimate import estimate
 from .udfs.scorer import Scorer
 from .udfs.spark import column
 
-__all__ = ["Lake", "estimate", "plan", "recipe", "refine", "run", "score", "tune"]
+__all__ = ["Lake", "advise", "estimate", "plan", "recipe", "refine", "run", "score", "tune"]
 
 #: Seconds between two looks for rewards.
 WAIT_SECONDS = 15.0
@@ -77,6 +82,57 @@ def plan(lake: Lake | str, source: AnyRecipe, probe: bool = False) -> Plan:
         return plan_run(opened.tables, parsed, probe)
 
 
+def advise(
+    lake: Lake | str,
+    source: AnyRecipe,
+    rows: int = ROWS,
+    loss: str = "",
+    *,
+    measure: bool = False,
+    settings: tuple[str, ...] = (),
+    out: str = "",
+) -> Advice:
+    """Return what to use for a recipe's pool, and why, from a sample of its documents.
+
+    Tables that the recipe ingests are ingested where they are not there yet.
+
+    Parameters
+    ----------
+    lake : Lake or str
+    source : str, mapping or Recipe
+    rows : int, default 4 000
+        Eligible rows of the sample, at most 20 000.
+    loss : str
+        Score or numeric column whose mean is to be estimated.
+    measure : bool
+        Compare methods on held-out rows of the targets, keep the trials, and write the recipe of the choice.
+    settings : tuple of "key.sub=value"
+        Overrides, parsed as YAML.
+    out : str
+        File of that recipe; by default <name>_advised.yaml beside the recipe, else in the present folder.
+
+    Returns
+    -------
+    Advice
+        `facts`, the `rule` that was followed, the `block` of the recipe, what to `expect`, and what was `measured`.
+    """
+    raw = resolved_keys(source) if isinstance(source, Recipe) else keys_of(source, settings, partial(read_uri, "local"))
+    parsed, opened = parse(raw), _lake(lake)
+    if not measure:
+        _ingested(opened, parsed)
+        return opened.advise(parsed, rows, loss)
+    path = _beside(source, f"{parsed.name}_advised.yaml", out)
+    with whole_file(path, "--out") as put:
+        _ingested(opened, parsed)
+        with as_needed(opened.spark):
+            given = advise_on(opened.tables, parsed, rows, loss, measuring=True)
+        assert given.measured is not None
+        found = replace(given.measured, path=str(path))
+        comment = f"{parsed.name} with the choice of lakesift advise --measure, {found.run}.\n{found.verdict}"
+        put(to_yaml(with_block(raw, found.block, f"{parsed.name}_advised"), comment))
+    return replace(given, measured=found)
+
+
 def tune(lake: Lake | str, source: str | Mapping[str, Any], settings: tuple[str, ...] = (), out: str = "") -> Tuned:
     """Search the bounds of a recipe's interval selector as its `tune:` block says, and write the recipe with these.
 
@@ -99,8 +155,7 @@ def tune(lake: Lake | str, source: str | Mapping[str, Any], settings: tuple[str,
 
     raw = keys_of(source, settings, partial(read_uri, "local"))
     parsed, opened = parse(raw), _lake(lake)
-    beside = Path(source).parent if isinstance(source, str) and Path(source).is_file() else Path()
-    path = Path(out) if out else beside / f"{parsed.name}_tuned.yaml"
+    path = _beside(source, f"{parsed.name}_tuned.yaml", out)
     with whole_file(path, "--out") as put, _computing(opened):
         found = tune_run(opened.tables, parsed)
         comment = f"{parsed.name} with the bounds of lakesift tune, search {found.run}.\n{found.verdict}"
@@ -145,6 +200,20 @@ def score(kind: str, **parameters: Any) -> Callable[..., Column]:
     if not isinstance(scorer, Scorer):
         raise RecipeError(f"{kind} is fitted on tables first; put it under scores: of a recipe and run that")
     return column(scorer)
+
+
+def _beside(source: AnyRecipe, name: str, out: str) -> Path:
+    """Return the file of a recipe that is written: `out`, or of a name beside the recipe that it comes from."""
+    folder = Path(source).parent if isinstance(source, str) and Path(source).is_file() else Path()
+    return Path(out) if out else folder / name
+
+
+def _ingested(lake: Lake, parsed: Recipe) -> None:
+    """Ingest what a recipe reads, where a table of it is not there yet."""
+    with as_needed(lake.spark):
+        absent = any(lake.tables.version(table) is None for table in parsed.ingested())
+    if absent:
+        run(lake, parsed, "ingest")
 
 
 def _lake(lake: Lake | str) -> Lake:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
+from .jobs.commands.advice.advice import Advice, advise
+from .jobs.commands.advice.sample import ROWS
 from .jobs.commands.chosen_again import chosen_again
 from .jobs.commands.compare import compare, named
 from .jobs.commands.comparison import Comparison
@@ -170,6 +172,15 @@ class Lake:
     def at(self, recipe: AnyRecipe, budget: float | None = None, version: int | None = None) -> Choice:
         """Return what a run with another budget would choose, rows or as a float a fraction; nothing is written."""
         return at(self.tables, self._recipe(recipe), budget, version)
+
+    @with_settings
+    def advise(self, recipe: AnyRecipe, rows: int = ROWS, loss: str = "") -> Advice:
+        """Return what to use for a recipe's pool, and why, from a sample of its documents; nothing is written.
+
+        `loss` names a score or numeric column whose mean is to be estimated. `lakesift.advise` ingests samples and
+        files first where they are not in the lake yet.
+        """
+        return advise(self.tables, self._recipe(recipe), rows, loss)
 
     @with_settings
     def decisions(self, recipe: AnyRecipe, version: int | None = None, depth: int | None = None) -> DataFrame:

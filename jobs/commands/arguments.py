@@ -39,6 +39,20 @@ def _add_choice(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     at.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
 
 
+def _add_advise(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    advise = add("advise", "what to use for this pool and why: facts of a sample, one choice, what to expect of it")
+    advise.add_argument("--rows", type=int, default=4_000, help="rows of the sample, at most 20,000 (default: 4,000)")
+    advise.add_argument(
+        "--loss", metavar="COLUMN", default="", help="score or numeric column whose mean is to be estimated"
+    )
+    advise.add_argument(
+        "--measure", action="store_true", help="compare methods on held-out rows of the targets, and write the recipe"
+    )
+    advise.add_argument(
+        "--out", metavar="FILE", default="", help="the recipe of --measure (default: <name>_advised.yaml beside it)"
+    )
+
+
 def _add_of_lake(add: Callable[..., argparse.ArgumentParser], place: argparse.ArgumentParser) -> None:
     compare = add("compare", "selections side by side, and their overlap beside what chance would give", place)
     compare.add_argument(
@@ -82,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--out", metavar="FILE", help="write the report as JSON to a file, too")
     report.add_argument("--html", metavar="FILE", help=page)
     report.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
+    _add_advise(add)
     tune = add("tune", "search the bounds of an interval selector for a label, beside rivals, and write the recipe")
     tune.add_argument(
         "--out", metavar="FILE", default="", help="the tuned recipe (default: <name>_tuned.yaml beside it)"

@@ -8,7 +8,7 @@ Left out: scores that are computed on demand, conditions of scores, and the time
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,18 +19,17 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ...udfs.arrow import kernel_of, score_batch, without_large
 from ...udfs.errors import LakeSiftError
-from ...udfs.fitted import FittedScore, input_name
-from ...udfs.scorer import Estimator, Fold, Scorer
-from ...udfs.spark import apply, fold
+from ...udfs.fitted import FittedScore
+from ...udfs.scorer import Scorer
+from ...udfs.spark import apply
 from ..inputs.documents import BUCKETS, Documents, in_buckets
-from ..inputs.opening import open_target, target_texts
 from ..lake.tables import Lake
 from ..lake.tuning import collect_small, cores, settings
-from ..ranking.vectors import collect_arrow, fold_on_driver
+from ..ranking.vectors import collect_arrow
 from ..recipe import order
 from ..scoring.passes import passes
+from .scored_rows import ScoredRows
 
 #: Rows of the sample, what their texts take at most, about, and the CPU-seconds that one score gets at most, about.
 PROBE_ROWS, PROBE_BYTES, PROBE_SECONDS = 1_000, 16_000_000, 5.0
@@ -72,7 +71,7 @@ class _Probe:
                 if above:
                     self.unknown[name] = f"it reads {above}"
                 else:
-                    self.scorers[name] = self._fitted(name)
+                    self.scorers[name] = self.on.fit(name)
             except LakeSiftError as error:
                 self.unknown[name] = str(error)
         seconds: dict[str, float] = {}
@@ -104,35 +103,16 @@ class _Probe:
         """The same on the driver."""
         return collect_arrow(self.drawn).combine_chunks()
 
-    def _column(self, name: str) -> pa.Array:
-        """Return a column of the sample, or the values of a score for it."""
-        if name not in self.scorers:
-            column = self.local.column(name if name == "h" else input_name(name))
-            return without_large(column.chunk(0) if column.num_chunks else pa.array([], column.type))
-        scorer = self.scorers[name]
-        return score_batch(scorer, [self._column(i) for i in scorer.inputs], None, kernel_of(scorer), name)
-
-    # -- fits ------------------------------------------------------------------------------------------------------
+    @cached_property
+    def on(self) -> ScoredRows:
+        """The same with what was fitted on them."""
+        return ScoredRows(self.lake, self.documents, self.local)
 
     def _with_parents(self, names: Sequence[str]) -> set[str]:
         found = list(names)
         for name in found:  # grows while it is read
             found += [i for i in self.recipe.scores[name].inputs if i in self.recipe.scores and i not in found]
         return set(found)
-
-    def _fitted(self, name: str) -> Scorer:
-        score = self.recipe.scores[name]
-        return score.fit(self._fold(score)) if isinstance(score, Estimator) else score
-
-    def _fold(self, score: Estimator) -> Callable[[Fold[Any], str], Any]:
-        def one_pass(f: Fold[Any], table: str) -> Any:
-            if table != "documents":
-                frame, _ = open_target(self.lake, self.documents, table)
-                return fold(target_texts(frame, self.documents, table), f)
-            columns = f.reads or score.inputs
-            return fold_on_driver(pa.table({c: self._column(c) for c in columns}), f, columns)
-
-        return one_pass
 
     # -- time ------------------------------------------------------------------------------------------------------
 

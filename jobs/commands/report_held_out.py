@@ -53,7 +53,7 @@ def _held_out_texts(run: Run, name: str) -> list[str]:
         raise InputError(f"targets.{name}.held_out leaves no row of {target.table}; widen it")
     if fitted:
         own = f"where: {target.where!r}" if target.where else "without where: every row is"
-        others = [f"targets.{other}" for other in _fitted_targets(run.recipe) if other != name]
+        others = [f"targets.{other}" for other in fitted_targets(run.recipe) if other != name]
         by = ", ".join([own, *others])
         raise InputError(
             f"targets.{name}: {fitted:,} of {total:,} held-out texts are also among those that scores are fitted on "
@@ -68,7 +68,7 @@ def _held_out_texts(run: Run, name: str) -> list[str]:
 
 def _held_out(run: Run, name: str) -> DataFrame:
     """Return each held-out text of a target once: `text`, `copies`, and whether it is `fitted` on, too."""
-    target, fitted = run.recipe.targets[name], _fitted_targets(run.recipe)
+    target, fitted = run.recipe.targets[name], fitted_targets(run.recipe)
     fits = f"coalesce(({target.where}\n), false)" if target.where else str(name in fitted).lower()
     columns = (f"coalesce(({target.held_out}\n), false) AS held_out", f"{fits} AS fitted")
     rows = [run.targets[name].frame.selectExpr(f"{text_of(target.text)} AS text", *columns)]
@@ -83,7 +83,7 @@ def _held_out(run: Run, name: str) -> DataFrame:
     return every.agg(F.count_if("held_out").alias("copies"), F.bool_or("fitted").alias("fitted")).where("copies > 0")
 
 
-def _fitted_targets(recipe: Recipe) -> list[str]:
+def fitted_targets(recipe: Recipe) -> list[str]:
     """Return the targets that scores or the reward learn from; what ngram_overlap looks for is meant to stay out."""
     scores = [s for s in recipe.scores.values() if isinstance(s, Estimator) and not isinstance(s, NgramOverlap)]
     named = [table for score in scores for table in score.fits_on]

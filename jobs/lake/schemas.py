@@ -204,21 +204,26 @@ def models() -> Table:
 
 
 def trials() -> Table:
-    """What each subset of rows that `tune` compared was worth; a search that was cut short goes on from here."""
+    """What each subset of rows that `tune` and `advise` compared was worth; a search of `tune` goes on from here."""
     columns = (
         Col("recipe", "STRING", "name of the recipe", True),
-        Col("run", "STRING", "hash of the rows, their labels and scores, and of tune: the same search again", True),
-        Col("learner", "STRING", "the classifier: logistic or finetune", True),
-        Col("seed", "BIGINT", "1 for the first draw of training and validation rows, then up", True),
-        Col("method", "STRING", "score whose interval it is, combined, length, random, or all rows", True),
-        Col("share", "DOUBLE", "share of the training rows that is kept", True),
+        Col("run", "STRING", "hash of rows, labels and scores, and of tune: the same search again", True),
+        Col("learner", "STRING", "the classifier, logistic or finetune; byte_5gram of advise", True),
+        Col("seed", "BIGINT", "1 for the first draw of rows, then up", True),
+        Col(
+            "method",
+            "STRING",
+            "score whose interval it is, combined, length, random, or all rows; of advise the method",
+            True,
+        ),
+        Col("share", "DOUBLE", "share of the rows that is kept; of advise of their bytes", True),
         Col("position", "BIGINT", "place of the interval from the low end up, or number of the draw", True),
         Col("interval", "STRING", "the quantiles between which the scores lie", True),
-        Col("split", "STRING", "validation, or test (read for winners only)", True),
-        Col("rows", "BIGINT", "training rows kept", True),
-        Col("metric", "DOUBLE", "accuracy of the classifier on the split, 0 to 1", True),
+        Col("split", "STRING", "validation, or test (tune: of winners only)", True),
+        Col("rows", "BIGINT", "rows kept", True),
+        Col("metric", "DOUBLE", "on the split: accuracy of the classifier, 0 to 1; of byte_5gram bits per byte", True),
     )
-    return Table("trials", "subsets of rows that tune compared", columns, properties=keeping(3650))
+    return Table("trials", "subsets of rows that tune and advise compared", columns, properties=keeping(3650))
 
 
 def cast_to(table: Table, frame: DataFrame) -> DataFrame:

@@ -1,0 +1,53 @@
+"""What coverage was worth on pools that nobody chose: by near-duplicates and rows of the budget.
+
+Pools of 1 500 or 4 000 rows of real text with copies, templates and junk in random shares, and budgets of .5 to 10 %
+of the bytes; SemDeDup at .9, then facility location, less the mean of three random draws, in bits per byte of a byte
+5-gram model on held-out rows of all tasks. Printed by: python -m tests.bench random_regimes
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+#: The command that prints the table.
+COMMAND = "python -m tests.bench random_regimes"
+
+
+class Band(NamedTuple):
+    """Pools whose share of near-duplicates (above cosine .95) and rows of the budget lie in a range.
+
+    `gain` with the half width of its 95 % interval is bits per byte against random rows, negative where better; `worse`
+    is the share of the pools in which random rows were better by more than .01.
+    """
+
+    near_from: float
+    near_below: float
+    rows_from: float
+    rows_below: float
+    pools: int
+    gain: float
+    half_width: float
+    worse: float
+
+
+BANDS = (
+    Band(0.0, 0.1, 50, math.inf, 12, -0.044, 0.027, 0.02),
+    Band(0.1, 0.3, 50, math.inf, 13, -0.117, 0.048, 0.02),
+    Band(0.3, 1.01, 50, math.inf, 18, -0.263, 0.056, 0.02),
+    Band(0.0, 1.01, 20, 50, 37, -0.052, 0.051, 0.20),
+    Band(0.0, 1.01, 0, 20, 32, 0.063, 0.105, 0.41),
+)
+
+
+def band_of(near: float, rows: float) -> Band:
+    """Return the band of a pool; the last one that has so few rows, if none fits.
+
+    Examples
+    --------
+    >>> band_of(0.5, 200).pools
+    18
+    """
+    return next(
+        (b for b in BANDS if b.near_from <= near < b.near_below and b.rows_from <= rows < b.rows_below), BANDS[-1]
+    )

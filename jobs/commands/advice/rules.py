@@ -1,0 +1,226 @@
+"""The rules of advise as one table: each has its condition, what it advises, and the measurement that it stands on.
+
+The first rule of CHOICES that holds is the advice; all of AGAINST that hold are said beside it. A figure is in bits
+per byte of held-out text against random rows at equal bytes, negative where better, unless it says otherwise. A rule
+without a measurement has no place here, and "random is as good" is a rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from . import calibration
+from .blocks import Block, coverage, random_rows, subset, target_similarity, zipfit
+from .facts import Facts
+
+#: Rows of a budget below which no method was better than random, and below which noise decides.
+FEWEST, FEW = 20, 50
+#: A pool is unlike its target below this, and the target's own kind from this on.
+UNLIKE, ALIKE = 0.65, 0.9
+#: Share of the pool up to which a budget is small beside what a target's supply may be.
+SMALL = 0.05
+
+
+class Figure(NamedTuple):
+    """A measurement: mean, half of its 95 % interval (None where it was not reported), pools, share of them worse."""
+
+    gain: float
+    half_width: float | None
+    pools: int
+    worse: float | None
+    command: str
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        half = "" if self.half_width is None else f" ± {self.half_width:.3g}"
+        worse = "" if self.worse is None else f", worse than random in {100 * self.worse:.0f} %"
+        return f"{self.gain:+.3g}{half} bits per byte against random ({self.pools} pools{worse}; {self.command})"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One rule: `when` it holds, the `block` of the recipe, `why` in words, and what to `expect`."""
+
+    name: str
+    when: Callable[[Facts], bool]
+    block: Callable[[Facts], Block]
+    why: str
+    expect: Callable[[Facts], Figure | str]
+
+
+@dataclass(frozen=True)
+class Against:
+    """What not to use here: `when` that is to be said, and the measurement."""
+
+    name: str
+    when: Callable[[Facts], bool]
+    said: Callable[[Facts], str]
+    command: str
+
+
+def _calibrated(facts: Facts) -> Figure:
+    band = calibration.band_of(facts.near_95, facts.budget)
+    return Figure(band.gain, band.half_width, band.pools, band.worse, calibration.COMMAND)
+
+
+def _no_gain(facts: Facts) -> bool:
+    """Tell whether coverage was not certainly better than random on such pools."""
+    band = calibration.band_of(facts.near_95, facts.budget)
+    return facts.budget < FEWEST or band.gain + band.half_width >= 0
+
+
+def _rows_saved(facts: Facts) -> str:
+    command = "python -m tests.bench subset"
+    if facts.loss is None:
+        return f"1.3 to 14 times fewer rows than uniform draws for the same error, by the value's R2 ({command})"
+    name, r2 = facts.loss
+    return (
+        f"{1 / max(1 - r2, 0.01):.1f} times fewer rows than uniform draws for the mean of {name}, 1 / (1 - R2); five "
+        f"values measured gave 1.3 to 14 ({command})"
+    )
+
+
+def _typical(facts: Facts) -> float:
+    return facts.target.typical or 0.0 if facts.target else math.inf
+
+
+def _apart(facts: Facts) -> bool:
+    return _typical(facts) < UNLIKE
+
+
+CHOICES: tuple[Choice, ...] = (
+    Choice(
+        "estimate",
+        lambda f: f.estimates,
+        subset,
+        "the recipe draws rows to estimate something of all: quotas by cluster are unbiased, need no loss beforehand, "
+        "and had a smaller error than sensitivity sampling on all five values measured",
+        _rows_saved,
+    ),
+    Choice(
+        "fewer than 20 rows",
+        lambda f: f.budget < FEWEST and not (f.target and _apart(f)),
+        random_rows,
+        "of so few rows no method was better than random",
+        _calibrated,
+    ),
+    Choice(
+        "a target unlike the pool, a small budget",
+        lambda f: _apart(f) and f.share <= SMALL,
+        zipfit,
+        "the pool is unlike the target, so relevance is worth far more than anything else",
+        lambda _: Figure(-0.468, None, 160, None, "python -m tests.bench targets"),
+    ),
+    Choice(
+        "a target unlike the pool",
+        lambda f: _apart(f),
+        target_similarity,
+        "the pool is unlike the target; of a budget of this share the nearest rows are worth most",
+        lambda _: Figure(-0.350, None, 160, None, "python -m tests.bench targets"),
+    ),
+    Choice(
+        "a target like the pool",
+        lambda f: UNLIKE <= _typical(f) < ALIKE,
+        zipfit,
+        "the pool is much like the target: ZIP-FIT was the best of the methods for targets there, and it is not much",
+        lambda _: Figure(-0.22, None, 40, 0.23, "python -m tests.bench targets"),
+    ),
+    Choice(
+        "random is as good",
+        _no_gain,
+        random_rows,
+        "on such pools coverage was not certainly better than random",
+        _calibrated,
+    ),
+    Choice(
+        "coverage by quality",
+        lambda f: f.judge is not None,
+        lambda f: coverage(f, f.judge.name if f.judge else None),
+        "no target says what is wanted, and the recipe has a quality that is not length: rows that cover the pool, "
+        "without near-duplicates, half by quality",
+        _calibrated,
+    ),
+    Choice(
+        "coverage",
+        lambda _: True,
+        coverage,
+        "no target says what is wanted: rows that cover the pool, without near-duplicates",
+        _calibrated,
+    ),
+)
+
+
+def _weak(facts: Facts) -> str:
+    weak = [q for q in facts.qualities if q.lift is not None and q.lift < 0.15]
+    said = ", ".join(f"{q.name} can be lifted by {100 * (q.lift or 0):.2g} %" for q in weak)
+    return f"kmq with weights in proportion to quality: the mean of {said}"
+
+
+def _short(facts: Facts) -> str:
+    return ", ".join(
+        f"{name} ranks by shortness (Spearman with length {rho:.2f}): per: token" for name, rho in facts.dsir
+    )
+
+
+QUALITY, REGIMES, TARGETS = (f"python -m tests.bench {name}" for name in ("quality", "regimes", "targets"))
+AGAINST: tuple[Against, ...] = (
+    Against("dsir by row", lambda f: any(r < -0.5 for _, r in f.dsir), _short, TARGETS),
+    Against(
+        "linear weights",
+        lambda f: f.kind == "kmq" and any(q.lift is not None and q.lift < 0.15 for q in f.qualities),
+        _weak,
+        QUALITY,
+    ),
+    Against(
+        "top by length",
+        lambda f: f.kind == "top_k" and any(abs(q.length or 0) > 0.5 for q in f.qualities),
+        lambda f: (
+            "top_k by "
+            + ", ".join(q.name for q in f.qualities if abs(q.length or 0) > 0.5)
+            + ", which is length for the most part: +.28 to +.31 bits per byte worse than random by entropy and length"
+        ),
+        QUALITY,
+    ),
+    Against(
+        "sensitivity",
+        lambda f: f.kind.startswith("sensitivity"),
+        lambda f: (
+            "sensitivity sampling"
+            + (
+                f": R2 of {f.loss[0]} by cluster is {f.loss[1]:.2f}, and it is worth its probes from .7 on"
+                if f.loss
+                else ""
+            )
+            + "; quotas by cluster had .48 to .88 of uniform's error at equal cost, sensitivity .52 to 3.2"
+        ),
+        "python -m tests.bench subset",
+    ),
+    Against(
+        "diversity after relevance",
+        lambda f: _typical(f) < ALIKE and f.share > 0.02 and not f.estimates,
+        lambda _: "clusters or cover after a filter by relevance: +.07 to +.15 bits per byte at a budget of 10 %",
+        TARGETS,
+    ),
+    Against(
+        "k-center",
+        lambda f: not f.estimates,
+        lambda _: (
+            "k_center for training: worse than random on balanced pools (+.12 bits per byte) and in what a "
+            "classifier learns on every pool; it finds rare kinds with few rows"
+        ),
+        REGIMES,
+    ),
+)
+
+
+def choice_of(facts: Facts) -> Choice:
+    """Return the first rule that holds."""
+    return next(rule for rule in CHOICES if rule.when(facts))
+
+
+def against(facts: Facts) -> list[tuple[str, str]]:
+    """Return what not to use, in words, each with the command that measures it."""
+    return [(rule.said(facts), rule.command) for rule in AGAINST if rule.when(facts)]
