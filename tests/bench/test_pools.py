@@ -176,7 +176,10 @@ def test_rows_that_a_target_holds_out_are_in_no_pool(monkeypatch: pytest.MonkeyP
 
 def test_reports_print_whole_tables(capsys: pytest.CaptureFixture[str]) -> None:
     draw, pair = np.random.default_rng(0), bench_random_regimes.Found
-    kinds = [(("packages", kind, seed), {"coverage": draw.normal(size=6)}) for kind in pools.KINDS for seed in (0, 1)]
+    names = ("coverage", "facility_location")
+    of_pool = [{name: draw.normal(size=6) for name in names} for _ in range(12)]
+    jobs = [("packages", kind, seed) for kind in pools.KINDS for seed in (0, 1)]
+    kinds = list(zip(jobs, of_pool, strict=True))
     bench_regimes.report(kinds)
     facts = [{"near": near, "budget rows": rows} for near in (0.05, 0.2, 0.9) for rows in (5, 30, 100)]
     of_each = [{name: draw.normal(size=2) for name in bench_random_regimes.NAMES} for _ in facts]
@@ -189,7 +192,7 @@ def test_reports_print_whole_tables(capsys: pytest.CaptureFixture[str]) -> None:
     bench_targets.report([(("packages", "a", share, 0), (found, rhos)) for share in bench_targets.SHARES])
     printed = capsys.readouterr().out
     blocks = [block.splitlines() for block in printed.split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 6 + 4 + 2 + 5
+    assert len(blocks) == 7 + 4 + 2 + 5
     for block in blocks:
         assert len({line.count("|") for line in block if line.startswith("|")}) == 1, block
     assert printed.count("    Band(") == len(bench_random_regimes.BANDS)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lakesift.udfs.errors import InputError, LakeSiftError
-from lakesift.udfs.kernels.ngram_model import bits_per_byte, cut, fit, held_out_bits_per_byte, probabilities
+from lakesift.udfs.kernels.ngram_model import bits_per_byte, cut, fit, held_out_bits_per_byte, probabilities, reader
 
 D = 0.75
 
@@ -69,6 +69,13 @@ def test_equals_the_slow_twin(order: int) -> None:
     probability = twin(train, order)
     expected = [probability(text[max(0, i - order + 1) : i], text[i]) for text in test for i in range(len(text))]
     np.testing.assert_allclose(probabilities(fit(train, order), test), expected, rtol=1e-12)
+
+
+def test_a_reader_reads_each_model_as_if_it_were_the_only_one() -> None:
+    texts = [b"abracadabra", b"", b"cadabra " * 5]
+    models = [fit([b"abra" * 4]), fit([]), fit([b"cadab", b"rac"]), fit([b"abra" * 4])]
+    read = reader(texts)
+    assert [read(model).tolist() for model in models] == [probabilities(model, texts).tolist() for model in models]
 
 
 def test_fit_depends_on_the_texts_not_on_their_order() -> None:
