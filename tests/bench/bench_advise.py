@@ -2,7 +2,8 @@
 
 `python -m tests.bench advise`. Pools without a target: 20 random regimes of each corpus at hand, as in random_regimes,
 of other seeds. With a target: the pools of the bench targets of other seeds, every target and share of relevant rows
-twice, at budgets of 2 and 10 %. The facts, the rules, the orders and the choice on half of the held-out rows are those
+twice, at budgets of 2 and 10 %; a table of a third draw, by how typical the pool is, is what the rule for targets
+reads, and is printed first. The facts, the rules, the orders and the choice on half of the held-out rows are those
 of the product; the judge is that of the other benches: bits per byte at equal bytes, minus the mean of three draws of
 random rows.
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -27,12 +28,15 @@ from lakesift.jobs.commands.advice.rules import choice_of
 from lakesift.jobs.commands.advice.trials import Trial
 from tests.bench.bench_targets import BUDGETS, SHARES, TARGETS, made
 from tests.bench.corpus import Array, at_hand, corpus
-from tests.bench.judging import Judge, cell, judge_of, sizes_of
+from tests.bench.judging import Judge, cell, interval, judge_of, sizes_of
 from tests.bench.lines import Line, in_processes
 from tests.bench.orders import vectors
 from tests.bench.pools import random_regime
 
-SEEDS, TARGET_SEEDS, DRAWS, WORSE = range(5_000, 5_020), (500, 501), 3, 0.01
+SEEDS, TARGET_SEEDS, DRAWS, WORSE = range(5_000, 5_020), (501, 502), 3, 0.01
+#: Seeds of the pools that the table for targets is made from, and its bands: typical from, below; shares of budgets.
+TABLE_SEEDS, BANDS = (500,), ((-np.inf, 0.65), (0.65, 0.9), (0.9, np.inf))
+TABLE_SHARES = ("0.0, 0.05", "0.05, math.inf")
 #: What the advice must keep: bits per byte behind the best fixed method, and share of pools worse than random.
 BEHIND, MOST_WORSE, ROWS = 0.02, 0.05, 50
 
@@ -45,6 +49,7 @@ class Found(NamedTuple):
     advised: str
     measured: str
     gains: dict[str, float]
+    typical: float = 0.0
 
 
 def advised(facts: Facts) -> str:
@@ -103,7 +108,14 @@ def of_target(job: tuple[str, str, float, int]) -> list[Found]:
             measured = _measured(pool.texts, orders, budget, pool.held_out["choose"])
             advice = advised(_facts(x, round(part * len(x)), (like,)))
             found.append(
-                Found(f"{name}, {share:.0%} relevant, {part:.0%}", round(part * len(x)), advice, measured, gains)
+                Found(
+                    f"{name}, {share:.0%} relevant, {part:.0%}",
+                    round(part * len(x)),
+                    advice,
+                    measured,
+                    gains,
+                    like.typical or 0.0,
+                )
             )
     return found
 
@@ -141,14 +153,33 @@ def report(title: str, found: list[Found], measuring: bool) -> None:
     print(f", measured {dict(Counter(f.measured for f in found))}" if measuring else "", flush=True)
 
 
+def _aimed(names: Sequence[tuple[str, str]], seeds: Sequence[int]) -> list[Found]:
+    jobs = [(*named, share, seed) for seed in seeds for named in names for share in SHARES]
+    return [f for of in in_processes(of_target, jobs) for f in of]
+
+
+def table_lines(found: list[Found]) -> list[str]:
+    """Return the lines of TARGET_BANDS in jobs/commands/advice/calibration.py, of both budgets."""
+    lines = []
+    for low, below in BANDS:
+        for part, shares in zip(BUDGETS, TABLE_SHARES, strict=True):
+            own = [f for f in found if low <= f.typical < below and f.name.endswith(f" {part:.0%}")]
+            gains = np.array([f.gains["dsir per token"] for f in own])
+            mean, half = interval(gains)
+            low_end, end = ("-math.inf" if np.isinf(low) else low), ("math.inf" if np.isinf(below) else below)
+            figures = f"{len(own)}, {mean:.3f}, {half:.3f}, {np.mean(gains > WORSE):.2f}"
+            lines.append(f"TargetBand({low_end}, {end}, {shares}, {figures}),")
+    return lines
+
+
 def main() -> list[Line]:
     """Print the tables; they have no bars, so there are no lines."""
     plain = [f for of in in_processes(of_regime, [(name, seed) for seed in SEEDS for name in at_hand()]) for f in of]
     report(f"without a target, budgets of {ROWS} rows and more", [f for f in plain if f.rows >= ROWS], False)
     report("without a target, smaller budgets", [f for f in plain if f.rows < ROWS], False)
     names = [(name, target) for name in at_hand() for target in TARGETS[name]]
-    jobs: list[Any] = [(*named, share, seed) for seed in TARGET_SEEDS for named in names for share in SHARES]
-    aimed = [f for of in in_processes(of_target, jobs) for f in of]
+    print("\n" + "\n".join(table_lines(_aimed(names, TABLE_SEEDS))))
+    aimed = _aimed(names, TARGET_SEEDS)
     for part in BUDGETS:
         report(f"with a target, a budget of {part:.0%}", [f for f in aimed if f.name.endswith(f" {part:.0%}")], True)
     for share in SHARES:

@@ -1,4 +1,4 @@
-"""What coverage was worth on pools that nobody chose: by near-duplicates and rows of the budget.
+"""What coverage, and choosing by a target, were worth on pools that nobody chose: what the rules stand on.
 
 Pools of 1 500 or 4 000 rows of real text with copies, templates and junk in random shares, and budgets of .5 to 10 %
 of the bytes; SemDeDup at .9, then facility location, less the mean of three random draws, in bits per byte of a byte
@@ -38,6 +38,46 @@ BANDS = (
     Band(0.0, 1.01, 20, 50, 37, -0.052, 0.051, 0.20),
     Band(0.0, 1.01, 0, 20, 32, 0.063, 0.105, 0.41),
 )
+
+
+class TargetBand(NamedTuple):
+    """Pools by how typical their rows are for a target, and by the share of the eligible rows that the budget is.
+
+    `gain`, `half_width` and `worse` are of the highest importance weights per token (dsir), as in Band.
+    """
+
+    typical_from: float
+    typical_below: float
+    share_from: float
+    share_below: float
+    pools: int
+    gain: float
+    half_width: float
+    worse: float
+
+
+#: The command that prints the table; pools of 2 000 rows with 0, 2, 20 and 100 % of the target's kind.
+TARGET_COMMAND = "python -m tests.bench advise"
+TARGET_BANDS = (
+    TargetBand(-math.inf, 0.65, 0.0, 0.05, 10, -0.741, 0.369, 0.0),
+    TargetBand(-math.inf, 0.65, 0.05, math.inf, 10, -0.492, 0.239, 0.0),
+    TargetBand(0.65, 0.9, 0.0, 0.05, 18, -0.189, 0.117, 0.17),
+    TargetBand(0.65, 0.9, 0.05, math.inf, 18, -0.204, 0.063, 0.0),
+    TargetBand(0.9, math.inf, 0.0, 0.05, 4, 0.056, 0.438, 0.25),
+    TargetBand(0.9, math.inf, 0.05, math.inf, 4, -0.048, 0.254, 0.25),
+)
+
+
+def target_band_of(typical: float, share: float) -> TargetBand:
+    """Return the band of a pool beside a target.
+
+    Examples
+    --------
+    >>> target_band_of(0.3, 0.01).typical_below
+    0.65
+    """
+    fit = (b for b in TARGET_BANDS if b.typical_from <= typical < b.typical_below)
+    return next(b for b in fit if b.share_from <= share < b.share_below)
 
 
 def band_of(near: float, rows: float) -> Band:

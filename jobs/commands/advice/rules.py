@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from . import calibration
-from .blocks import Block, coverage, random_rows, subset, target_similarity, zipfit
+from .blocks import Block, coverage, dsir, random_rows, subset
 from .facts import Facts
 
 #: Rows of a budget below which no method was better than random, and below which noise decides.
 FEWEST, FEW = 20, 50
 #: A pool is unlike its target below this, and the target's own kind from this on.
 UNLIKE, ALIKE = 0.65, 0.9
-#: Share of the pool up to which a budget is small beside what a target's supply may be.
-SMALL = 0.05
 
 
 class Figure(NamedTuple):
@@ -91,6 +89,19 @@ def _apart(facts: Facts) -> bool:
     return _typical(facts) < UNLIKE
 
 
+def _towards(facts: Facts) -> Figure:
+    band = calibration.target_band_of(_typical(facts), facts.share)
+    return Figure(band.gain, band.half_width, band.pools, band.worse, calibration.TARGET_COMMAND)
+
+
+def _wanted(facts: Facts) -> bool:
+    """Tell whether a target is given that the pool is not made of, and choosing by it was certainly better."""
+    if not math.isfinite(_typical(facts)) or _typical(facts) >= ALIKE:
+        return False
+    figure = _towards(facts)
+    return figure.gain + (figure.half_width or 0.0) < 0
+
+
 CHOICES: tuple[Choice, ...] = (
     Choice(
         "estimate",
@@ -108,25 +119,12 @@ CHOICES: tuple[Choice, ...] = (
         _calibrated,
     ),
     Choice(
-        "a target unlike the pool, a small budget",
-        lambda f: _apart(f) and f.share <= SMALL,
-        zipfit,
-        "the pool is unlike the target, so relevance is worth far more than anything else",
-        lambda _: Figure(-0.468, None, 160, None, "python -m tests.bench targets"),
-    ),
-    Choice(
-        "a target unlike the pool",
-        lambda f: _apart(f),
-        target_similarity,
-        "the pool is unlike the target; of a budget of this share the nearest rows are worth most",
-        lambda _: Figure(-0.350, None, 160, None, "python -m tests.bench targets"),
-    ),
-    Choice(
-        "a target like the pool",
-        lambda f: UNLIKE <= _typical(f) < ALIKE,
-        zipfit,
-        "the pool is much like the target: ZIP-FIT was the best of the methods for targets there, and it is not much",
-        lambda _: Figure(-0.22, None, 40, 0.23, "python -m tests.bench targets"),
+        "a target",
+        _wanted,
+        dsir,
+        "rows whose words are likelier in the target than in the pool, per token: of the methods for targets the one "
+        "that was least often worse than random; --measure finds out whether another suits yours better",
+        _towards,
     ),
     Choice(
         "random is as good",
@@ -197,6 +195,14 @@ AGAINST: tuple[Against, ...] = (
             + "; quotas by cluster had .48 to .88 of uniform's error at equal cost, sensitivity .52 to 3.2"
         ),
         "python -m tests.bench subset",
+    ),
+    Against(
+        "relevance in a pool of the target's kind",
+        lambda f: ALIKE <= _typical(f) < math.inf,
+        lambda _: (
+            "zipfit, dsir or target_similarity where all of the pool is of the target's kind: 0 to +.14 bits per byte"
+        ),
+        TARGETS,
     ),
     Against(
         "diversity after relevance",

@@ -11,7 +11,7 @@ import yaml
 
 from lakesift.jobs.commands.advice.advice import Advice, advice_of
 from lakesift.jobs.commands.advice.blocks import in_recipe, with_block
-from lakesift.jobs.commands.advice.calibration import BANDS, band_of
+from lakesift.jobs.commands.advice.calibration import BANDS, TARGET_BANDS, band_of, target_band_of
 from lakesift.jobs.commands.advice.candidates import BLOCKS
 from lakesift.jobs.commands.advice.facts import Facts, Likeness, Quality
 from lakesift.jobs.commands.advice.rules import AGAINST, CHOICES, Figure, against, choice_of
@@ -43,13 +43,13 @@ CASES: dict[str, tuple[Facts, Any]] = {
     "length as a judge": (replace(POOL, qualities=(Quality("judge", 0.3, 0.09, -0.7),)), "coverage"),
     "a judge that says nothing": (replace(POOL, qualities=(Quality("judge", 0.0, 0.0, None),)), "coverage"),
     "likeness is no judge": (replace(POOL, qualities=(Quality("judge", 0.3, 0.09, 0.1, False),)), "coverage"),
-    "a far target": (replace(POOL, targets=target(0.3)), "a target unlike the pool, a small budget"),
-    "a far target, much": (replace(POOL, targets=target(0.3), budget=6_000), "a target unlike the pool"),
+    "a far target": (replace(POOL, targets=target(0.3)), "a target"),
+    "a far target, much": (replace(POOL, targets=target(0.3), budget=6_000), "a target"),
     "a far target, few rows": (
         replace(POOL, targets=target(0.3), budget=9),
-        "a target unlike the pool, a small budget",
+        "a target",
     ),
-    "a near target": (replace(POOL, targets=target(0.7)), "a target like the pool"),
+    "a near target": (replace(POOL, targets=target(0.7)), "a target"),
     "the pool's own kind": (replace(POOL, targets=target(0.95)), "coverage"),
     "a target of one text": (replace(POOL, targets=(Likeness("t", 1, None, None),)), "coverage"),
     "an estimate": (replace(POOL, estimates=True, targets=target(0.3), budget=5), "estimate"),
@@ -89,6 +89,9 @@ def test_random_is_a_legal_advice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bands_leave_no_pool_out_and_do_not_overlap() -> None:
+    for typical in (-0.2, 0.0, 0.64, 0.65, 0.9, 3.0):
+        for share in (1e-6, 0.04, 0.05, 1.0):
+            assert target_band_of(typical, share) in TARGET_BANDS
     for near in (0.0, 0.05, 0.1, 0.29, 0.3, 0.99, 1.0):
         for rows in (1, 19, 20, 49, 50, 10_000_000):
             fit = [b for b in BANDS if b.near_from <= near < b.near_below and b.rows_from <= rows < b.rows_below]
@@ -105,6 +108,7 @@ def test_bands_leave_no_pool_out_and_do_not_overlap() -> None:
         (replace(POOL, qualities=(Quality("tokens", 0.7, 0.5, 1.0, False),)), "top_k by tokens"),
         (replace(POOL, kind="sensitivity", estimates=True, loss=("ratio", 0.3)), "R2 of ratio by cluster is 0.30"),
         (replace(POOL, targets=target(0.3), budget=6_000), "after a filter by relevance"),
+        (replace(POOL, targets=target(0.95)), "all of the pool is of the target's kind"),
         (POOL, "k_center for training"),
     ],
 )
@@ -127,10 +131,10 @@ def test_a_recipe_keeps_its_own_names_and_takes_none_that_is_taken() -> None:
     far = replace(POOL, targets=target(0.3), budget=6_000)
     own = {"words": {"kind": "embedding"}, "near": {"kind": "target_similarity", "of": "words", "target": "t"}}
     recipe = parse({**KEYS, "scores": {**KEYS["scores"], **own}})
-    assert advice_of(far, recipe).block == ({}, {"kind": "top_k", "by": "near"})
+    assert in_recipe(BLOCKS["target_similarity"](far), recipe) == ({}, {"kind": "top_k", "by": "near"})
     other = {"vector": {"kind": "embedding", "encoder": "hashed_ngrams"}, "near": {"kind": "length_bytes"}}
     recipe = parse({**KEYS, "scores": {**KEYS["scores"], **other}})
-    block = advice_of(far, recipe).block
+    block = in_recipe(BLOCKS["target_similarity"](far), recipe)
     assert list(block.scores) == ["vector_2", "near_2"]
     assert block.scores["near_2"]["of"] == "vector_2"
     assert block.select == {"kind": "top_k", "by": "near_2"}
@@ -155,8 +159,8 @@ def test_text_and_json_have_facts_keys_and_evidence() -> None:
     given: Advice = advice_of(facts, parse(KEYS), ("a note",))
     text = str(given)
     flat = " ".join(text.split())
-    for words in ("typical 0.30", ".15 of the rows", "kind: zipfit", "bits per byte against random", "a note"):
+    for words in ("typical 0.30", ".15 of the rows", "kind: dsir", "bits per byte against random", "a note"):
         assert words in flat
     assert max(map(len, text.splitlines())) <= 110
     assert given.to_dict()["facts"]["near_95"] == 0.15
-    assert given.to_dict()["block"]["select"] == {"kind": "top_k", "by": "alignment"}
+    assert given.to_dict()["block"]["select"] == {"kind": "top_k", "by": "logw"}
