@@ -125,13 +125,14 @@ def shown(name: str, stage: str = "", lines: bool = True) -> Iterator[Step]:
 def _tick(step: Step, over: threading.Event, lines: bool) -> None:
     said = time.monotonic()
     while not over.wait(TICK_SECONDS):
-        if step.inner:
+        state = step.state(tasks_of_spark())
+        if step.inner or over.is_set():  # Spark may have taken its time to answer
             continue
         if by := display():
-            by.show(step.state(tasks_of_spark()))
+            by.show(state)
         if lines and time.monotonic() - said >= LINE_SECONDS:
             said = time.monotonic()
-            log.info("  %s", step.state(tasks_of_spark()).line, extra=PASSING)
+            log.info("  %s", state.line, extra=PASSING)
 
 
 def tasks_of_spark() -> tuple[int, int]:

@@ -187,6 +187,21 @@ def test_a_display_shows_the_innermost_step_and_is_hidden_at_its_end(monkeypatch
     assert (len(by.states), progress.display()) == (count, None), "nothing is drawn afterwards"
 
 
+def test_a_step_that_is_over_is_not_drawn_although_spark_answers_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late() -> tuple[int, int]:
+        time.sleep(0.2)
+        return 1, 2
+
+    monkeypatch.setattr(progress, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "tasks_of_spark", late)
+    by = Shown()
+    with progress.displayed(by):
+        with progress.shown("hashes"):
+            time.sleep(0.05)
+        time.sleep(0.3)
+    assert by.states == []
+
+
 COMMAND = """
 import logging, sys, time
 from lakesift.jobs import cli
