@@ -11,7 +11,6 @@ two rounds cost. Random rows stand beside both.
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import sysconfig
 import tempfile
 import time
@@ -114,7 +113,13 @@ def _choose(folder: str, kind: str, budget: int, two_rounds: bool) -> Form:
         picks = SELECTORS[kind].select(pool_of(rows, budget, 7, note=notes.append))
         wall = time.perf_counter() - start
     spark.stop()
-    return Form([int(i) for i in picks["id"]], wall, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, notes)
+    return Form([int(i) for i in picks["id"]], wall, peak(), notes)
+
+
+def peak() -> int:
+    """Return the largest resident bytes of this process; getrusage would count those of the one that started it."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 def choose(folder: Path, kind: str, budget: int, two_rounds: bool) -> Form:
