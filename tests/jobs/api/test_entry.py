@@ -40,19 +40,17 @@ def result(lake: ls.Lake) -> Any:
 
 
 def test_public_names() -> None:
-    assert dir(ls) == ls.__all__ == ["Lake", "estimate", "plan", "recipe", "refine", "run", "score", "tune"]
+    assert dir(ls) == ls.__all__ == ["Lake", "advise", "estimate", "plan", "recipe", "refine", "run", "score", "tune"]
     methods = {n for n, _ in inspect.getmembers(ls.Lake, callable) if not n.startswith("_")}
     assert methods == {
-        "at", "decisions", "diff", "estimate", "explain", "export", "export_model", "history", "maintain", "read",
-        "recipe", "register", "report", "rounds", "selection", "sql",
+        "advise", "at", "compare", "decisions", "diff", "estimate", "explain", "export", "export_model", "history",
+        "maintain", "read", "recipe", "register", "report", "rounds", "selection", "sql",
     }  # fmt: skip
     for thing in (*(getattr(ls, n) for n in ls.__all__), *(getattr(ls.Lake, n) for n in methods)):
         signature = inspect.signature(thing)
         assert thing.__doc__, thing
         assert all(p.annotation is not p.empty for n, p in signature.parameters.items() if n != "self"), thing
-    with pytest.raises(
-        AttributeError, match="has no attribute 'rum'; it has Lake, estimate, plan, recipe, refine, run, score, tune"
-    ):
+    with pytest.raises(AttributeError, match=f"has no attribute 'rum'; it has {', '.join(ls.__all__)}"):
         ls.rum  # noqa: B018
 
 
@@ -157,9 +155,10 @@ def test_every_command_speaks_json(
         "export": [str(file), *place, "--to", "jsonl", "--out", str(tmp_path / "out.jsonl")],
         "maintain": [*place, "--dry-run"], "sql": ["SELECT 1 AS one", *place], "list": ["scores"],
         "encoders": ["list"], "recipe": ["noted", *place], "explain": [str(file), "nobody", *place],
-        "at": [str(file), "1", *place],
+        "at": [str(file), "1", *place], "advise": [str(file), *place],
     }  # fmt: skip
-    assert set(commands) == set(cli.COMMANDS) - {"tune", "refine"}  # tests/jobs/test_tune.py, test_refine.py
+    elsewhere = {"tune", "refine", "compare"}  # tests/jobs/test_tune.py, test_refine.py, commands/test_compare.py
+    assert set(commands) == set(cli.COMMANDS) - elsewhere
     for command, words in commands.items():
         cli.main([command, *words, "--json"])
         assert json.loads(capsys.readouterr().out) is not None, command
