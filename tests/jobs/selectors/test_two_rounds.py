@@ -110,7 +110,7 @@ def test_covers_in_two_rounds_keep_their_laws_and_their_bound(
     start = sorted(POOL["id"][VECTORS])[:3]
     for selector, worth, least in ((FacilityLocation(), covered, 0.9), (KCenter(), lambda i: 1 / radius(i), 0.7)):
         one = selector.select(pool_of(layouts[2], 40, 3))
-        small(monkeypatch, merge=N)
+        small(monkeypatch, merge=8 * N)
         notes: list[str] = []
         two = selector.select(pool_of(layouts[2], 40, 3, note=notes.append))
         assert " are more than the 1 bytes that one driver takes" in notes[0]
@@ -166,7 +166,7 @@ def test_few_rows(
 def test_rows_that_are_left_out_and_what_is_refused(
     layouts: dict[int, DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small(monkeypatch, merge=N)
+    small(monkeypatch, merge=8 * N)
     odd = F.when(F.col("id") == "r\u00f3w-1", F.transform("vector", lambda x: x * float("nan"))).when(
         F.col("id") == "r\u00f3w-2", F.transform("vector", lambda x: x * float("inf"))
     )
