@@ -32,11 +32,11 @@ class Band(NamedTuple):
 
 
 BANDS = (
-    Band(0.0, 0.1, 50, math.inf, 12, -0.044, 0.027, 0.02),
-    Band(0.1, 0.3, 50, math.inf, 13, -0.117, 0.048, 0.02),
-    Band(0.3, 1.01, 50, math.inf, 18, -0.263, 0.056, 0.02),
-    Band(0.0, 1.01, 20, 50, 37, -0.052, 0.051, 0.20),
-    Band(0.0, 1.01, 0, 20, 32, 0.063, 0.105, 0.41),
+    Band(0.0, 0.1, 50, math.inf, 19, -0.042, 0.024, 0.11),
+    Band(0.1, 0.3, 50, math.inf, 21, -0.096, 0.031, 0.0),
+    Band(0.3, 1.01, 50, math.inf, 32, -0.23, 0.051, 0.0),
+    Band(0.0, 1.01, 20, 50, 48, -0.12, 0.044, 0.15),
+    Band(0.0, 1.01, 0, 20, 40, -0.02, 0.064, 0.4),
 )
 
 
@@ -86,7 +86,7 @@ def band_of(near: float, rows: float) -> Band:
     Examples
     --------
     >>> band_of(0.5, 200).pools
-    18
+    32
     """
     return next(
         (b for b in BANDS if b.near_from <= near < b.near_below and b.rows_from <= rows < b.rows_below), BANDS[-1]
