@@ -157,7 +157,7 @@ def test_every_command_speaks_json(
         "encoders": ["list"], "recipe": ["noted", *place], "explain": [str(file), "nobody", *place],
         "at": [str(file), "1", *place], "advise": [str(file), *place],
     }  # fmt: skip
-    elsewhere = {"tune", "refine", "compare"}  # tests/jobs/test_tune.py, test_refine.py, commands/test_compare.py
+    elsewhere = {"tune", "refine", "compare"}  # tests/jobs/test_tune.py, test_refine.py, and below
     assert set(commands) == set(cli.COMMANDS) - elsewhere
     for command, words in commands.items():
         cli.main([command, *words, "--json"])
@@ -185,7 +185,7 @@ SUBSET: dict[str, Any] = {
 
 
 @pytest.mark.usefixtures("result")
-def test_a_subset_estimates_the_mean_of_the_pool(lake: ls.Lake) -> None:
+def test_a_subset_estimates_the_mean_of_the_pool(lake: ls.Lake, capsys: pytest.CaptureFixture[str]) -> None:
     """A score that is known for all rows, and a rate, through frames of Spark and pandas; what is refused."""
     made = ls.run(lake, SUBSET)
     pool = made.scores.where("tokens >= 20").toPandas()
@@ -221,3 +221,7 @@ def test_a_subset_estimates_the_mean_of_the_pool(lake: ls.Lake) -> None:
             lake.estimate(SUBSET, frame, columns)
     with pytest.raises(InputError, match="selection_noted has no column stratum, so no error follows"):
         lake.estimate(RAW, measured)
+    cli.main(["compare", "noted", "subset_of_docs", "--lake", lake.tables.root, "--json"])
+    compared = json.loads(capsys.readouterr().out)
+    chosen = {row["id"] for row in lake.selection("noted").collect()}
+    assert compared["pairs"][0]["both"] == len(chosen & set(subset["id"]))

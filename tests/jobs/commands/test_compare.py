@@ -57,6 +57,7 @@ def later(lake: ls.Lake) -> ls.Lake:
     return lake
 
 
+@pytest.mark.long
 def test_overlaps_figures_and_rows_by_hand(lake: ls.Lake) -> None:
     """long@1 is d15 to d19, short@1 d2 to d15; 16 rows could be chosen by both."""
     before = {table: lake.tables.version(table) for table in lake.tables.tables()}
@@ -91,6 +92,7 @@ def test_overlaps_figures_and_rows_by_hand(lake: ls.Lake) -> None:
     assert before == {table: lake.tables.version(table) for table in lake.tables.tables()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("selections", "said"),
     [

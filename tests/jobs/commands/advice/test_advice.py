@@ -37,6 +37,7 @@ def made(**changes: Any) -> Any:
     return recipe("told", targets=TARGETS, **changes)
 
 
+@pytest.mark.long
 def test_facts_and_advice_of_a_small_lake(advised: World) -> None:
     """One pass over the command: where: over a score and a column, facts by own computation, JSON."""
     told = made(where="tokens >= 20 AND module <> 'm4' AND ratio < 0.9", budget={"fraction": 0.1})
