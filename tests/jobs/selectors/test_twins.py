@@ -81,7 +81,7 @@ def test_top_equals_sorting(spark: SparkSession, h: pd.Series, tmp_path: Path) -
         budget = (40, 300)[i % 2]
         expected = in_order(keys["id"], keys[name].to_numpy(), h).head(budget)
         found = ranking.top(frame, F.col(name), budget, SEED)
-        pd.testing.assert_frame_equal(found, expected[["id", "key"]], obj=name)
+        pd.testing.assert_frame_equal(found, expected[["id", "key", "h"]], obj=name)
 
 
 def test_ids_decide_where_hashes_collide() -> None:
