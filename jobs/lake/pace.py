@@ -41,15 +41,21 @@ class Pace:
         return line
 
     def pieces(self, rows: int, about: str = "") -> tuple[str, ...]:
-        """Return rows done, rate, and what is left if that is a second or more; `about` opens an estimate."""
+        """Return rows done, rate, and what is left if that is a second or more; of none the seconds since the start.
+
+        `about` opens an estimate.
+        """
         now = time.monotonic()
         since, before = self._first or (self._start, 0)
         if self._first and rows <= before:  # the unit that ends the first
             since, before = self._start, 0
+        done = f"{about}{rows:,} of {self.total:,} {self._unit}"
+        if not rows:  # a rate of nothing says nothing
+            return done, duration(now - since)
         rate = (rows - before) / max(now - since, 0.001)
         digits = 0 if rate >= 10 else 1
         left = (self.total - rows) / rate if rate else 0
-        pieces = f"{about}{rows:,} of {self.total:,} {self._unit}", f"{rate:,.{digits}f} {self._unit}/s"
+        pieces = done, f"{rate:,.{digits}f} {self._unit}/s"
         return (*pieces, f"about {duration(left)} left") if left >= 1 else pieces
 
 

@@ -22,7 +22,7 @@ def test_the_first_unit_does_not_count_once_there_are_others(monkeypatch: pytest
 
 def test_no_rows_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace_of_work.time, "monotonic", lambda: 0.0)
-    assert Pace(10).after(0) == "0 of 10 rows, 0.0 rows/s"
+    assert Pace(10).after(0) == "0 of 10 rows, 0 s"
 
 
 def test_durations() -> None:
