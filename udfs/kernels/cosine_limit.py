@@ -19,7 +19,14 @@ _SHORTEST_SQ, _LONGEST_SQ = 1e-12, 1e36
 
 
 class CosineLimit:
-    """Finds pairs of rows whose cosine is above the limit."""
+    """Finds pairs of rows whose cosine is above the limit.
+
+    Examples
+    --------
+    >>> rows = CosineLimit(np.array([[1, 0], [2, 0], [0, 1]], np.float32), 0.9, np.arange(3))
+    >>> rows.first(np.array([0, 1, 2]), np.array([1, 2])).tolist()
+    [0, 0, 1]
+    """
 
     def __init__(self, X: Matrix, limit: float, order: Positions) -> None:
         n, d = X.shape

@@ -40,6 +40,16 @@ def lazy_greedy(
         Row -> what it covers beyond the rows chosen so far.
     take : callable
         Adds a row to the chosen ones.
+
+    Examples
+    --------
+    Rows 0 and 1 cover the same two things, row 2 one other.
+
+    >>> covers, covered = [{0, 1}, {0, 1}, {2}], set()
+    >>> sizes = np.array([2.0, 2.0, 1.0])
+    >>> now, take = lambda i: len(covers[i] - covered), lambda i: covered.update(covers[i])
+    >>> lazy_greedy(sizes, 1.0, np.zeros(3), 3, [], now, take)
+    ([0, 2, 1], [2.0, 1.0, 0.0])
     """
     taken = set(start)
     heap = [(-gain, i) for i, gain in enumerate((weight * cover + extra).tolist()) if i not in taken]
