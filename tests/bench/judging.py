@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
+from lakesift.udfs.kernels.bytes_worth import bytes_at
 from lakesift.udfs.kernels.ngram_model import cut, fit, reader
 from tests.bench.corpus import corpus
 
@@ -101,9 +102,7 @@ def worth(bits: float, curve: ArrayLike, times: Sequence[float] = TIMES) -> floa
     >>> round(worth(2.5, [3.0, 2.8, 2.6, 2.4]), 2), worth(9.0, [3.0, 2.8, 2.6, 2.4])
     (2.83, 0.5)
     """
-    of_random = np.asarray(curve, float)
-    falls = np.flatnonzero(of_random < np.minimum.accumulate(np.r_[np.inf, of_random[:-1]]))  # where it rises by chance
-    return float(np.exp(np.interp(-bits, -of_random[falls], np.log(times)[falls])))
+    return bytes_at(np.asarray(curve, float), bits, times)
 
 
 def interval(values: ArrayLike) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Floats
-from .ngram_model import cut, fit, probabilities
+from .ngram_model import bits_reader, cut, fit
 
 #: Bytes of the selection that are read at most, in multiples of which random rows are read.
 BYTES, TIMES = 200_000, (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -64,34 +64,35 @@ def worth(selection: Sequence[str], random: Sequence[str], held_out: Sequence[st
     if len(times) < 2 or times[-1] < 1:
         return "the rows it was chosen from hold too few bytes to be compared"
     lengths = np.array([len(text) for text in texts], dtype=float)
-    own = _bits(selection, size, texts)
+    bits = bits_reader(texts)
+    own = bits(fit(cut(selection, size)))
     rng = np.random.default_rng(seed)
     curves = np.empty((ORDERS, len(times), len(texts)))
     for order in range(ORDERS):
         shuffled = [random[i] for i in rng.permutation(len(random))]
-        curves[order] = [_bits(shuffled, int(t * size), texts) for t in times]
-    found = _at(curves.mean(0).sum(1) / lengths.sum(), own.sum() / lengths.sum(), times)
+        curves[order] = [bits(fit(cut(shuffled, int(t * size)))) for t in times]
+    found = bytes_at(curves.mean(0).sum(1) / lengths.sum(), own.sum() / lengths.sum(), times)
     resampled = np.empty(RESAMPLES)
     for i in range(RESAMPLES):
         drawn = rng.multinomial(len(texts), np.full(len(texts), 1 / len(texts))).astype(float)
         orders = rng.multinomial(ORDERS, np.full(ORDERS, 1 / ORDERS)) / ORDERS
         curve = np.einsum("o,oth,h->t", orders, curves, drawn) / (drawn @ lengths)
-        resampled[i] = _at(curve, own @ drawn / (drawn @ lengths), times)
+        resampled[i] = bytes_at(curve, own @ drawn / (drawn @ lengths), times)
     low, high = np.quantile(resampled, [0.025, 0.975])
     curve = curves.mean(0).sum(1) / lengths.sum()
     points = tuple((t, float(b)) for t, b in zip(times, curve, strict=True))
     return Worth(found, float(low), float(high), size, float(own.sum() / lengths.sum()), points)
 
 
-def _at(curve: Floats, bits: float, times: Sequence[float]) -> float:
+def bytes_at(curve: Floats, bits: float, times: Sequence[float]) -> float:
     """Return where a curve of bits, which may not rise, takes so many; the middle of where it is level.
 
     Examples
     --------
     >>> curve = np.array([3.0, 2.0, 1.0])
-    >>> _at(curve, 1.5, [1, 2, 4]) == 2 * 2**0.5, _at(curve, 0.5, [1, 2, 4]), _at(curve, 9.0, [1, 2, 4])
+    >>> bytes_at(curve, 1.5, [1, 2, 4]) == 2 * 2**0.5, bytes_at(curve, 0.5, [1, 2, 4]), bytes_at(curve, 9.0, [1, 2, 4])
     (True, 4.0, 1.0)
-    >>> _at(np.array([3.0, 3.0, 3.0]), 3.0, [1, 2, 4])
+    >>> bytes_at(np.array([3.0, 3.0, 3.0]), 3.0, [1, 2, 4])
     2.0
     """
     falling, places = np.minimum.accumulate(curve), np.log2(times)
@@ -99,14 +100,6 @@ def _at(curve: Floats, bits: float, times: Sequence[float]) -> float:
     if first <= last:
         return float(2 ** ((places[first] + places[last]) / 2))
     return float(2 ** np.interp(-bits, -falling, places))
-
-
-def _bits(texts: Sequence[str], size: int, held_out: Sequence[bytes]) -> Floats:
-    """Return the bits of each held-out text under a model of the first `size` bytes of some texts."""
-    p = probabilities(fit(cut(texts, size)), held_out)
-    ends = np.cumsum([len(text) for text in held_out])
-    total = np.concatenate([[0.0], np.cumsum(-np.log2(p))])[ends]
-    return np.diff(total, prepend=0.0)
 
 
 def _first(texts: Sequence[str], size: int) -> list[bytes]:

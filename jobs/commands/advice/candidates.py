@@ -15,7 +15,7 @@ import numpy as np
 from ....udfs.arrays import Floats, Ints, Matrix
 from ....udfs.kernels.facility_location import facility_location
 from ....udfs.kernels.near_duplicates import semdedup
-from ....udfs.kernels.ngram_model import cut, fit, reader
+from ....udfs.kernels.ngram_model import bits_reader, cut, fit
 from ....udfs.scorer import Estimator, Fold
 from ....udfs.scores.dsir import Dsir
 from ....udfs.scores.target_similarity import TargetSimilarity
@@ -101,14 +101,8 @@ def reading(held_out: Sequence[str]) -> Callable[[Sequence[str], Ints, int], Flo
 
     Called with texts, their order and the bytes; InputError if the texts have fewer.
     """
-    asked = [_bytes(text) for text in held_out]
-    read, ends = reader(asked), np.cumsum([len(text) for text in asked])
-
-    def bits(texts: Sequence[str], order: Ints, budget: int) -> Floats:
-        of_bytes = -np.log2(read(fit(cut([texts[i] for i in order], budget))))
-        return np.diff(np.concatenate([[0.0], np.cumsum(of_bytes)[ends - 1]]))
-
-    return bits
+    read = bits_reader([_bytes(text) for text in held_out])
+    return lambda texts, order, budget: read(fit(cut([texts[i] for i in order], budget)))
 
 
 def _bytes(text: str) -> bytes:
