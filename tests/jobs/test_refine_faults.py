@@ -84,10 +84,8 @@ def undisturbed(place: Path) -> dict[str, Any]:
     return results(place, "reference")
 
 
-@pytest.mark.parametrize(
-    "moments",
-    [pytest.param(TWICE, id=" and ".join(TWICE)), *(pytest.param((m,), id=m, marks=pytest.mark.long) for m in MOMENTS)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("moments", [TWICE, *((moment,) for moment in MOMENTS)], ids=" and ".join)
 def test_a_killed_refinement_goes_on(place: Path, undisturbed: dict[str, Any], moments: tuple[str, ...]) -> None:
     lake = "_and_".join(moments).replace(" ", "_")
     for moment in moments:
