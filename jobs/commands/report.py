@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -36,7 +36,7 @@ from .report_content import content_of
 from .report_draws import Sets, defined, sets_of
 from .report_held_out import FIT_BYTES, count_found, evidence, held_out_texts
 from .report_result import QUANTILES, Report
-from .report_samples import sample_of_sets
+from .report_samples import first_texts, sample_of_sets
 from .report_shares import grouped, groups_of, shares_of, values_of
 from .report_worth import worth_of
 
@@ -188,10 +188,5 @@ def _texts(run: Run, members: DataFrame, rows: Mapping[str, int]) -> dict[str, l
     """Return texts of each set in order of their id hash, TEXT_ROWS or about FIT_BYTES at most."""
     text = F.substring(F.expr(f"CAST(({run.recipe.documents.text}) AS STRING)"), 1, TEXT_CHARS).alias("text")
     source = columns_of(run, text).where("text IS NOT NULL")
-    sample = sample_of_sets(source, members, rows, "text", TEXT_ROWS * 6 // 5).withColumn(
-        "h", F.xxhash64("id", F.lit("text"))
-    )
-    before = Window.partitionBy("set").orderBy("h", "id").rowsBetween(Window.unboundedPreceding, -1)
-    some = sample.withColumn("before", F.coalesce(F.sum(F.octet_length("text")).over(before), F.lit(0)))
-    table = some.where(F.col("before") < FIT_BYTES).select("set", "h", "id", "text").toPandas().sort_values(["h", "id"])
+    table = first_texts(sample_of_sets(source, members, rows, "text", TEXT_ROWS * 6 // 5), "text", FIT_BYTES)
     return {s: [str(t) for t in table["text"][table["set"] == s].head(TEXT_ROWS)] for s in rows}

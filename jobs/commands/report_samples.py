@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from pyspark.sql import DataFrame
+import pandas as pd
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 
@@ -29,3 +30,17 @@ def sample_of_sets(rows: DataFrame, members: DataFrame, counts: Mapping[str, int
     some = members.where(millionth < limit)
     pool = rows.where(millionth < limits["pool"]).withColumn("set", F.lit("pool"))
     return pool.unionByName(rows.join(F.broadcast(some), "id", "inner"))
+
+
+def first_texts(rows: DataFrame, salt: str, most: int) -> pd.DataFrame:
+    """Return h, id, set and text of the first texts of each set, by h, a hash of the id, until there are `most` bytes.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `set`, `id`, and `text`.
+    """
+    before = Window.partitionBy("set").orderBy("h", "id").rowsBetween(Window.unboundedPreceding, -1)
+    size = F.coalesce(F.sum(F.octet_length("text")).over(before), F.lit(0))
+    counted = rows.withColumn("h", F.xxhash64("id", F.lit(salt))).withColumn("before", size)
+    return counted.where(F.col("before") < most).select("set", "h", "id", "text").toPandas().sort_values(["h", "id"])

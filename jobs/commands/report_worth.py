@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ...udfs.kernels.bytes_worth import BYTES, TIMES, Worth, worth
 from ..inputs.documents import text_of
 from ..inputs.run import Run, columns_of
 from ..scoring.eligible import eligible_columns
+from .report_samples import first_texts
 
 #: Random rows that are read at most, bytes of them, and characters of a text.
 ROWS, RANDOM_BYTES, TEXT_CHARS = 20_000, 2 * int(BYTES * max(TIMES)), 20_000
@@ -47,9 +48,5 @@ def _random_texts(run: Run, scores: DataFrame) -> list[str]:
     some = eligible_columns(run, scores, []).where(F.pmod(key, F.lit(1_000_000)) < int(1e6 * share + 1))
     text = F.substring(F.expr(text_of(run.recipe.documents.text)), 1, TEXT_CHARS).alias("text")
     rows = columns_of(run, text).join(F.broadcast(some.select("id")), "id", "left_semi").where("text <> ''")
-    before = Window.orderBy("h", "id").rowsBetween(Window.unboundedPreceding, -1)
-    table = rows.withColumn("h", key).withColumn(
-        "before", F.coalesce(F.sum(F.octet_length("text")).over(before), F.lit(0))
-    )
-    kept = table.where(F.col("before") < RANDOM_BYTES).select("h", "id", "text").toPandas()
-    return [str(text) for text in kept.sort_values(["h", "id"])["text"]]
+    kept = first_texts(rows.withColumn("set", F.lit("random")), "worth", RANDOM_BYTES)
+    return [str(text) for text in kept["text"]]

@@ -125,12 +125,15 @@ def shown(name: str, stage: str = "", lines: bool = True) -> Iterator[Step]:
 def _tick(step: Step, over: threading.Event, lines: bool) -> None:
     said = time.monotonic()
     while not over.wait(TICK_SECONDS):
+        by, due = display(), lines and time.monotonic() - said >= LINE_SECONDS
+        if step.inner or not (by or due):  # nobody would see what Spark is asked for
+            continue
         state = step.state(tasks_of_spark())
         if step.inner or over.is_set():  # Spark may have taken its time to answer
             continue
-        if by := display():
+        if by:
             by.show(state)
-        if lines and time.monotonic() - said >= LINE_SECONDS:
+        if due:
             said = time.monotonic()
             log.info("  %s", state.line, extra=PASSING)
 

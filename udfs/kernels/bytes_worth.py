@@ -71,17 +71,25 @@ def worth(selection: Sequence[str], random: Sequence[str], held_out: Sequence[st
     for order in range(ORDERS):
         shuffled = [random[i] for i in rng.permutation(len(random))]
         curves[order] = [bits(fit(cut(shuffled, int(t * size)))) for t in times]
-    found = bytes_at(curves.mean(0).sum(1) / lengths.sum(), own.sum() / lengths.sum(), times)
+    curve, level = curves.mean(0).sum(1) / lengths.sum(), float(own.sum() / lengths.sum())
+    low, high = _interval(curves, own, lengths, times, rng)
+    points = tuple((t, float(b)) for t, b in zip(times, curve, strict=True))
+    return Worth(bytes_at(curve, level, times), low, high, size, level, points)
+
+
+def _interval(
+    curves: Floats, own: Floats, lengths: Floats, times: Sequence[float], rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return the interval of 95 % of resampled answers, from bits (orders, times, texts) and (texts,), and bytes."""
+    orders_of, texts = len(curves), len(lengths)
     resampled = np.empty(RESAMPLES)
     for i in range(RESAMPLES):
-        drawn = rng.multinomial(len(texts), np.full(len(texts), 1 / len(texts))).astype(float)
-        orders = rng.multinomial(ORDERS, np.full(ORDERS, 1 / ORDERS)) / ORDERS
+        drawn = rng.multinomial(texts, np.full(texts, 1 / texts)).astype(float)
+        orders = rng.multinomial(orders_of, np.full(orders_of, 1 / orders_of)) / orders_of
         curve = np.einsum("o,oth,h->t", orders, curves, drawn) / (drawn @ lengths)
         resampled[i] = bytes_at(curve, own @ drawn / (drawn @ lengths), times)
     low, high = np.quantile(resampled, [0.025, 0.975])
-    curve = curves.mean(0).sum(1) / lengths.sum()
-    points = tuple((t, float(b)) for t, b in zip(times, curve, strict=True))
-    return Worth(found, float(low), float(high), size, float(own.sum() / lengths.sum()), points)
+    return float(low), float(high)
 
 
 def bytes_at(curve: Floats, bits: float, times: Sequence[float]) -> float:

@@ -155,15 +155,10 @@ def displaced_by_kept(X: Matrix, order: Positions, kept: Positions, limit: float
     >>> displaced_by_kept(X, np.array([0, 1, 2, 3]), np.array([0, 2])).tolist()
     [-1, 0, -1, -1]
     """
-    cosine, place = CosineLimit(X, limit, order), np.full(len(X), len(order))
+    place, by = np.full(len(X), len(order)), np.full(len(X), -1, np.int64)
     place[order] = np.arange(len(order))
-    by = np.full(len(X), -1, np.int64)
-    for a in range(0, len(order), _ROWS):
-        for b in range(0, len(kept), _AGAINST):
-            rows, some = order[a : a + _ROWS], kept[b : b + _AGAINST]
-            rows = rows[by[rows] < 0]
-            found = cosine.first(rows, some, place[some] < place[rows][:, None])
-            by[rows[found >= 0]] = some[found[found >= 0]]
+    found = _first_before(CosineLimit(X, limit, order), order, kept, np.searchsorted(place[kept], place[order]))
+    by[order[found >= 0]] = kept[found[found >= 0]]
     return by
 
 
@@ -185,13 +180,18 @@ def first_near(rows: Matrix, others: Matrix, before: Positions, limit: float) ->
     [-1, 0, -1]
     """
     together = np.concatenate([others, rows])
-    cosine = CosineLimit(together, limit, np.arange(len(together)))
-    by = np.full(len(rows), -1, np.int64)
+    cosine, count = CosineLimit(together, limit, np.arange(len(together))), len(others)
+    return _first_before(cosine, count + np.arange(len(rows)), np.arange(count), before)
+
+
+def _first_before(cosine: CosineLimit, rows: Positions, others: Positions, before: Positions) -> Positions:
+    """Return for each row the place of the first of its first `before` others that is near it, (rows,); -1 for none."""
+    found = np.full(len(rows), -1, np.int64)
     for a in range(0, len(rows), _ROWS):
         for b in range(0, len(others), _AGAINST):
-            some = np.arange(b, min(b + _AGAINST, len(others)))
+            places = np.arange(b, min(b + _AGAINST, len(others)))
             open_rows = np.arange(a, min(a + _ROWS, len(rows)))
-            open_rows = open_rows[by[open_rows] < 0]
-            found = cosine.first(len(others) + open_rows, some, some < before[open_rows][:, None])
-            by[open_rows[found >= 0]] = some[found[found >= 0]]
-    return by
+            open_rows = open_rows[found[open_rows] < 0]
+            first = cosine.first(rows[open_rows], others[places], places < before[open_rows][:, None])
+            found[open_rows[first >= 0]] = places[first[first >= 0]]
+    return found

@@ -31,12 +31,11 @@ TARGET_TEXTS = 2_000
 
 
 class Gathered(NamedTuple):
-    """Facts, the sample, its clusters, and texts of the targets that methods may learn from, by name."""
+    """Facts, the sample, and texts of the targets that methods may learn from, by name."""
 
     documents: Documents
     facts: Facts
     sampled: Sample
-    clusters: Ints
     targets: dict[str, list[str]]
 
 
@@ -80,7 +79,7 @@ def gather(lake: Lake, recipe: Recipe, rows: int, loss: str = "") -> Gathered:
         loss=known[0] if known else None,
         estimates=bool(loss) or _estimates(recipe.stages[-1].selector),
     )
-    return Gathered(documents, facts, sample, clusters, targets)
+    return Gathered(documents, facts, sample, targets)
 
 
 def numbers_read(recipe: Recipe) -> dict[str, str]:

@@ -38,7 +38,7 @@ def histogram(numbers: Numbers, sets: Sequence[str]) -> str:
         if numbers.cut is not None:
             axes.axvline(numbers.cut, color=INK, lw=1, ls="--", label="cut")
         axes.set_ylabel("percent of the rows of each set")
-        axes.set_xlabel(_label(numbers.score), parse_math=False)
+        axes.set_xlabel(label(numbers.score), parse_math=False)
         axes.margins(y=0.02)
         legend(axes)
 
@@ -57,8 +57,8 @@ def score_against_length(numbers: Numbers, sets: Sequence[str]) -> str:
                 _dots(axes, points, colour[name], name)
         axes.set_xscale("symlog", linthresh=1)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.set_xlabel(_label(numbers.length), parse_math=False)
-        axes.set_ylabel(_label(numbers.score), parse_math=False)
+        axes.set_xlabel(label(numbers.length), parse_math=False)
+        axes.set_ylabel(label(numbers.score), parse_math=False)
         if numbers.cut is not None:
             axes.axhline(numbers.cut, color=INK, lw=1, ls="--", label="cut")
         legend(axes)
@@ -115,7 +115,7 @@ def _ratio_axis(axes: Axes, places: Any, values: Sequence[str]) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}" if value >= 1 else f"1/{1 / value:g}")
     axes.xaxis.get_major_locator().set_params(numticks=7)
     axes.set_ylim(-0.7, len(values) - 0.3)
-    axes.set_yticks(places, [_label(v) for v in values], parse_math=False)
+    axes.set_yticks(places, [label(v) for v in values], parse_math=False)
 
 
 def pool_map(found: Map, sets: Sequence[str]) -> str:
@@ -198,5 +198,6 @@ def legend(axes: Axes, backwards: bool = False) -> None:
         text.set_parse_math(False)
 
 
-def _label(text: str) -> str:
+def label(text: str) -> str:
+    """Return a text beside an axis: shortened, without characters that act on a display."""
     return shortened(printable(text), LABEL_CHARS)

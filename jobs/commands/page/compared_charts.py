@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...lake.text_table import printable
 from ..comparison import Pair
-from .charts import LABEL_CHARS
+from .charts import LABEL_CHARS, label
 from .drawing import INK, chart, colours
 from .markup import shortened
 
@@ -26,7 +25,7 @@ def overlaps(pairs: Sequence[Pair]) -> str:
             axes.plot([pair.low, pair.high], [place, place], color=colour["pool"], lw=7, solid_capstyle="butt")
             axes.plot([pair.expected], [place], "|", color=INK, ms=9)
             axes.plot([pair.both], [place], "o", color=colour["selection"], ms=7)
-        axes.set_yticks(range(len(pairs)), [_label(f"{p.first}, {p.second}") for p in pairs[::-1]], parse_math=False)
+        axes.set_yticks(range(len(pairs)), [label(f"{p.first}, {p.second}") for p in pairs[::-1]], parse_math=False)
         axes.set_ylim(-0.7, len(pairs) - 0.3)
         axes.set_xlabel("rows that both chose")
         axes.margins(x=0.06)
@@ -47,9 +46,9 @@ def figures(score: str, by_set: Mapping[str, Sequence[float | None]]) -> str:
             axes.plot([low, high], [place, place], color=colour[name], solid_capstyle="butt", **drawn)
             axes.plot([middle], [place], "|", color=INK, ms=10)
             axes.plot([mean], [place], "o", color=colour[name], ms=6)
-        axes.set_yticks(range(len(known)), [_label(name) for name in [*known][::-1]], parse_math=False)
+        axes.set_yticks(range(len(known)), [label(name) for name in [*known][::-1]], parse_math=False)
         axes.set_ylim(-0.7, len(known) - 0.3)
-        axes.set_xlabel(_label(score), parse_math=False)
+        axes.set_xlabel(label(score), parse_math=False)
 
     told = (
         "Bars reach from the lower to the upper quartile, with the median; the dot is the mean. Random ones are dotted."
@@ -67,7 +66,7 @@ def parts(column: str, by_set: Mapping[str, Mapping[str, float]], values: Sequen
             at = [100 * by_set[name].get(value, 0.0) for value in values[::-1]]
             mark = "|" if name.startswith(("pool", "random of ")) else "o"
             axes.plot(at, places, mark, color=colour[name], ms=8 if mark == "|" else 6, label=name)
-        axes.set_yticks(places, [_label(value) for value in values[::-1]], parse_math=False)
+        axes.set_yticks(places, [label(value) for value in values[::-1]], parse_math=False)
         axes.set_ylim(-0.7, len(values) - 0.3)
         axes.set_xlabel("percent of the rows of each set")
         legend = axes.figure.legend(loc="outside upper left", ncols=2, handlelength=1.1)
@@ -84,7 +83,3 @@ def _colours(sets: Mapping[str, object]) -> dict[str, str]:
     known = colours(("pool", "selection", *labels[1:]))
     own = {name: known["selection" if i == 0 else name] for i, name in enumerate(labels)}
     return {name: own.get(name.removeprefix("random of "), known["pool"]) for name in sets}
-
-
-def _label(text: str) -> str:
-    return shortened(printable(text), LABEL_CHARS)
