@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 LOCAL = """
 spark.master local[2,4]
 spark.driver.memory 3g
-spark.driver.extraJavaOptions -XX:+UseParallelGC
+spark.driver.extraJavaOptions {java}
 spark.sql.codegen.factoryMode NO_CODEGEN
+spark.sql.ui.explainMode simple
 spark.driver.host 127.0.0.1
 spark.driver.bindAddress 127.0.0.1
 spark.sql.shuffle.partitions 2
@@ -29,12 +30,19 @@ spark.sql.warehouse.dir {warehouse}
 """
 
 
+def local_conf(warehouse: Path) -> str:
+    """A configuration for tests: two cores, small shuffles, the collector and compilers of `local`, a warehouse."""
+    from lakesift.jobs.lake.session import read_conf
+
+    return LOCAL.format(warehouse=warehouse, java=read_conf("local")["spark.driver.extraJavaOptions"])
+
+
 @pytest.fixture(scope="session")
 def spark_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A configuration for tests: two cores, small shuffles, the warehouse in a temporary folder."""
+    """The configuration, with the warehouse in a temporary folder."""
     folder = tmp_path_factory.mktemp("spark")
     path = folder / "test.conf"
-    path.write_text(LOCAL.format(warehouse=folder / "warehouse"))
+    path.write_text(local_conf(folder / "warehouse"))
     return path
 
 

@@ -112,8 +112,9 @@ class ChosenAgain:
         InputError
             If these are not as many as the run had, or not as many of them can be ranked.
         """
-        rows = eligible_rows(self.run, self.fitted, self.scores)
-        counts = self.of.said["counts"]
+        counts, rows = self.of.said["counts"], eligible_rows(self.run, self.fitted, self.scores)
+        width = sum(width_of(self.recipe, name) for name in rows.columns)
+        rows = collect_small(rows, counts["documents"] - counts["ineligible"], width)
         eligible, ranked, rankable = count_rankable(rows, self.recipe)
         had = counts["documents"] - counts["ineligible"]
         if (eligible, eligible - ranked) != (had, counts["unranked"]):
@@ -159,9 +160,16 @@ class ChosenAgain:
         InputError
             If the selector has no order.
         """
+        return self.recipe.selector.select(self._to(depth))
+
+    def order_and_left_out(self, depth: int) -> tuple[pd.DataFrame, DataFrame | None]:
+        """Return the same, and the rows that no budget chooses: LEFT_OUT, None if there are none to tell of."""
+        return self.recipe.selector.select_and_left_out(self._to(depth))
+
+    def _to(self, depth: int) -> Pool:
         if reason := why_no_order(self.recipe):
             raise InputError(reason)
-        return self.recipe.selector.select(self.pool(min(depth, DRIVER_ROWS)))
+        return self.pool(min(depth, DRIVER_ROWS))
 
 
 def comparing(recipe: Recipe) -> Selector | None:

@@ -89,9 +89,7 @@ def _costly(again: ChosenAgain) -> bool:
 
 def _ranked(again: ChosenAgain, depth: int, unasked: bool) -> tuple[pd.DataFrame | None, DataFrame]:
     """Return the order to a depth, None where it is not told, and the rows that no budget chooses."""
-    told = ordered(again, unasked)
-    order = again.order(depth) if told else None
-    out = again.recipe.selector.left_out(again.pool(depth)) if told else None
+    order, out = again.order_and_left_out(depth) if ordered(again, unasked) else (None, None)
     return order, again.run.lake.spark.createDataFrame([], LEFT_OUT) if out is None else out
 
 

@@ -26,6 +26,8 @@ COMPILE_FROM = 200_000
 COMPILE_BYTES, PLAN_BYTES = 64_000_000, 1 << 18
 #: Frames of at most this many rows are collected once: 50 Spark jobs of a selection became 22.
 COLLECT_ROWS = 50_000
+#: Bytes up to which frames with vectors are.
+COLLECT_BYTES = 64_000_000
 #: Types that Arrow does not carry, or that are not worth it.
 NOT_IN_ARROW = ("interval", "void", "variant", "map", "array", "binary")
 #: Settings under which rows that cannot be read are left out without a word.
@@ -96,13 +98,16 @@ def compiled(spark: SparkSession, rows: int) -> AbstractContextManager[None]:
     return settings(spark, wanted)
 
 
-def collect_small(frame: DataFrame, rows: int) -> DataFrame:
+def collect_small(frame: DataFrame, rows: int, width: int = 0) -> DataFrame:
     """Collect a small frame once and return it as a local relation, so that later filters need no scan.
 
     A frame of more `rows` than `COLLECT_ROWS` (known to the caller, an upper bound) is returned unchanged, and so are
-    columns that Arrow does not carry and frames of Spark 3.5, which do not turn into Arrow tables.
+    columns that Arrow does not carry and frames of Spark 3.5, which do not turn into Arrow tables; frames with vectors
+    unless the caller says that a row has `width` numbers, and all take at most `COLLECT_BYTES`.
     """
     kind = frame.schema.simpleString()
+    if width and rows * width * 4 <= COLLECT_BYTES:
+        kind = kind.replace("array<float>", "")
     if rows > COLLECT_ROWS or not hasattr(frame, "toArrow") or any(t in kind for t in NOT_IN_ARROW):
         return frame
     return frame.sparkSession.createDataFrame(frame.toArrow(), frame.schema)

@@ -66,12 +66,19 @@ class Chain(Selector):
 
     def left_out(self, pool: Pool, /) -> DataFrame | None:
         """Rows that a stage left out or cannot rank, with the stage, and what the last one says of the others."""
-        last = last_stage(self.stages, pool)
+        return self.select_and_left_out(pool)[1]
+
+    def select_and_left_out(self, pool: Pool, /) -> tuple[pd.DataFrame, DataFrame | None]:
+        """Return both, each stage run once."""
+        last = last_stage(self.stages, pool, left_out=True)
         parts = [_out_of_stage(number, passed) for number, passed in enumerate(last.passed, 1)]
         parts.append(_unranked(len(last.passed) + 1, last))
-        if last.rankable and (own := last.selector.left_out(last.pool)) is not None:
-            parts.append(own)
-        return reduce(DataFrame.unionByName, parts)
+        chosen, own = picks(pd.Series(dtype=object)), None
+        if last.rankable:
+            with placed(last.place):
+                chosen, own = last.selector.select_and_left_out(last.pool)
+        parts += [own] if own is not None else []
+        return chosen, reduce(DataFrame.unionByName, parts)
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks of the last stage; none where nothing reaches it that it can rank.
@@ -92,7 +99,7 @@ def _out_of_stage(number: int, passed: Passed) -> DataFrame:
     """Return the rows that reached a stage and no other, as LEFT_OUT: what the stage says of them, or that it did."""
     kind = passed.selector.kind
     rows = passed.pool.rows.select("id").join(_ids(passed), "id", "left_anti")
-    said = passed.selector.left_out(passed.pool)
+    said = passed.left_out
     if said is None:
         said = passed.pool.rows.sparkSession.createDataFrame([], LEFT_OUT)
     own = F.concat(F.lit(f"stage {number}, {kind}: "), "why")

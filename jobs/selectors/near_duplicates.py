@@ -8,6 +8,8 @@ it the same rows are found in tasks on executors (jobs/ranking/duplicates_by_tas
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -29,8 +31,35 @@ from .needs import Cluster, Number, Vector
 from .selector import LEFT_OUT, Pool, Selector, picks
 
 
+class NearDuplicates(Selector):
+    """What both have in common: one comparison of the rows tells which are chosen and which nearly repeat others."""
+
+    def select(self, pool: Pool) -> pd.DataFrame:
+        """Return the picks, the best first; the seed decides ties.
+
+        Raises
+        ------
+        BoundError
+            If more rows are kept of vectors above the limit of one driver than it holds.
+        """
+        return self._compared(pool)[0]()
+
+    def left_out(self, pool: Pool, /) -> DataFrame | None:
+        """Rows that nearly repeat a better one; of deita, one of the first that the budget holds."""
+        return self._compared(pool)[1]()
+
+    def select_and_left_out(self, pool: Pool, /) -> tuple[pd.DataFrame, DataFrame | None]:
+        """Return both of one comparison."""
+        select, left_out = self._compared(pool)
+        return select(), left_out()
+
+    @abstractmethod
+    def _compared(self, pool: Pool) -> tuple[Callable[[], pd.DataFrame], Callable[[], DataFrame]]:
+        """Compare the rows, and return what gives the picks and the rows that are left out."""
+
+
 @dataclass(frozen=True)
-class Deita(Selector):
+class Deita(NearDuplicates):
     """The rows of highest quality, each at most `limit` in cosine from those before it; `gain` is the quality.
 
     Rows that are nearer are not eligible: there may be fewer picks than the budget.
@@ -57,45 +86,30 @@ class Deita(Selector):
         """Return the kept rows that the driver holds of vectors above its limit."""
         return merge_rows(width) if width and rows > driver_rows(width) else None
 
-    def select(self, pool: Pool) -> pd.DataFrame:
-        """Return the picks in order of quality; the seed decides ties.
-
-        Raises
-        ------
-        BoundError
-            If more rows are kept of vectors above the limit of one driver than it holds.
-        """
-        held = self._held(pool)
-        if not held.fit:
-            pool.note(f"{held.above}: the walk goes on by slices of the ranks, with the same result")
-            walked = walk_in_slices(held, self.limit, pool.budget, pool.seed).rows
-            return picks(walked["id"], -walked["key"])
-        rows, matrix, ranked = _ranked(held)
-        kept, _ = deita(matrix, ranked, self.limit, pool.budget)
-        return picks(rows["id"].iloc[kept], -rows["key"].iloc[kept])
-
     def own_gain(self, rows: DataFrame, /) -> Column | None:
         """The quality."""
         return numeric_column(rows, self.by)
 
-    def left_out(self, pool: Pool, /) -> DataFrame | None:
-        """Rows nearer than the limit to one of the first rows of higher quality that the budget holds."""
-        held, limit = self._held(pool), f"above limit {self.limit:g}"
+    def _compared(self, pool: Pool) -> tuple[Callable[[], pd.DataFrame], Callable[[], DataFrame]]:
+        held = vector_rows(pool.rows, self.vector, pool.seed, key=_key(pool.rows, self.by))
+        limit = f"above limit {self.limit:g}"
         if not held.fit:
+            pool.note(f"{held.above}: the walk goes on by slices of the ranks, with the same result")
             walked = walk_in_slices(held, self.limit, pool.budget, pool.seed)
-            return _near_of(near_kept(held, walked, self.limit), limit)
+            return (
+                lambda: picks(walked.rows["id"], -walked.rows["key"]),
+                lambda: _near_of(near_kept(held, walked, self.limit), limit),
+            )
         rows, matrix, ranked = _ranked(held)
         kept, _ = deita(matrix, ranked, self.limit, pool.budget)
-        by = displaced_by_kept(matrix, ranked, kept, self.limit)
-        return _near(pool, rows["id"], matrix, by, limit)
-
-    def _held(self, pool: Pool) -> VectorRows:
-        """Return the rows, ranked by `key`."""
-        return vector_rows(pool.rows, self.vector, pool.seed, key=_key(pool.rows, self.by))
+        return (
+            lambda: picks(rows["id"].iloc[kept], -rows["key"].iloc[kept]),
+            lambda: _near(pool, rows["id"], matrix, displaced_by_kept(matrix, ranked, kept, self.limit), limit),
+        )
 
 
 @dataclass(frozen=True)
-class SemDeDup(Selector):
+class SemDeDup(NearDuplicates):
     """The rows that are best by a score, without near-duplicates inside a cluster; `gain` is the score.
 
     Rows that are dropped are not eligible: there may be fewer picks than the budget.
@@ -122,38 +136,29 @@ class SemDeDup(Selector):
     by: str | None = None
     eps: Annotated[float, Above(0, most=1)] = 0.05
 
-    def select(self, pool: Pool) -> pd.DataFrame:
-        """Return the picks, the best first; the seed decides ties."""
-        held = self._held(pool)
-        if not held.fit:
-            pool.note(f"{held.above}: clusters are compared in tasks on executors, with the same result")
-            kept = kept_by_task(held, 1 - self.eps, pool.budget, pool.seed)
-        else:
-            rows, _, ranked, displaced_by = self._displaced(held)
-            kept = rows.iloc[ranked[displaced_by[ranked] < 0][: pool.budget]]
-        return picks(kept["id"], -kept["key"] if self.by else None)
-
     def own_gain(self, rows: DataFrame, /) -> Column | None:
         """The score, if there is one."""
         return numeric_column(rows, self.by) if self.by else None
 
-    def left_out(self, pool: Pool, /) -> DataFrame | None:
-        """Rows that nearly repeat an earlier one of their cluster."""
-        held, limit = self._held(pool), f"above 1 - eps {1 - self.eps:g}"
-        if not held.fit:
-            return _near_of(duplicates_by_task(held, 1 - self.eps), limit)
-        rows, matrix, _, displaced_by = self._displaced(held)
-        return _near(pool, rows["id"], matrix, displaced_by, limit)
-
-    def _held(self, pool: Pool) -> VectorRows:
-        """Return the rows, ranked by `key`, with their `cell`."""
+    def _compared(self, pool: Pool) -> tuple[Callable[[], pd.DataFrame], Callable[[], DataFrame]]:
         cell, key = cluster_of(pool.rows, self.cluster), _key(pool.rows, self.by)
-        return vector_rows(pool.rows, self.vector, pool.seed, cell=cell, key=key)
-
-    def _displaced(self, held: VectorRows) -> tuple[pd.DataFrame, Matrix, Positions, Positions]:
-        """Return the rows, their vectors, their places in order of the score, and which row drops each, -1 for none."""
+        held = vector_rows(pool.rows, self.vector, pool.seed, cell=cell, key=key)
+        least, limit = 1 - self.eps, f"above 1 - eps {1 - self.eps:g}"
+        if not held.fit:
+            pool.note(f"{held.above}: clusters are compared in tasks on executors, with the same result")
+            return (
+                lambda: self._picks(kept_by_task(held, least, pool.budget, pool.seed)),
+                lambda: _near_of(duplicates_by_task(held, least), limit),
+            )
         rows, matrix, ranked = _ranked(held)
-        return rows, matrix, ranked, semdedup(matrix, pd.factorize(rows["cell"])[0], ranked, 1 - self.eps)[1]
+        displaced_by = semdedup(matrix, pd.factorize(rows["cell"])[0], ranked, least)[1]
+        return (
+            lambda: self._picks(rows.iloc[ranked[displaced_by[ranked] < 0][: pool.budget]]),
+            lambda: _near(pool, rows["id"], matrix, displaced_by, limit),
+        )
+
+    def _picks(self, kept: pd.DataFrame) -> pd.DataFrame:
+        return picks(kept["id"], -kept["key"] if self.by else None)
 
 
 def _key(rows: DataFrame, by: str | None) -> Column:

@@ -166,6 +166,10 @@ class Selector(ABC):
         """
         return None
 
+    def select_and_left_out(self, pool: Pool, /) -> tuple[pd.DataFrame, DataFrame | None]:
+        """Return what `select` and `left_out` do; what both compare is compared once, where that is much."""
+        return self.select(pool), self.left_out(pool)
+
     @abstractmethod
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks."""

@@ -61,11 +61,12 @@ class Kept:
 
 @dataclass(frozen=True)
 class Passed:
-    """A stage that has chosen: its selector, the pool it got, and the ids that it kept."""
+    """A stage that has chosen: its selector, the pool it got, the ids that it kept, and what it says of others."""
 
     selector: Selector
     pool: Pool
     ids: pd.Series[str]
+    left_out: DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ def by_place(place: str, stages: Sequence[Stage]) -> dict[str, Stage]:
     return {f"{place}, stage {n}" if len(stages) > 1 else place: stage for n, stage in enumerate(stages, 1)}
 
 
-def last_stage(stages: Sequence[Stage], pool: Pool, counted: tuple[int, int] | None = None) -> LastStage:
+def last_stage(
+    stages: Sequence[Stage], pool: Pool, counted: tuple[int, int] | None = None, left_out: bool = False
+) -> LastStage:
     """Run all stages but the last.
 
     Where a stage can rank nothing of what reaches it, it is the last one.
@@ -113,6 +116,8 @@ def last_stage(stages: Sequence[Stage], pool: Pool, counted: tuple[int, int] | N
     ----------
     counted : (int, int), optional
         The rows of the pool, and those of them that the first stage can rank, where they are known.
+    left_out : bool
+        Ask each stage also what it leaves out.
 
     Raises
     ------
@@ -128,7 +133,7 @@ def last_stage(stages: Sequence[Stage], pool: Pool, counted: tuple[int, int] | N
         if number == len(stages) or not rankable:
             break
         with placed(place):
-            passed.append(_passed(stage.selector, _within_stage(pool, place, stage.budget(reached))))
+            passed.append(_passed(stage.selector, _within_stage(pool, place, stage.budget(reached)), left_out))
         chosen = passed[-1].ids
         kept.append(Kept(stage.selector.kind, reached, reached - rankable, len(chosen)))
         pool.note(_said(place, stage, kept[-1]))
@@ -137,8 +142,9 @@ def last_stage(stages: Sequence[Stage], pool: Pool, counted: tuple[int, int] | N
     return LastStage(stage.selector, pool, reached, rankable, tuple(kept), place if kept else "", tuple(passed))
 
 
-def _passed(selector: Selector, pool: Pool) -> Passed:
-    return Passed(selector, pool, selector.select(pool)["id"])
+def _passed(selector: Selector, pool: Pool, left_out: bool) -> Passed:
+    chosen, out = selector.select_and_left_out(pool) if left_out else (selector.select(pool), None)
+    return Passed(selector, pool, chosen["id"], out)
 
 
 def _count(rows: DataFrame, needs: Sequence[Need], pool: Pool) -> tuple[int, int]:

@@ -25,7 +25,7 @@ import pandas as pd
 
 from tests.bench.lines import Line, tree_cpu
 from tests.bench.refine_cases import CASES, Case, Row
-from tests.conftest import LOCAL
+from tests.conftest import local_conf
 
 SEEDS = 5
 OUT = Path("build") / "refine"
@@ -49,7 +49,7 @@ def one_seed(name: str, seed: int) -> dict[str, Any]:
 
     folder = Path(tempfile.mkdtemp(prefix="refine-"))
     conf = folder / "spark.conf"
-    conf.write_text(LOCAL.format(warehouse=folder / "warehouse").replace("local[2,4]", "local[1,4]"))
+    conf.write_text(local_conf(folder / "warehouse").replace("local[2,4]", "local[1,4]"))
     lake, rows = Lake(session(str(conf)), str(folder / "lake")), case.rows(seed)
     for table, some in (("docs", rows), ("rated", [r for r in rows if r["split"] == "train"][::3])):
         frame = pd.DataFrame(some).assign(text=[r["prompt"] + r["completion"] for r in some])

@@ -10,22 +10,26 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import deltalake
 import pytest
 import yaml
 
-from lakesift.jobs.commands.process import NOTHING_NEW
-from tests.conftest import LOCAL
+from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.lake.tuning import settings
+from lakesift.jobs.recipe import parse
+from lakesift.jobs.run import run
+from tests.conftest import local_conf
 from tests.jobs.conftest import pool
 from tests.texts import human_eval
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 ROWS, UNIT = 240, 60
-RECIPE = {
+RECIPE: dict[str, Any] = {
     "name": "killed",
-    "documents": {"table": "docs", "from": {"files": ["docs.jsonl"], "format": "jsonl"}},
-    "targets": {"goals": {"table": "goals", "from": {"files": ["goals.jsonl"], "format": "jsonl"}}},
     "scores": {"alignment": {"kind": "zipfit", "target": "goals"}, "tokens": "length_tokens"},
     "where": "tokens >= 20",
     "select": {"kind": "top_k", "by": "alignment"},
@@ -61,8 +65,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "docs.jsonl").write_text("\n".join([*rows[:100], "{broken", *rows[100:]]) + "\n", encoding="utf-8")
     goals = [json.dumps({"text": t}) for t in human_eval(6)]
     (made / "goals.jsonl").write_text("\n".join(goals) + "\n", encoding="utf-8")
-    (made / "recipe.yaml").write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
-    (made / "spark.conf").write_text(LOCAL.format(warehouse=made / "wh") + f"\nspark.lakesift.unitRows {UNIT}\n")
+    sources = {n: {"table": n, "from": {"files": [str(made / f"{n}.jsonl")]}} for n in ("docs", "goals")}
+    recipe = {**RECIPE, "documents": sources["docs"], "targets": {"goals": sources["goals"]}}
+    (made / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    (made / "spark.conf").write_text(local_conf(made / "wh") + f"\nspark.lakesift.unitRows {UNIT}\n")
     return made
 
 
@@ -73,13 +79,12 @@ def start(place: Path, lake: str, verb: str = "run") -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=place, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
 
-def finish(place: Path, lake: str) -> dict[str, int]:
-    """Run to the end; returns rows computed by step."""
-    process = start(place, lake)
-    out, err = process.communicate(timeout=400)
-    assert process.returncode in (0, NOTHING_NEW), err[-2000:]
-    steps = json.loads(out)["steps"]
-    return {s["step"].removeprefix("score "): s["computed"] for s in steps if s["step"].startswith("score ")}
+def finish(spark: SparkSession, place: Path, lake: str) -> dict[str, int]:
+    """Run to the end, in the session of the tests; returns rows computed by step."""
+    recipe = parse(yaml.safe_load((place / "recipe.yaml").read_text()))
+    with settings(spark, {"spark.lakesift.unitRows": str(UNIT)}):
+        steps = run(Lake(spark, str(place / lake)), recipe).steps
+    return {s.step.removeprefix("score "): s.computed for s in steps if s.step.startswith("score ")}
 
 
 def rows(place: Path, lake: str, table: str) -> list[tuple[Any, ...]]:
@@ -91,8 +96,8 @@ RESULTS = ("selection_killed", "scores_killed", "controls_killed", "docs", "docs
 
 
 @pytest.fixture(scope="module")
-def undisturbed(place: Path) -> dict[str, list[tuple[Any, ...]]]:
-    computed = finish(place, "reference")
+def undisturbed(spark: SparkSession, place: Path) -> dict[str, list[tuple[Any, ...]]]:
+    computed = finish(spark, place, "reference")
     assert computed == {"alignment": ROWS, "tokens": ROWS}
     return {table: rows(place, "reference", table) for table in RESULTS}
 
@@ -129,7 +134,7 @@ TWICE = ("in the middle of scoring", "during the final write")
     [pytest.param(TWICE, id=" and ".join(TWICE)), *(pytest.param((m,), id=m, marks=pytest.mark.long) for m in MOMENTS)],
 )
 def test_a_killed_run_goes_on(
-    place: Path, undisturbed: dict[str, list[tuple[Any, ...]]], moments: tuple[str, ...]
+    spark: SparkSession, place: Path, undisturbed: dict[str, list[tuple[Any, ...]]], moments: tuple[str, ...]
 ) -> None:
     lake = "_and_".join(moments).replace(" ", "_")
     before = 0
@@ -140,7 +145,7 @@ def test_a_killed_run_goes_on(
         before = len(rows(place, lake, "memos")) // 2 if commits(place / lake, "memos") else 0
         if moment == "in the middle of scoring":
             assert before >= UNIT // 2
-    computed = finish(place, lake)
+    computed = finish(spark, place, lake)
     assert computed["alignment"] == ROWS - before, "a finished unit was computed again"
     for table, want in undisturbed.items():
         assert rows(place, lake, table) == want, table

@@ -18,7 +18,7 @@ import yaml
 
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
-from tests.conftest import LOCAL
+from tests.conftest import local_conf
 from tests.fetched import fetched
 from tests.jobs.conftest import World
 from tests.texts import functions
@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [{"id": f"d{i}", "text": t[:400]} for i, t in enumerate(functions(ROWS))]
     (made / "docs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
     (made / "recipe.yaml").write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
-    (made / "spark.conf").write_text(LOCAL.format(warehouse=made / "wh") + f"\nspark.lakesift.unitRows {UNIT}\n")
+    (made / "spark.conf").write_text(local_conf(made / "wh") + f"\nspark.lakesift.unitRows {UNIT}\n")
     return made
 
 

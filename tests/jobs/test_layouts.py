@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from lakesift.jobs.run import run
-from tests.conftest import LOCAL
+from tests.conftest import local_conf
 from tests.jobs.conftest import VECTORS, World, pool, recipe
 from tests.texts import human_eval
 
@@ -59,7 +59,7 @@ def test_all_layouts(world: World) -> None:
 def selected(folder: Path, master: str, recipe_file: Path) -> list[dict[str, Any]]:
     """Run a recipe in a process of its own on `master`, in a lake of its own; returns the selection by rank."""
     lake, conf = folder / master, folder / f"{master}.conf"
-    conf.write_text(LOCAL.format(warehouse=folder / "warehouse").replace("local[2,4]", master))
+    conf.write_text(local_conf(folder / "warehouse").replace("local[2,4]", master))
     command = [sys.executable, "-m", "lakesift.jobs.cli", "run", str(recipe_file), "--lake", str(lake)]
     env = {**os.environ, "PYSPARK_PYTHON": sys.executable}
     made = subprocess.run([*command, "--spark", str(conf)], capture_output=True, text=True, env=env, timeout=900)

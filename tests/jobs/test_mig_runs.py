@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
@@ -270,7 +271,8 @@ def test_too_many_edges_are_one_sentence(world: World, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("quality", "said"), [(-1.0, "is -1.0; a finite number from 0"), (float("inf"), "is inf; a finite")]
+    ("quality", "said"),
+    [(-1.0, "is -1.0; a finite number from 0"), pytest.param(math.inf, "is inf; a finite", marks=pytest.mark.long)],
 )
 def test_qualities_that_are_none(quality: float, said: str, world: World) -> None:
     world.put("docs", [{**row, "quality": quality if i == 7 else 1.0} for i, row in enumerate(rows())])
@@ -278,6 +280,7 @@ def test_qualities_that_are_none(quality: float, said: str, world: World) -> Non
         run(world.lake, mine())
 
 
+@pytest.mark.long
 def test_quality_zero_everywhere_is_an_order_by_hash(world: World) -> None:
     world.put("docs", [{**row, "quality": 0.0} for row in rows()])
     run(world.lake, mine())
@@ -314,6 +317,7 @@ def test_the_same_ids_from_any_layout_and_batch(spark: SparkSession, tmp_path_fa
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.long
 def test_tags_of_a_pool_and_of_a_vocabulary(world: World) -> None:
     world.put("goals", [{"text": name} for name in ("parse a date", "open a file", "read a line", "open a file")])
     tags = {"kind": "tags", "encoder": "hashed_ngrams", "floor": 0.0, "least": 5, "terms": 50, "merge": 0.0}

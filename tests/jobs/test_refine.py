@@ -97,7 +97,7 @@ def test_the_first_round_is_the_static_choice(world: World, start: str, by: str)
     assert found["round"].tolist() == [1] * 11
 
 
-@pytest.mark.parametrize("count", [1, 3, pytest.param(7, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.long), 3, pytest.param(7, marks=pytest.mark.long)])
 def test_budgets_add_up_and_no_row_comes_twice(world: World, count: int) -> None:
     refine(world.lake, mine(refine_={"rounds": count}))
     found = selected(world)

@@ -13,7 +13,7 @@ import yaml
 
 from lakesift.udfs.models import files as model_files
 from tests import tiny_llama
-from tests.conftest import LOCAL
+from tests.conftest import local_conf
 from tests.jobs.test_faults import commits, files, kill_at, rows, start
 from tests.jobs.test_refine import rows as documents
 
@@ -56,7 +56,7 @@ TWICE = ("before the weights of round 1", "before the rewards of round 2")
 def prepared(folder: Path, recipe: dict[str, Any]) -> Path:
     (folder / "docs.jsonl").write_text("\n".join(map(json.dumps, documents())) + "\n", encoding="utf-8")
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    (folder / "spark.conf").write_text(LOCAL.format(warehouse=folder / "wh"))
+    (folder / "spark.conf").write_text(local_conf(folder / "wh"))
     return folder
 
 

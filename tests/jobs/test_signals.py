@@ -13,11 +13,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lakesift.jobs.lake.interrupts import descendants
 from tests.jobs.test_faults import MOMENTS, ROWS, commits, finish, gone, rows, start
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 __all__ = ["place", "undisturbed"]
 from tests.jobs.test_faults import place, undisturbed  # fixtures
@@ -83,10 +87,12 @@ ALL |= {name: (lambda lake, _, seen=seen: seen(lake)) for name, seen in MOMENTS.
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_at_ten_moments(place: Path, undisturbed: dict[str, list[object]], number: signal.Signals) -> None:
+def test_at_ten_moments(
+    spark: SparkSession, place: Path, undisturbed: dict[str, list[object]], number: signal.Signals
+) -> None:
     for moment, seen in ALL.items():
         stop_at(place, f"{number.name} {moment}", seen, number)
-        finish(place, f"{number.name} {moment}")
+        finish(spark, place, f"{number.name} {moment}")
         for table, want in undisturbed.items():
             assert rows(place, f"{number.name} {moment}", table) == want, (moment, table)
 

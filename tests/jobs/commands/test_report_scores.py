@@ -77,6 +77,7 @@ def test_fields_of_a_struct_are_scores_of_their_own(lake: ls.Lake) -> None:
     assert "ngram.nll_bits: quantiles" in str(report)
 
 
+@pytest.mark.long
 def test_the_mix_of_strata_is_shown_before_and_after(lake: ls.Lake) -> None:
     """Strata of one row, of an interval over a cluster: each is inside of its own quantiles."""
     select = {"kind": "interval", "bounds": {"tokens": ["q0.1", "q0.9"]}, "stratum": "tag"}

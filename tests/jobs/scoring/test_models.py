@@ -101,7 +101,8 @@ def test_a_model_that_was_changed_is_refused(world: World, case: str) -> None:
             run(world.lake, changed)
         assert "\n" not in str(e.value)
         assert "--refit" in str(e.value)
-        assert run(world.lake, changed, refit=True).rows == 7
+        if case == "another centroid":
+            assert run(world.lake, changed, refit=True).rows == 7
     finally:
         shift(world, f"RESTORE TABLE {{models}} TO VERSION AS OF {version}")
 
