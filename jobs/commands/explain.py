@@ -6,8 +6,10 @@ it).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ...udfs.errors import BoundError, InputError
@@ -119,6 +121,7 @@ def explain(lake: Lake, recipe: Recipe, ids: Sequence[str], version: int | None 
     asked = _asked(ids, recipe)
     again = chosen_again(lake, recipe, version)
     with files_of(again.what), every_file(lake.spark):
+        _at_once(rows=lambda: again.rows, selection=lambda: again.selection)
         there = [i for i in asked if is_text(i)]
         found = {row["id"]: row for row in decisions(again, ids=there, unasked=True).collect()}
         facts = _facts(again, found)
@@ -149,18 +152,23 @@ def _asked(ids: Sequence[str], recipe: Recipe) -> list[str]:
 def _facts(again: ChosenAgain, found: dict[str, Any]) -> Facts:
     ids = list(found)
     ineligible = [i for i in ids if found[i]["decision"] == INELIGIBLE]
-    told = ordered(again, unasked=True)
-    vector, nearest = nearest_chosen(again, ids) if ids else ("", {})
-    return Facts(
-        depth=again.depth if told else 0,
-        cut=again.cut,
-        scores=scores_of_rows(again, ids) if ids else {},
-        clauses=clauses_of_rows(again, ineligible) if ineligible else {},
-        groups=groups_of_rows(again, ids) if ids else {},
-        gains=own_gains(again, [i for i in ids if found[i]["decision"] == BELOW]),
-        vector=vector,
-        nearest=nearest,
+    below = [i for i in ids if found[i]["decision"] == BELOW]
+    known = _at_once(
+        cut=lambda: again.cut,
+        scores=partial(scores_of_rows, again, ids),
+        clauses=partial(clauses_of_rows, again, ineligible),
+        groups=partial(groups_of_rows, again, ids),
+        gains=partial(own_gains, again, below),
+        nearest=partial(nearest_chosen, again, ids, bool(ineligible)),
     )
+    known["vector"], known["nearest"] = known["nearest"]
+    return Facts(depth=again.depth if ordered(again, unasked=True) else 0, **known)
+
+
+def _at_once(**asked: Callable[[], Any]) -> dict[str, Any]:
+    """Return the answers to small queries: planned one after the other, they take longer than their rows do."""
+    with ThreadPoolExecutor(4) as pool:
+        return dict(zip(asked, pool.map(lambda ask: ask(), asked.values()), strict=True))
 
 
 def _notes(again: ChosenAgain, found: dict[str, Any]) -> tuple[str, ...]:

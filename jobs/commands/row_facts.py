@@ -39,6 +39,8 @@ def scores_of_rows(again: ChosenAgain, ids: Sequence[str]) -> dict[str, list[tup
 
     Of a pool of more than SCORE_ROWS documents a sample by id hash of about as many is counted.
     """
+    if not ids:
+        return {}
     names = numeric_names(again.scores.schema.fields[2:])
     columns = [F.col(quoted(name)).cast("double").alias(f"c{i}") for i, name in enumerate(names)]
     table = again.scores.select("id", *columns)
@@ -65,6 +67,8 @@ def _number(value: Any) -> float | None:
 
 def clauses_of_rows(again: ChosenAgain, ids: Sequence[str]) -> dict[str, list[tuple[str, dict[str, str | None]]]]:
     """Return by id every clause of `where:` that does not hold of it, with the values of the columns that it names."""
+    if not ids:
+        return {}
     run, where = again.run, again.recipe.where
     parts = clauses(where) if where else []
     named = [c for c in run.documents.named if mentions(where, c)]
@@ -88,7 +92,7 @@ def groups_of_rows(again: ChosenAgain, ids: Sequence[str]) -> dict[str, tuple[st
     Empty where the selector has no groups.
     """
     needs = [need for need in again.recipe.selector.needs if isinstance(need, Group | Cluster)]
-    if not needs:
+    if not needs or not ids:
         return {}
     name = needs[0].name
     rows = again.rankable_rows
@@ -104,25 +108,34 @@ def groups_of_rows(again: ChosenAgain, ids: Sequence[str]) -> dict[str, tuple[st
 def own_gains(again: ChosenAgain, ids: Sequence[str]) -> dict[str, float]:
     """Return by id the gain of rows that can be ranked, where it is a value of the row alone."""
     rows = again.rankable_rows
-    gain = again.recipe.selector.own_gain(rows)
+    gain = again.recipe.selector.own_gain(rows) if ids else None
     if gain is None:
         return {}
     found = rows_of(rows.select("id", gain.alias("gain")), frame_of(ids)).collect()
     return {row["id"]: row["gain"] for row in found if row["gain"] is not None}
 
 
-def nearest_chosen(again: ChosenAgain, ids: Sequence[str]) -> tuple[str, dict[str, tuple[str, float]]]:
+def nearest_chosen(
+    again: ChosenAgain, ids: Sequence[str], ineligible: bool = True
+) -> tuple[str, dict[str, tuple[str, float]]]:
     """Return the name of the vectors that a recipe has, and by id the nearest other chosen row and the cosine.
 
     "" and nothing where it has none, where they are not kept any more, or where too many rows are chosen.
+
+    Parameters
+    ----------
+    ineligible : bool
+        Whether some of the ids may be of rows that `where:` leaves out.
     """
     name = _vector_of(again)
-    if not name or again.selected > NEAREST_ROWS:
+    if not name or not ids or again.selected > NEAREST_ROWS:
         return "", {}
     chosen = again.selection.select("id", "rank").toPandas().sort_values("rank")["id"].tolist()
     wanted = list(dict.fromkeys([*chosen, *ids]))
     rows = id_frame(again.run.lake.spark, wanted)
-    if name in again.recipe.scores:
+    if name in again.rows.columns and not ineligible:
+        vectors = rows_of(again.rows.select("id", F.col(quoted(name)).alias("vector")), frame_of(wanted))
+    elif name in again.recipe.scores:
         vectors = values(again.run, again.fitted[name], within=rows).withColumnRenamed("value", "vector")
     else:
         vectors = columns_of(again.run, column_of(name).alias("vector"), within=rows)

@@ -3,7 +3,8 @@
 `python -m tests.bench advise`. Pools without a target: 20 random regimes of each corpus at hand, as in random_regimes,
 of other seeds. With a target: the pools of the bench targets of other seeds, every target and share of relevant rows
 twice, at budgets of 2 and 10 %; a table of a third draw, by how typical the pool is, is what the rule for targets
-reads, and is printed first. The facts, the rules, the orders and the choice on half of the held-out rows are those
+reads, and is printed first, with what coverage was worth on ten draws of pools that are wholly of the target's kind.
+The facts, the rules, the orders and the choice on half of the held-out rows are those
 of the product; the judge is that of the other benches: bits per byte at equal bytes, minus the mean of three draws of
 random rows.
 
@@ -37,6 +38,7 @@ SEEDS, TARGET_SEEDS, DRAWS, WORSE = range(5_000, 5_020), (501, 502), 3, 0.01
 #: Seeds of the pools that the table for targets is made from, and its bands: typical from, below; shares of budgets.
 TABLE_SEEDS, BANDS = (500,), ((-np.inf, 0.65), (0.65, 0.9), (0.9, np.inf))
 TABLE_SHARES = ("0.0, 0.05", "0.05, math.inf")
+KIND_SEEDS = range(490, 500)
 #: What the advice must keep: bits per byte behind the best fixed method, and share of pools worse than random.
 BEHIND, MOST_WORSE, ROWS = 0.02, 0.05, 50
 
@@ -120,6 +122,22 @@ def of_target(job: tuple[str, str, float, int]) -> list[Found]:
     return found
 
 
+def of_kind(job: tuple[str, str, int]) -> list[Found]:
+    """Measure coverage on the pool of (corpus, target, seed) that is wholly of the target's kind."""
+    name, target, seed = job
+    pool, found = made(corpus(name), target, 1.0, seed), []
+    with threadpool_limits(1):
+        x = vectors(pool.texts)
+        rows, judge = Rows(pool.texts, x), Judge({"judge": pool.held_out["judge"]})
+        typical = likeness(target, x, vectors(pool.shown)).typical or 0.0
+        for part in BUDGETS:
+            budget = int(part * sizes_of(pool.texts).sum())
+            at = lambda order, b=budget: float(judge(pool.texts, order, b)[0])  # noqa: E731
+            gains, _ = _bits(rows, ("coverage",), (), budget, seed, at)
+            found.append(Found(f"{name}, {part:.0%}", round(part * len(x)), "", "", gains, typical))
+    return found
+
+
 def _measured(texts: Sequence[str], orders: dict[str, list[Array]], budget: int, held_out: Sequence[str]) -> str:
     """Return the choice of --measure, whose held-out rows are halved once more: what judges here it does not see."""
     sizes = sizes_of(held_out)
@@ -158,13 +176,13 @@ def _aimed(names: Sequence[tuple[str, str]], seeds: Sequence[int]) -> list[Found
     return [f for of in in_processes(of_target, jobs) for f in of]
 
 
-def table_lines(found: list[Found]) -> list[str]:
-    """Return the lines of TARGET_BANDS in jobs/commands/advice/calibration.py, of both budgets."""
+def table_lines(found: list[Found], method: str, bands: Sequence[tuple[float, float]]) -> list[str]:
+    """Return lines of TARGET_BANDS or KIND_BANDS in jobs/commands/advice/calibration.py, of both budgets."""
     lines = []
-    for low, below in BANDS:
+    for low, below in bands:
         for part, shares in zip(BUDGETS, TABLE_SHARES, strict=True):
             own = [f for f in found if low <= f.typical < below and f.name.endswith(f" {part:.0%}")]
-            gains = np.array([f.gains["dsir per token"] for f in own])
+            gains = np.array([f.gains[method] for f in own])
             mean, half = interval(gains)
             low_end, end = ("-math.inf" if np.isinf(low) else low), ("math.inf" if np.isinf(below) else below)
             figures = f"{len(own)}, {mean:.3f}, {half:.3f}, {np.mean(gains > WORSE):.2f}"
@@ -178,7 +196,9 @@ def main() -> list[Line]:
     report(f"without a target, budgets of {ROWS} rows and more", [f for f in plain if f.rows >= ROWS], False)
     report("without a target, smaller budgets", [f for f in plain if f.rows < ROWS], False)
     names = [(name, target) for name in at_hand() for target in TARGETS[name]]
-    print("\n" + "\n".join(table_lines(_aimed(names, TABLE_SEEDS))))
+    print("\n" + "\n".join(table_lines(_aimed(names, TABLE_SEEDS), "dsir per token", BANDS)))
+    kinds = [f for of in in_processes(of_kind, [(*n, s) for s in KIND_SEEDS for n in names]) for f in of]
+    print("\n".join(table_lines(kinds, "coverage", BANDS[-1:])))
     aimed = _aimed(names, TARGET_SEEDS)
     for part in BUDGETS:
         report(f"with a target, a budget of {part:.0%}", [f for f in aimed if f.name.endswith(f" {part:.0%}")], True)

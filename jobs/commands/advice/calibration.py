@@ -14,6 +14,22 @@ from typing import NamedTuple
 COMMAND = "python -m tests.bench random_regimes"
 
 
+class Figure(NamedTuple):
+    """A measurement: mean, half of its 95 % interval (None where it was not reported), pools, share of them worse."""
+
+    gain: float
+    half_width: float | None
+    pools: int
+    worse: float | None
+    command: str
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        half = "" if self.half_width is None else f" ± {self.half_width:.3g}"
+        worse = "" if self.worse is None else f", worse than random in {100 * self.worse:.0f} %"
+        return f"{self.gain:+.3g}{half} bits per byte against random ({self.pools} pools{worse}; {self.command})"
+
+
 class Band(NamedTuple):
     """Pools whose share of near-duplicates (above cosine .95) and rows of the budget lie in a range.
 
@@ -56,6 +72,11 @@ class TargetBand(NamedTuple):
     worse: float
 
 
+def figure_of(band: Band | TargetBand, command: str) -> Figure:
+    """Return what a band says, and the command that measures it."""
+    return Figure(band.gain, band.half_width, band.pools, band.worse, command)
+
+
 #: The command that prints the table; pools of 2 000 rows with 0, 2, 20 and 100 % of the target's kind.
 TARGET_COMMAND = "python -m tests.bench advise"
 TARGET_BANDS = (
@@ -66,6 +87,22 @@ TARGET_BANDS = (
     TargetBand(0.9, math.inf, 0.0, 0.05, 4, 0.056, 0.438, 0.25),
     TargetBand(0.9, math.inf, 0.05, math.inf, 4, -0.048, 0.254, 0.25),
 )
+#: The same of coverage, on pools that are wholly of the target's kind and hold few near-duplicates.
+KIND_BANDS = (
+    TargetBand(0.9, math.inf, 0.0, 0.05, 32, 0.006, 0.033, 0.44),
+    TargetBand(0.9, math.inf, 0.05, math.inf, 32, -0.010, 0.015, 0.28),
+)
+
+
+def kind_band_of(share: float) -> TargetBand:
+    """Return what coverage was worth on pools of the target's kind at such a budget.
+
+    Examples
+    --------
+    >>> kind_band_of(0.1).pools
+    32
+    """
+    return next(b for b in KIND_BANDS if b.share_from <= share < b.share_below)
 
 
 def target_band_of(typical: float, share: float) -> TargetBand:

@@ -10,32 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from . import calibration
 from .blocks import Block, coverage, dsir, random_rows, subset
+from .calibration import Figure, figure_of
 from .facts import Facts
 
 #: Rows of a budget below which no method was better than random, and below which noise decides.
 FEWEST, FEW = 20, 50
 #: A pool is unlike its target below this, and the target's own kind from this on.
 UNLIKE, ALIKE = 0.65, 0.9
-
-
-class Figure(NamedTuple):
-    """A measurement: mean, half of its 95 % interval (None where it was not reported), pools, share of them worse."""
-
-    gain: float
-    half_width: float | None
-    pools: int
-    worse: float | None
-    command: str
-
-    def __str__(self) -> str:
-        """Return it in words."""
-        half = "" if self.half_width is None else f" ± {self.half_width:.3g}"
-        worse = "" if self.worse is None else f", worse than random in {100 * self.worse:.0f} %"
-        return f"{self.gain:+.3g}{half} bits per byte against random ({self.pools} pools{worse}; {self.command})"
+#: Share of near-duplicates below which a pool has few; those measured that were of the target's kind had 0 to .12.
+FEW_NEAR = 0.15
 
 
 @dataclass(frozen=True)
@@ -60,8 +46,7 @@ class Against:
 
 
 def _calibrated(facts: Facts) -> Figure:
-    band = calibration.band_of(facts.near_95, facts.budget)
-    return Figure(band.gain, band.half_width, band.pools, band.worse, calibration.COMMAND)
+    return figure_of(calibration.band_of(facts.near_95, facts.budget), calibration.COMMAND)
 
 
 def _no_gain(facts: Facts) -> bool:
@@ -90,8 +75,7 @@ def _apart(facts: Facts) -> bool:
 
 
 def _towards(facts: Facts) -> Figure:
-    band = calibration.target_band_of(_typical(facts), facts.share)
-    return Figure(band.gain, band.half_width, band.pools, band.worse, calibration.TARGET_COMMAND)
+    return figure_of(calibration.target_band_of(_typical(facts), facts.share), calibration.TARGET_COMMAND)
 
 
 def _wanted(facts: Facts) -> bool:
@@ -100,6 +84,17 @@ def _wanted(facts: Facts) -> bool:
         return False
     figure = _towards(facts)
     return figure.gain + (figure.half_width or 0.0) < 0
+
+
+def _own_kind(facts: Facts) -> Figure:
+    return figure_of(calibration.kind_band_of(facts.share), calibration.TARGET_COMMAND)
+
+
+def _of_own_kind(facts: Facts) -> bool:
+    """Tell whether the pool is of the target's kind with few copies, where coverage was not certainly better."""
+    figure = _own_kind(facts)
+    certain = figure.gain + (figure.half_width or 0.0) < 0
+    return ALIKE <= _typical(facts) < math.inf and facts.near_95 < FEW_NEAR and not certain
 
 
 CHOICES: tuple[Choice, ...] = (
@@ -125,6 +120,14 @@ CHOICES: tuple[Choice, ...] = (
         "rows whose words are likelier in the target than in the pool, per token: of the methods for targets the one "
         "that was least often worse than random; --measure finds out whether another suits yours better",
         _towards,
+    ),
+    Choice(
+        "a pool of the target's kind",
+        _of_own_kind,
+        random_rows,
+        "the pool is as like the target as the target's own texts are to each other, and has few copies: coverage was "
+        "not certainly better than random there, and choosing by the target was worse",
+        _own_kind,
     ),
     Choice(
         "random is as good",

@@ -50,7 +50,8 @@ CASES: dict[str, tuple[Facts, Any]] = {
         "a target",
     ),
     "a near target": (replace(POOL, targets=target(0.7)), "a target"),
-    "the pool's own kind": (replace(POOL, targets=target(0.95)), "coverage"),
+    "the pool's own kind": (replace(POOL, targets=target(0.95), near_95=0.1), "a pool of the target's kind"),
+    "its own kind with copies": (replace(POOL, targets=target(0.95), near_95=0.4), "coverage"),
     "a target of one text": (replace(POOL, targets=(Likeness("t", 1, None, None),)), "coverage"),
     "an estimate": (replace(POOL, estimates=True, targets=target(0.3), budget=5), "estimate"),
 }
