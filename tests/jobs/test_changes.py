@@ -98,7 +98,8 @@ class Life:
         try:
             self.sql(f"RESTORE TABLE {{t}} TO VERSION AS OF {max(1, last - self.at.randrange(1, 4))}")
         except Exception as error:  # after a VACUUM the files of that version may be gone
-            assert "Not all files from version" in str(error)
+            if "Not all files from version" not in str(error):
+                raise
 
     def vacuum(self) -> None:
         """Delta refuses less than a week."""
