@@ -47,7 +47,13 @@ def lake(tmp_path: Path) -> Path:
     )
     controls = pl.DataFrame({"control": ["random"] * 10, "id": ids[:10], "rank": range(1, 11)})
     step = {"step": "select", "rows": ROWS, "computed": 10, "outcome": "wrote version 1", "seconds": 0.5}
-    manifest = json.dumps({"steps": [step]})
+    resolved = {
+        "documents": {"table": "corpus"},
+        "scores": {"alignment": {"kind": "zipfit"}, "tokens": {"kind": "length_tokens"}},
+        "select": {"kind": "top_k", "by": "alignment"},
+        "report": {"shares": ["kind"]},
+    }
+    manifest = json.dumps({"steps": [step], "resolved": resolved})
     runs = pl.DataFrame({"run_id": ["feed"], "recipe": ["zipfit_code"], "selection_version": [1], "rows": [10]})
     at = pl.datetime(2026, 11, 22, time_zone="UTC").alias("finished_at")
     runs = runs.with_columns(at, manifest=pl.lit(manifest), sequence=1)
@@ -101,7 +107,9 @@ def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, chosen in {"kmq": ["row-0", "row-4"], "k_center": ["row-4", "row-5"]}.items():
         _write(tmp_path, f"selection_{name}", pl.DataFrame({"id": chosen}))
     _write(tmp_path, "controls_kmq", pl.DataFrame({"control": ["random"] * 2, "id": ["row-1", "row-2"]}))
-    manifest = json.dumps({"fingerprints": {"vector": "feed"}})
+    scored = {"vector": {"kind": "embedding"}, "cells": {"kind": "kmeans"}}
+    manifest = json.dumps({"fingerprints": {"vector": "feed"}, "resolved": {"scores": scored}})
+    _write(tmp_path, "selection_elsewhere", pl.DataFrame({"id": ["another pool's"]}))
     runs = pl.DataFrame({"recipe": ["kmq"], "sequence": [1], "manifest": [manifest]})
     _write(tmp_path, "runs", runs)
     vectors = [[float(i // 4), i / 8, 0.0] for i in range(8)]
@@ -111,6 +119,7 @@ def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     _, overlap, covered, maps = _shown(notebook)
     assert "image" in overlap or "0.333333" in overlap
+    assert "elsewhere" not in overlap + covered
     assert [line.split()[1::2][:5] for line in covered.splitlines() if "kmq" in line or "k_center" in line] == [
         ["kmq", "2", "2", "2", "1.0"],
         ["k_center", "2", "1", "2", "0.0"],
