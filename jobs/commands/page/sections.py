@@ -134,7 +134,7 @@ def examples(content: Content) -> str:
     parts = []
     for title, rows in content.examples.items():
         shown = "".join(example(row, score) for row in rows) or paragraph("none", "soft")
-        parts.append(f"<h3>{escaped(title)}</h3>{shown}")
+        parts.append(f'<h3>{escaped(title)}</h3><div class="rows">{shown}</div>')
     return section("Rows to read", *parts)
 
 

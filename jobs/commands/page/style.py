@@ -1,4 +1,4 @@
-"""The style of a page: two themes by the reader's setting, one column on a phone, black on white in print."""
+"""The style of a page: two themes, one column on a phone; in print black on white, two columns, nothing folded away."""
 
 #: Names of the colours of sets, in the order in which controls take them.
 CONTROLS = ("c0", "c1", "c2", "c3")
@@ -43,5 +43,9 @@ details{margin:.5em 0}summary{cursor:pointer;font-weight:600}
 @media (max-width:480px){main{padding:12px 12px 32px}h1{font-size:1.35rem}.answer{font-size:1.02rem}}
 @media print{:root{--page:#fff;--ink:#000;--soft:#444;--line:#bbb;--box:#fff;--pool:#9aa4ae;--selection:#0969da;
 --c0:#bc4c00;--c1:#7d3fd1;--c2:#1a7f37;--c3:#9a6700;--good:#1a7f37;--look:#bc4c00;--unknown:#444}
-main{max-width:none;padding:0}pre{max-height:none;overflow:visible}figure,.row,tr{break-inside:avoid}h2,h3{break-after:avoid}}
+@page{margin:14mm}html,body{font-size:11px}main{max-width:none;padding:0}
+section{margin-top:1em;padding-top:.8em}.pair{grid-template-columns:repeat(2,minmax(0,1fr));gap:6px 18px}
+.wide{overflow:visible}.ratios th,.ratios td{white-space:normal}.rows{columns:2;column-gap:18px}
+pre{font-size:7.5px;max-height:none;overflow:visible}details::details-content{content-visibility:visible;height:auto}
+figure,.row,tr{break-inside:avoid}h2,h3{break-after:avoid}}
 """
