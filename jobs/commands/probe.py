@@ -19,9 +19,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ...udfs.errors import LakeSiftError
 from ...udfs.fitted import FittedScore
-from ...udfs.scorer import Scorer
 from ...udfs.spark import apply
 from ..inputs.documents import BUCKETS, Documents, in_buckets
 from ..lake.tables import Lake
@@ -56,31 +54,23 @@ def probe(lake: Lake, documents: Documents, names: Sequence[str], count: int | N
 
 
 class _Probe:
-    """One sample, the scorers fitted on it so far, and what could not be fitted."""
+    """One sample, and how long its rows take."""
 
     def __init__(self, lake: Lake, documents: Documents, names: Sequence[str], count: int | None) -> None:
         self.lake, self.documents, self.recipe, self.count = lake, documents, documents.recipe, count
         self.names = [n for n in order(self.recipe) if n in self._with_parents(names)]
-        self.wanted, self.scorers, self.unknown = set(names), dict[str, Scorer](), dict[str, str]()
+        self.wanted = set(names)
 
     def measures(self) -> Measures:
         """Fit what can be fitted, and time it."""
-        for name in self.names:
-            above = next((i for i in self.recipe.scores[name].inputs if i in self.unknown), None)
-            try:
-                if above:
-                    self.unknown[name] = f"it reads {above}"
-                else:
-                    self.scorers[name] = self.on.fit(name)
-            except LakeSiftError as error:
-                self.unknown[name] = str(error)
+        self.on.each(self.names, self.on.fit)
         seconds: dict[str, float] = {}
-        timed = [self._score(n) for n in self.names if n in self.scorers]
+        timed = [self._score(n) for n in self.names if n not in self.on.unknown]
         for group in passes(timed):
             if self.wanted & {s.name for s in group}:
                 seconds |= self._time(group)
         kept = {n: s for n, s in seconds.items() if n in self.wanted}
-        return Measures(self.local.num_rows, kept, {n: w for n, w in self.unknown.items() if n in self.wanted})
+        return Measures(self.local.num_rows, kept, {n: w for n, w in self.on.unknown.items() if n in self.wanted})
 
     # -- the sample ------------------------------------------------------------------------------------------------
 
@@ -117,7 +107,7 @@ class _Probe:
     # -- time ------------------------------------------------------------------------------------------------------
 
     def _score(self, name: str) -> FittedScore:
-        return FittedScore(name, self.scorers[name], name, "content_hash")
+        return FittedScore(name, self.on.scorers[name], name, "content_hash")
 
     def _time(self, group: Sequence[FittedScore]) -> dict[str, float]:
         """Return the seconds a row of the scores of a pass; what they read is computed beside them."""

@@ -67,7 +67,7 @@ def report(lake: Lake, recipe: Recipe, version: int | None = None) -> Report:
     what = f"what version {of.version} of selection_{recipe.name} was made from"
     with files_of(what), compiled(lake.spark, counts.get("documents", 0)), every_file(lake.spark):
         run = opened_again(lake, recipe, of)
-        held_out = held_out_texts(run)
+        held_out = held_out_texts(run.documents, run.targets)
         scores = scores_of(run, of)
         if absent := [name for name in published_names(recipe) if name not in scores.columns]:
             raise InputError(

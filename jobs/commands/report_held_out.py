@@ -20,9 +20,9 @@ from ...udfs.kernels.ngram_model import bits_per_byte, cut, fit
 from ...udfs.scorer import Estimator
 from ...udfs.scores.ngram_overlap import NgramOverlap
 from ...udfs.spark import fold
-from ..inputs.documents import text_of
+from ..inputs.documents import Documents, text_of
 from ..inputs.opening import target_texts
-from ..inputs.run import Run, columns_of
+from ..inputs.run import Run, Target, columns_of
 from ..lake.tuning import spread
 from ..recipe import Recipe
 from .report_draws import defined
@@ -33,7 +33,7 @@ HELD_OUT_ROWS = 5_000
 FIT_BYTES = 2_000_000
 
 
-def held_out_texts(run: Run) -> dict[str, list[str]]:
+def held_out_texts(documents: Documents, targets: Mapping[str, Target]) -> dict[str, list[str]]:
     """Return the held-out texts of every target that has any, HELD_OUT_ROWS at most, in order of a hash of the text.
 
     A text that stands in several rows is there as often: the sample is one of rows.
@@ -43,17 +43,18 @@ def held_out_texts(run: Run) -> dict[str, list[str]]:
     InputError
         If `held_out:` leaves no text, or leaves one that scores are fitted on.
     """
-    return {name: _held_out_texts(run, name) for name, target in run.recipe.targets.items() if target.held_out}
+    named = {name: target for name, target in documents.recipe.targets.items() if target.held_out}
+    return {name: _held_out_texts(documents, targets, name) for name in named}
 
 
-def _held_out_texts(run: Run, name: str) -> list[str]:
-    target, texts = run.recipe.targets[name], _held_out(run, name)
+def _held_out_texts(documents: Documents, targets: Mapping[str, Target], name: str) -> list[str]:
+    target, texts = documents.recipe.targets[name], _held_out(documents, targets, name)
     total, fitted = texts.agg(F.count("*"), F.count_if("fitted")).collect()[0]
     if not total:
         raise InputError(f"targets.{name}.held_out leaves no row of {target.table}; widen it")
     if fitted:
         own = f"where: {target.where!r}" if target.where else "without where: every row is"
-        others = [f"targets.{other}" for other in fitted_targets(run.recipe) if other != name]
+        others = [f"targets.{other}" for other in fitted_targets(documents.recipe) if other != name]
         by = ", ".join([own, *others])
         raise InputError(
             f"targets.{name}: {fitted:,} of {total:,} held-out texts are also among those that scores are fitted on "
@@ -66,16 +67,14 @@ def _held_out_texts(run: Run, name: str) -> list[str]:
     return [row["text"] for row in some.select("text").collect()]
 
 
-def _held_out(run: Run, name: str) -> DataFrame:
+def _held_out(documents: Documents, targets: Mapping[str, Target], name: str) -> DataFrame:
     """Return each held-out text of a target once: `text`, `copies`, and whether it is `fitted` on, too."""
-    target, fitted = run.recipe.targets[name], fitted_targets(run.recipe)
+    target, fitted = documents.recipe.targets[name], fitted_targets(documents.recipe)
     fits = f"coalesce(({target.where}\n), false)" if target.where else str(name in fitted).lower()
     columns = (f"coalesce(({target.held_out}\n), false) AS held_out", f"{fits} AS fitted")
-    rows = [run.targets[name].frame.selectExpr(f"{text_of(target.text)} AS text", *columns)]
+    rows = [targets[name].frame.selectExpr(f"{text_of(target.text)} AS text", *columns)]
     rows += [
-        target_texts(run.targets[other].frame, run.documents, other).selectExpr(
-            "text", "false AS held_out", "true AS fitted"
-        )
+        target_texts(targets[other].frame, documents, other).selectExpr("text", "false AS held_out", "true AS fitted")
         for other in fitted
         if other != name
     ]

@@ -30,8 +30,7 @@ def worth_of(
     selection : sequence of str
         Texts of the selection in random order.
     """
-    random = _random_texts(run, scores)
-    found = {name: worth(selection, random, texts, run.recipe.seed_of("worth")) for name, texts in held_out.items()}
+    found = worth(selection, _random_texts(run, scores), held_out, run.recipe.seed_of("worth"))
     return {name: _values(of_target) for name, of_target in found.items()}
 
 

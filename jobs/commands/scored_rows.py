@@ -5,12 +5,13 @@ What learns from targets is fitted on them, as in a run; what learns from docume
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pyarrow as pa
 
 from ...udfs.arrow import kernel_of, score_batch, without_large
+from ...udfs.errors import LakeSiftError
 from ...udfs.fitted import input_name
 from ...udfs.scorer import Estimator, Fold, Scorer
 from ...udfs.spark import fold
@@ -18,6 +19,7 @@ from ..inputs.documents import Documents
 from ..inputs.opening import open_target, target_texts
 from ..lake.tables import Lake
 from ..ranking.vectors import fold_on_driver
+from ..recipe import order
 
 
 class ScoredRows:
@@ -27,12 +29,31 @@ class ScoredRows:
     ----------
     rows : pyarrow.Table
         `h`, the hash of the id, and the inputs of the scores as `input_name` calls them.
+
+    `unknown` says why there are no values of a score.
     """
 
     def __init__(self, lake: Lake, documents: Documents, rows: pa.Table) -> None:
         self.lake, self.documents, self.rows = lake, documents, rows
         self.scorers: dict[str, Scorer] = {}
         self.values: dict[str, pa.Array] = {}
+        self.unknown: dict[str, str] = {}
+
+    def each(self, names: Iterable[str], make: Callable[[str], object]) -> None:
+        """Make something of scores, in the order of the recipe; where that cannot be, `unknown` says why.
+
+        It says so, too, of those that read such a score.
+        """
+        recipe, wanted = self.documents.recipe, set(names)
+        for name in [n for n in order(recipe) if n in wanted and n not in self.unknown]:
+            above = [n for n in recipe.scores_read(name) if n in self.unknown]
+            try:
+                if above:
+                    self.unknown[name] = f"it reads {above[0]}"
+                else:
+                    make(name)
+            except LakeSiftError as error:
+                self.unknown[name] = str(error)
 
     def fit(self, name: str) -> Scorer:
         """Return the scorer of a score of the recipe, fitted; those that it reads must have been fitted before."""

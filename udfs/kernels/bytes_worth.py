@@ -11,7 +11,8 @@ selections of the same method, which one selection cannot tell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
@@ -41,36 +42,55 @@ class Worth(NamedTuple):
     curve: tuple[tuple[float, float], ...]
 
 
-def worth(selection: Sequence[str], random: Sequence[str], held_out: Sequence[str], seed: int) -> Worth | str:
-    """Return what a selection is worth in bytes of random rows, or why that cannot be told.
+def worth(
+    selection: Sequence[str], random: Sequence[str], held_out: Mapping[str, Sequence[str]], seed: int
+) -> dict[str, Worth | str]:
+    """Return by target what a selection is worth in bytes of random rows, or why that cannot be told.
 
     Parameters
     ----------
-    selection, held_out : sequence of str
-        In random order: they are cut.
+    selection : sequence of str
+        In random order: it is cut.
     random : sequence of str
         Rows that the selection was chosen from, a random part of them.
+    held_out : mapping of str to sequence of str
+        By target, in random order: they are cut. Models are fitted once for all of them.
 
     Returns
     -------
-    Worth or str
+    dict of str to Worth or str
     """
-    size = min(BYTES, _bytes(selection))
-    there = _bytes(random)
-    texts = _first(held_out, HELD_OUT_BYTES)
-    if len(texts) < LEAST_TEXTS:
-        return f"{len(texts)} held-out texts are too few to tell, of {LEAST_TEXTS} at least"
+    size, there = min(BYTES, _bytes(selection)), _bytes(random)
+    texts = {name: _first(of_target, HELD_OUT_BYTES) for name, of_target in held_out.items()}
     times = [t for t in TIMES if 1 <= int(t * size) <= there]
-    if len(times) < 2 or times[-1] < 1:
-        return "the rows it was chosen from hold too few bytes to be compared"
-    lengths = np.array([len(text) for text in texts], dtype=float)
-    bits = bits_reader(texts)
+    few = len(times) < 2 or times[-1] < 1
+    found: dict[str, Worth | str] = {}
+    for name, of_target in texts.items():
+        if len(of_target) < LEAST_TEXTS:
+            found[name] = f"{len(of_target)} held-out texts are too few to tell, of {LEAST_TEXTS} at least"
+        elif few:
+            found[name] = "the rows it was chosen from hold too few bytes to be compared"
+    asked = [name for name in texts if name not in found]
+    if not asked:
+        return found
+    bits = bits_reader([text for name in asked for text in texts[name]])
     own = bits(fit(cut(selection, size)))
-    rng = np.random.default_rng(seed)
-    curves = np.empty((ORDERS, len(times), len(texts)))
+    rng, curves = np.random.default_rng(seed), np.empty((ORDERS, len(times), len(own)))
     for order in range(ORDERS):
         shuffled = [random[i] for i in rng.permutation(len(random))]
         curves[order] = [bits(fit(cut(shuffled, int(t * size)))) for t in times]
+    end = 0
+    for name in asked:
+        lengths = np.array([len(text) for text in texts[name]], dtype=float)
+        mine = slice(end, end := end + len(lengths))
+        found[name] = _worth(curves[:, :, mine], own[mine], lengths, times, size, deepcopy(rng))
+    return {name: found[name] for name in texts}
+
+
+def _worth(
+    curves: Floats, own: Floats, lengths: Floats, times: Sequence[float], size: int, rng: np.random.Generator
+) -> Worth:
+    """Return what bits of one target's texts say: (orders, times, texts) after random rows, (texts,) after ours."""
     curve, level = curves.mean(0).sum(1) / lengths.sum(), float(own.sum() / lengths.sum())
     low, high = _interval(curves, own, lengths, times, rng)
     points = tuple((t, float(b)) for t, b in zip(times, curve, strict=True))

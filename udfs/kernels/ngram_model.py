@@ -169,15 +169,22 @@ def reader(texts: Sequence[bytes], order: int = 5) -> Callable[[NgramModel], Flo
 def bits_reader(texts: Sequence[bytes], order: int = 5) -> Callable[[NgramModel], Floats]:
     """Return what tells, for many models of one order, the bits that each text takes, (texts,); 0 of an empty one.
 
+    The bits of a text are those that it takes alone.
+
     Examples
     --------
     >>> bits_reader([b"ab", b"", b"c"])(fit([])).tolist()
     [16.0, 0.0, 8.0]
     """
-    read, ends = reader(texts, order), np.cumsum([len(text) for text in texts], dtype=np.int64)
+    read, sizes = reader(texts, order), np.array([len(text) for text in texts], dtype=np.int64)
+    there = np.flatnonzero(sizes)
+    starts = np.cumsum(sizes[there]) - sizes[there]
 
     def bits(model: NgramModel) -> Floats:
-        return np.diff(np.concatenate([[0.0], np.cumsum(-np.log2(read(model)))])[ends], prepend=0.0)
+        taken = np.zeros(len(sizes))
+        if len(there):
+            taken[there] = np.add.reduceat(-np.log2(read(model)), starts)
+        return taken
 
     return bits
 

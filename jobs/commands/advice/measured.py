@@ -22,8 +22,6 @@ from ....udfs.digests import digest
 from ....udfs.errors import InputError
 from ...inputs.documents import text_of
 from ...inputs.opening import open_targets
-from ...inputs.run import Hashes, Run, Summary
-from ...lake.manifest import Manifest
 from ...lake.tables import Lake
 from ...lake.text_table import Rows as Table
 from ...lake.text_table import rows_of
@@ -39,7 +37,7 @@ FEWEST_HELD_OUT, MOST_HELD_OUT = 20, 1_000
 #: Draws of random rows, and rows of the sample that a budget takes at least, and share of its bytes at most.
 DRAWS, FEWEST_ROWS, LARGEST = 5, 50, 0.5
 #: Raised when the same sample would give other numbers.
-REVISION = 1
+REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -212,9 +210,8 @@ def _held_out(lake: Lake, recipe: Recipe, gathered: Gathered) -> list[str]:
             "targets: {NAME: {table: ..., held_out: SQL}}"
         )
     documents = gathered.documents
-    nothing = Hashes(f"hashes_{recipe.name}", 0, Summary(0, 0, 0, 0, 0, "", {}))
-    run = Run(lake, recipe, documents, nothing, Manifest(recipe.name, ""), open_targets(lake, documents))
-    every = list(dict.fromkeys(text for texts in held_out_texts(run).values() for text in texts))
+    held_out = held_out_texts(documents, open_targets(lake, documents))
+    every = list(dict.fromkeys(text for texts in held_out.values() for text in texts))
     asked = lake.spark.createDataFrame([(text,) for text in every], "text string")
     pool = documents.frame.selectExpr(f"{text_of(recipe.documents.text)} AS text")
     found = {row["text"] for row in pool.join(F.broadcast(asked), "text", "left_semi").distinct().collect()}

@@ -113,7 +113,7 @@ class _Draw:
             )
         most, share = self._most(rows), min(1.0, 1.5 * rows / count)
         while True:
-            on = SampledRows(self.lake, self.documents, self._read(share, most), {})
+            on = SampledRows(self.lake, self.documents, self._read(share, most))
             drawn = on.rows.num_rows
             on.compute([n for n in self.recipe.scores if any(mentions(p, n) for p in self.late)])
             kept = on.satisfying(" AND ".join(f"({p}\n)" for p in self.late))
@@ -137,18 +137,20 @@ class _Draw:
         if there:
             vectors[there] = Embedding().kernel()([texts[i] for i in there])
         numbers = {n: on.numbers(n) for n in self.names if root_of(n) not in on.unknown}
-        known = known_rows(self.lake, self.recipe.documents.table, self.documents.state.version)
-        known = self.documents.frame.count() if known is None else known
-        return Sample(known, eligible, on.rows.column("id").to_pylist(), texts, vectors, numbers, on.unknown)
+        known, ids = self._rows() if self.early else self.count, on.rows.column("id").to_pylist()
+        return Sample(known, eligible, ids, texts, vectors, numbers, on.unknown)
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
     @cached_property
     def count(self) -> int:
         """Documents that satisfy what `where:` asks of source columns alone."""
-        version = self.documents.state.version
-        known = None if self.early else known_rows(self.lake, self.recipe.documents.table, version)
-        return self._let_in().count() if known is None else known
+        return self._let_in().count() if self.early else self._rows()
+
+    def _rows(self) -> int:
+        """Return the rows of the documents."""
+        known = known_rows(self.lake, self.recipe.documents.table, self.documents.state.version)
+        return self.documents.frame.count() if known is None else known
 
     def _let_in(self) -> DataFrame:
         condition = " AND ".join(f"({p}\n)" for p in self.early) or "true"

@@ -12,13 +12,12 @@ from pyspark.sql import functions as F
 from ....udfs.arrays import Flags, Floats, Positions
 from ....udfs.arrow import arrow_type, placed
 from ....udfs.encoding import value_sql
-from ....udfs.errors import InputError, LakeSiftError
+from ....udfs.errors import InputError
 from ....udfs.quoting import parts_of, quoted_name, root_of
 from ....udfs.scorer import Scorer, fingerprint
 from ...inputs.documents import Documents, hash_name, joined_columns
 from ...lake.schemas import MEMOS
 from ...lake.tables import Lake
-from ...recipe import order
 from ...recipe.recipe import mentions
 from ..scored_rows import ScoredRows
 
@@ -34,20 +33,18 @@ def column_name(name: str) -> str:
 
 
 class SampledRows(ScoredRows):
-    """Rows with `id`, content hashes and numbers of the documents beside what scores read.
+    """Rows with `id`, content hashes and numbers of the documents beside what scores read."""
 
-    `unknown` says why there are no values of a score.
-    """
-
-    def __init__(self, lake: Lake, documents: Documents, rows: pa.Table, unknown: dict[str, str]) -> None:
+    def __init__(self, lake: Lake, documents: Documents, rows: pa.Table) -> None:
         super().__init__(lake, documents, rows)
-        self.recipe, self.unknown = documents.recipe, unknown
+        self.recipe = documents.recipe
 
     def at(self, places: Positions) -> SampledRows:
         """Return the rows at some places with what is known of them."""
         taken = pa.array(places)
-        some = SampledRows(self.lake, self.documents, self.rows.take(taken).combine_chunks(), self.unknown)
+        some = SampledRows(self.lake, self.documents, self.rows.take(taken).combine_chunks())
         some.scorers, some.values = dict(self.scorers), {n: v.take(taken) for n, v in self.values.items()}
+        some.unknown = self.unknown
         return some
 
     def satisfying(self, sql: str) -> Flags:
@@ -74,25 +71,17 @@ class SampledRows(ScoredRows):
         wanted = list(names)
         for name in wanted:  # grows while it is read
             wanted += [n for n in self.recipe.scores_read(name) if n not in wanted]
-        for name in [n for n in order(self.recipe) if n in wanted and n not in self.values and n not in self.unknown]:
-            above = [n for n in self.recipe.scores_read(name) if n in self.unknown]
-            try:
-                if above:
-                    self.unknown[name] = f"it reads {above[0]}"
-                else:
-                    self.values[name] = self._values(name)
-            except LakeSiftError as error:
-                self.unknown[name] = str(error)
+        self.each([n for n in wanted if n not in self.values], self._compute)
 
-    def _values(self, name: str) -> pa.Array:
-        """Return the values of a score, null where its own `where:` does not hold."""
+    def _compute(self, name: str) -> None:
+        """Compute the values of a score, null where its own `where:` does not hold."""
         scorer = self.scorers.get(name) or self.fit(name)
         condition = self.recipe.score_where.get(name)
         places = np.flatnonzero(self.satisfying(condition)) if condition else np.arange(self.rows.num_rows)
         asked = self.at(places) if condition else self
         slow = scorer.seconds_per_row * len(places) > SECONDS and scorer.kind not in NOT_NUMBERS
         values = asked._remembered(name, scorer) if slow else asked.column(name)
-        return placed(values, places, self.rows.num_rows) if condition else values
+        self.values[name] = placed(values, places, self.rows.num_rows) if condition else values
 
     def _remembered(self, name: str, scorer: Scorer) -> pa.Array:
         """Return values that an earlier run has computed; InputError where too many are not there to compute them."""

@@ -12,8 +12,6 @@ from lakesift.jobs.commands import report_held_out
 from lakesift.jobs.commands.report import report
 from lakesift.jobs.commands.report_held_out import held_out_texts
 from lakesift.jobs.inputs.opening import open_documents, open_targets
-from lakesift.jobs.inputs.run import Run
-from lakesift.jobs.lake.manifest import Manifest
 from lakesift.jobs.recipe import Recipe, parse
 from lakesift.jobs.run import run
 from lakesift.jobs.selectors.selector import Pool
@@ -61,10 +59,9 @@ def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Worl
     return made
 
 
-def opened(world: World, of: Recipe) -> Run:
+def held_out(world: World, of: Recipe) -> dict[str, list[str]]:
     documents = open_documents(world.lake, of)
-    hashes = cast(Any, None)
-    return Run(world.lake, of, documents, hashes, Manifest(of.name, ""), open_targets(world.lake, documents))
+    return held_out_texts(documents, open_targets(world.lake, documents))
 
 
 ALIGNED = {"tokens": {"kind": "length_tokens"}, "near": {"kind": "zipfit", "target": "goals"}}
@@ -98,7 +95,7 @@ LEAKS: dict[str, tuple[dict[str, Any], str]] = {
 def test_held_out_texts_that_scores_saw_are_refused(world: World, case: str) -> None:
     changes, sentence = LEAKS[case]
     with pytest.raises(InputError) as refused:
-        held_out_texts(opened(world, recipe(**changes)))
+        held_out(world, recipe(**changes))
     assert str(refused.value).startswith(sentence), refused.value
     assert "\n" not in str(refused.value)
     assert "run again" in str(refused.value)
@@ -108,7 +105,7 @@ def test_what_is_only_looked_for_or_not_fitted_on_is_no_leak(world: World) -> No
     """`ngram_overlap` looks for the whole exam so that it stays out; without a score of its own a target is judged."""
     exam = {"exam": {"table": "goals", "held_out": "part = 'b'"}}
     seen = {"tokens": {"kind": "length_tokens"}, "seen": {"kind": "ngram_overlap", "target": "exam"}}
-    texts = held_out_texts(opened(world, recipe(targets=exam, scores=seen)))
+    texts = held_out(world, recipe(targets=exam, scores=seen))
     assert sorted(texts["exam"]) == sorted(r["text"] for r in GOALS if r["part"] == "b")
 
 
@@ -121,7 +118,7 @@ def test_a_report_does_not_depend_on_the_order_of_rows(world: World, monkeypatch
     then = report(world.lake, first)
     assert then == report(world.lake, first)
     exam = then.held_out_bits_per_byte["goals"]
-    sampled = set(held_out_texts(opened(world, first))["goals"])
+    sampled = set(held_out(world, first)["goals"])
     assert exam["held_out_rows"] == 11
     assert exam["held_out_texts"] == len(sampled) <= 11
     assert exam["found_in_documents"] == len(sampled & set(PLANTED)) > 2

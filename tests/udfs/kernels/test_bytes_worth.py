@@ -15,7 +15,7 @@ POOL, HELD_OUT = TEXTS[::2], TEXTS[1::2][:60]
 
 
 def of(selection: list[str], pool: list[str] = POOL, held_out: list[str] = HELD_OUT) -> Worth:
-    found = worth(selection, pool, held_out, seed=5)
+    found = worth(selection, pool, {"t": held_out}, seed=5)["t"]
     assert isinstance(found, Worth), found
     assert found.low <= found.times <= found.high
     return found
@@ -43,7 +43,7 @@ def test_more_of_the_same_is_worth_less_and_the_target_more() -> None:
 
 def test_by_hand() -> None:
     """Rows that are all one: a quarter of the bytes teaches all that there is; one is the middle of a level curve."""
-    found = worth(["abcd"] * 50, ["abcd"] * 400, ["abcd"] * 30, seed=0)
+    found = worth(["abcd"] * 50, ["abcd"] * 400, {"t": ["abcd"] * 30}, seed=0)["t"]
     assert isinstance(found, Worth)
     assert (found.times, found.bytes, len({bits for _, bits in found.curve})) == (1, 200, 1)
 
@@ -60,9 +60,16 @@ def test_by_hand() -> None:
     ],
 )
 def test_what_cannot_be_told(selection: list[str], pool: list[str], held_out: list[str], reason: str) -> None:
-    found = worth(selection, pool, held_out, seed=1)
+    found = worth(selection, pool, {"t": held_out}, seed=1)["t"]
     assert isinstance(found, str)
     assert reason in found
+
+
+def test_several_targets_at_once_are_each_alone() -> None:
+    held_out = {"own": HELD_OUT[:30], "few": HELD_OUT[:3], "exam": human_eval(164)[:25]}
+    found = worth(POOL[:40], POOL, held_out, seed=2)
+    assert list(found) == list(held_out)
+    assert found == {name: worth(POOL[:40], POOL, {name: of}, seed=2)[name] for name, of in held_out.items()}
 
 
 @pytest.mark.long
