@@ -10,9 +10,8 @@ from pyspark.sql import functions as F
 from ..inputs.opening import open_input
 from ..lake.ingest_tables import rejected_lines
 from ..lake.spark_errors import analysis_message
-from ..ranking.top import rows_of
 from .chosen_again import ChosenAgain
-from .row_facts import frame_of
+from .row_facts import rows_of_ids
 
 REJECTED, ABSENT = "rejected", "not in the pool"
 #: Ids that are looked for in rejected lines: each is a search through all of them.
@@ -71,7 +70,7 @@ def _newer(again: ChosenAgain, ids: Sequence[str]) -> list[str]:
         if analysis_message(error) is None:
             raise
         return []  # the id is another column now
-    return [row["id"] for row in rows_of(rows, frame_of(ids)).distinct().collect()]
+    return [row["id"] for row in rows_of_ids(rows, ids).distinct().collect()]
 
 
 def _rejected_lines(again: ChosenAgain, ids: Sequence[str]) -> Mapping[str, tuple[str, str]]:

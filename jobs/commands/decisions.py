@@ -19,7 +19,6 @@ from ..inputs.conditions import satisfying
 from ..inputs.run import id_frame
 from ..lake.text_table import printable
 from ..lake.tuning import compiled
-from ..ranking.top import rows_of
 from ..recipe.clauses import clauses
 from ..recipe.recipe import mentions
 from ..recipe.uses import rankable_if
@@ -27,7 +26,7 @@ from ..scoring.eligible import first_excluding
 from ..selectors.selector import LEFT_OUT
 from .chosen_again import ChosenAgain, comparing, why_no_order
 from .history import files_of
-from .row_facts import frame_of
+from .row_facts import rows_of_ids
 
 SELECTED, BELOW, LEFT, NEAR = "selected", "below the cut", "left out", "near-duplicate"
 UNDEFINED, INELIGIBLE, BEFORE = "undefined", "ineligible", "chosen before"
@@ -73,7 +72,7 @@ def decisions(
 
 
 def _some(rows: DataFrame, ids: Sequence[str] | None) -> DataFrame:
-    return rows if ids is None else rows_of(rows, frame_of(ids))
+    return rows if ids is None else rows_of_ids(rows, ids)
 
 
 def ordered(again: ChosenAgain, unasked: bool = False) -> bool:

@@ -27,11 +27,15 @@ from .report import SCORE_ROWS, numeric_names
 
 #: Chosen rows up to which the nearest one is looked for, and characters of a value that a clause reads.
 NEAREST_ROWS, VALUE_CHARS = 100_000, 60
+#: Ids that a condition names one by one.
+FEW_IDS = 100
 
 
-def frame_of(ids: Sequence[str]) -> pd.DataFrame:
-    """Return ids as a frame of one column."""
-    return pd.DataFrame({"id": list(ids)}, dtype=object)
+def rows_of_ids(rows: DataFrame, ids: Sequence[str]) -> DataFrame:
+    """Return the rows of some ids; of a few by a condition, which Spark takes down to where rows are read."""
+    if len(ids) <= FEW_IDS:
+        return rows.where(F.col("id").isin(list(ids)))
+    return rows_of(rows, pd.DataFrame({"id": list(ids)}, dtype=object))
 
 
 def scores_of_rows(again: ChosenAgain, ids: Sequence[str]) -> dict[str, list[tuple[str, float | None, float | None]]]:
@@ -47,7 +51,7 @@ def scores_of_rows(again: ChosenAgain, ids: Sequence[str]) -> dict[str, list[tup
     share = min(1.0, SCORE_ROWS / max(1, again.run.hashes.summary.documents))
     drawn = F.pmod(F.xxhash64("id", F.lit("report")), F.lit(1_000_000)) < F.lit(math.ceil(1e6 * share))
     sample = table.where(drawn).toPandas()
-    mine = rows_of(table, frame_of(ids)).toPandas().set_index("id")
+    mine = rows_of_ids(table, ids).toPandas().set_index("id")
     shares: dict[int, Any] = {}
     for i in range(len(names)):
         known = np.sort(sample[f"c{i}"].dropna().to_numpy(float))
@@ -72,7 +76,7 @@ def clauses_of_rows(again: ChosenAgain, ids: Sequence[str]) -> dict[str, list[tu
     run, where = again.run, again.recipe.where
     parts = clauses(where) if where else []
     named = [c for c in run.documents.named if mentions(where, c)]
-    rows = satisfying(run, rows_of(again.scores, frame_of(ids)), "", named)
+    rows = satisfying(run, rows_of_ids(again.scores, ids), "", named)
     columns = [c for c in rows.columns if c not in ("id", "content_hash") and mentions(where, c)]
     holds = [F.expr(f"coalesce(({sql}\n), false)").alias(f"h{i}") for i, sql in enumerate(parts)]
     shown = [
@@ -101,7 +105,7 @@ def groups_of_rows(again: ChosenAgain, ids: Sequence[str]) -> dict[str, tuple[st
     counted = rows.join(chosen, "id", "left").groupBy("value")
     sizes = counted.agg(F.count("*").alias("rows"), F.count("chosen").alias("chosen"), F.min("gain").alias("cut"))
     of_value = {row["value"]: (row["rows"], row["chosen"], row["cut"]) for row in sizes.collect()}
-    mine = rows_of(rows, frame_of(ids)).collect()
+    mine = rows_of_ids(rows, ids).collect()
     return {row["id"]: (name, row["value"], *of_value[row["value"]]) for row in mine}
 
 
@@ -111,7 +115,7 @@ def own_gains(again: ChosenAgain, ids: Sequence[str]) -> dict[str, float]:
     gain = again.recipe.selector.own_gain(rows) if ids else None
     if gain is None:
         return {}
-    found = rows_of(rows.select("id", gain.alias("gain")), frame_of(ids)).collect()
+    found = rows_of_ids(rows.select("id", gain.alias("gain")), ids).collect()
     return {row["id"]: row["gain"] for row in found if row["gain"] is not None}
 
 
@@ -134,7 +138,7 @@ def nearest_chosen(
     wanted = list(dict.fromkeys([*chosen, *ids]))
     rows = id_frame(again.run.lake.spark, wanted)
     if name in again.rows.columns and not ineligible:
-        vectors = rows_of(again.rows.select("id", F.col(quoted(name)).alias("vector")), frame_of(wanted))
+        vectors = rows_of_ids(again.rows.select("id", F.col(quoted(name)).alias("vector")), wanted)
     elif name in again.recipe.scores:
         vectors = values(again.run, again.fitted[name], within=rows).withColumnRenamed("value", "vector")
     else:
