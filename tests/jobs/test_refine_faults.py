@@ -6,25 +6,24 @@ import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+import lakesift as ls
 from lakesift.udfs.models import files as model_files
 from tests import tiny_llama
 from tests.conftest import local_conf
 from tests.jobs.test_faults import commits, files, kill_at, rows, start
 from tests.jobs.test_refine import rows as documents
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 RECIPE: dict[str, Any] = {
     "name": "killed",
-    "documents": {
-        "table": "docs",
-        "prompt": "prompt",
-        "completion": "completion",
-        "from": {"files": ["docs.jsonl"], "format": "jsonl"},
-    },
+    "documents": {"table": "docs", "prompt": "prompt", "completion": "completion"},
     "select": {"kind": "kmq", "cluster": "module", "quality": "quality"},
     "budget": {"rows": 31},
     "refine": {"rounds": 2, "scored": 20, "reward": {"kind": "column", "column": "value"}},
@@ -55,7 +54,8 @@ TWICE = ("before the weights of round 1", "before the rewards of round 2")
 
 def prepared(folder: Path, recipe: dict[str, Any]) -> Path:
     (folder / "docs.jsonl").write_text("\n".join(map(json.dumps, documents())) + "\n", encoding="utf-8")
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    source = {**recipe["documents"], "from": {"files": [str(folder / "docs.jsonl")]}}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "documents": source}), encoding="utf-8")
     (folder / "spark.conf").write_text(local_conf(folder / "wh"))
     return folder
 
@@ -65,7 +65,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepared(tmp_path_factory.mktemp("refine_faults"), RECIPE)
 
 
-def finish(place: Path, lake: str) -> dict[str, Any]:
+def finish(spark: SparkSession, place: Path, lake: str) -> dict[str, Any]:
+    """Refine to the end, in the session of the tests; returns where it stands."""
+    made = ls.refine(ls.Lake(str(place / lake), spark), yaml.safe_load((place / "recipe.yaml").read_text()))
+    return dict(made.to_dict()["rounds"])
+
+
+def finish_apart(place: Path, lake: str) -> dict[str, Any]:
+    """Refine to the end in a process of its own."""
     process = start(place, lake, "refine")
     out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err[-2000:]
@@ -79,18 +86,20 @@ def results(place: Path, lake: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(place: Path) -> dict[str, Any]:
-    assert finish(place, "reference")["finished"]
+def undisturbed(spark: SparkSession, place: Path) -> dict[str, Any]:
+    assert finish(spark, place, "reference")["finished"]
     return results(place, "reference")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("moments", [TWICE, *((moment,) for moment in MOMENTS)], ids=" and ".join)
-def test_a_killed_refinement_goes_on(place: Path, undisturbed: dict[str, Any], moments: tuple[str, ...]) -> None:
+def test_a_killed_refinement_goes_on(
+    spark: SparkSession, place: Path, undisturbed: dict[str, Any], moments: tuple[str, ...]
+) -> None:
     lake = "_and_".join(moments).replace(" ", "_")
     for moment in moments:
         kill_at(place, lake, MOMENTS[moment], "refine")
-    assert finish(place, lake)["finished"]
+    assert finish(spark, place, lake)["finished"]
     assert results(place, lake) == undisturbed
     assert commits(place / lake, "selection_killed") == 2, "no round was committed twice"
 
@@ -129,7 +138,7 @@ def answering(work: Path) -> bool:
 @pytest.mark.long
 def test_killed_while_the_model_is_trained_and_asked(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(trained / "work"))
-    assert finish(trained, "reference")["finished"]
+    assert finish_apart(trained, "reference")["finished"]
     want = results(trained, "reference")
     assert not list((trained / "work").glob("lakesift-*")), "a round leaves no files"
     moments = {
@@ -141,6 +150,6 @@ def test_killed_while_the_model_is_trained_and_asked(trained: Path, monkeypatch:
         kill_at(trained, "killed", moment, "refine")
         for left in (trained / "work").glob("lakesift-*"):
             left.rename(trained / f"left-{left.name}")
-    assert finish(trained, "killed")["finished"]
+    assert finish_apart(trained, "killed")["finished"]
     assert results(trained, "killed") == want
     assert commits(trained / "killed", "selection_killed") == 3
