@@ -9,8 +9,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ..lake.changes import FEED, Change, Unknown
-from ..lake.spark_errors import FILES_GONE, raising
+from ..lake.changes import FEED, Change, Unknown, reading
 from .documents import Documents
 from .run import id_frame
 
@@ -55,7 +54,7 @@ def update(hashed: DataFrame, change: Change, documents: Documents, known: int) 
     Unknown
         If the change is too large for the driver, its files are gone, or an id stood twice with different content.
     """
-    with raising(Unknown("files of an earlier version are gone"), FILES_GONE):
+    with reading():
         count = change.gained.count() if change.gained is not None else 0
         if count > min(MOST_ROWS, max(MOST_SHARE * known, LITTLE)):
             raise Unknown(f"{count:,} rows lie in files that were written since")

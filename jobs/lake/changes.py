@@ -9,7 +9,9 @@ itself reads (their tables mostly have a feed).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -18,7 +20,7 @@ from urllib.parse import unquote
 
 from ...udfs.quoting import quoted_name
 from ...udfs.uris import globbed, is_uri
-from .spark_errors import analysis_message
+from .spark_errors import FILES_GONE, analysis_message, raising
 from .state import data_version_at
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ MOST_COMMITS, MOST_PARTITIONS = 1_000, 64
 #: Types of partition columns whose values in the log are read as Delta itself reads them.
 PARTITION_TYPES = ("string", "tinyint", "smallint", "int", "bigint", "date", "boolean")
 FEED, FILES = "change data feed", "files of the log"
+#: What Delta says, when the feed is read, of a column that came and went on the way.
+FEED_ENDS = re.compile(r"CHANGE_DATA_FEED_INCOMPATIBLE")
 
 
 class Unknown(Exception):
@@ -64,10 +68,18 @@ class Change:
         return reduce(lambda a, b: a.unionByName(b), parts) if parts else None
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raise Unknown where the rows of a change, read inside, are not to be had: Spark says so when they are."""
+    feed = Unknown("its change data feed does not reach over a change of its columns")
+    with raising(Unknown("files of an earlier version are gone"), FILES_GONE), raising(feed, FEED_ENDS):
+        yield
+
+
 def change(lake: Lake, name: str, since: int, state: str, until: int) -> Change:
     """Return what a table gained and lost after version `since`, whose data version was `state`, up to `until`.
 
-    No row is read here.
+    No row is read here; who does, does so inside of `reading`.
 
     Raises
     ------

@@ -9,8 +9,7 @@ from pyspark.sql import functions as F
 
 from ..inputs.hash_update import MOST_ROWS
 from ..inputs.run import Run, id_frame
-from ..lake.changes import Change, Unknown, change
-from ..lake.spark_errors import FILES_GONE, raising
+from ..lake.changes import Change, Unknown, change, reading
 from ..lake.state import data_version_at
 
 
@@ -44,7 +43,7 @@ def _by_change(run: Run, changed: Change) -> DataFrame:
     rows = changed.signed(own, own)
     if rows is None:
         return id_frame(run.lake.spark, [])
-    with raising(Unknown("files are gone"), FILES_GONE):
+    with reading():
         # An id that came more often than it went is there, and was not: no id is there twice.
         net = rows.where("id IS NOT NULL").groupBy("id").agg(F.sum("n").alias("n")).where("n > 0")
         ids = net.select("id").limit(MOST_ROWS + 1).toPandas()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pyspark.sql import functions as F
 
 from ..inputs.run import Run, Touched, id_frame
-from ..lake.changes import Unknown
-from ..lake.spark_errors import FILES_GONE, raising
+from ..lake.changes import Unknown, reading
 from ..lake.state import data_version_at
 from .memos import BROADCAST_ROWS
 
@@ -33,7 +32,7 @@ def _difference(run: Run, version: int, state: str) -> Touched | None:
     if data_version_at(run.lake, run.hashes.table, version) != state:
         return None
     try:
-        with raising(Unknown("files are gone"), FILES_GONE):
+        with reading():
             before = run.lake.read(run.hashes.table, version)
             if set(before.columns) != set(run.hashed.columns):
                 return None

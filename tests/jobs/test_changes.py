@@ -230,6 +230,20 @@ def test_a_lake_that_follows_equals_one_made_anew(
     life.compare(made)
 
 
+def test_a_feed_that_ends_at_a_column_that_came_and_went_is_not_read(spark: SparkSession, tmp_path: Path) -> None:
+    """Delta refuses the rows, not the frame, so that a run finds out when it counts them."""
+    life = Life(spark, tmp_path, seed=4, properties=FEED)
+    made = followed(life, scores={"ratio": "compression_ratio"}, select={"kind": "top_k", "by": "ratio"}, controls=[])
+    life.follow(made)
+    life.column_added()
+    life.append(5)
+    life.sql("RESTORE TABLE {t} TO VERSION AS OF 1")
+    life.append(3)
+    after = life.follow(made)
+    assert step(after, "hashes").how == "all: its change data feed does not reach over a change of its columns"
+    assert (step(after, "hashes").rows, step(after, "publish").computed) == (63, 3)
+
+
 @pytest.mark.long
 def test_a_table_with_a_feed_is_followed_by_it(spark: SparkSession, tmp_path: Path) -> None:
     life = Life(spark, tmp_path, seed=2, properties=f"{FEED}, 'delta.enableDeletionVectors' = 'true'", partitioned=True)
