@@ -16,7 +16,7 @@ most 5 % of pools with budgets of 50 rows and more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from lakesift.jobs.commands.advice.facts import Facts, Likeness, likeness, near_
 from lakesift.jobs.commands.advice.measured import choose
 from lakesift.jobs.commands.advice.rules import choice_of
 from lakesift.jobs.commands.advice.trials import Trial
-from tests.bench.bench_targets import BUDGETS, SHARES, TARGETS, made
+from tests.bench.bench_targets import BUDGETS, SHARES, TARGETS, Targeted, made
 from tests.bench.corpus import Array, at_hand, corpus
 from tests.bench.judging import Judge, cell, interval, judge_of, sizes_of
 from tests.bench.lines import Line, in_processes
@@ -97,28 +97,17 @@ def of_regime(job: tuple[str, int]) -> list[Found]:
 def of_target(job: tuple[str, str, float, int]) -> list[Found]:
     """Measure the pool of (corpus, target, share of relevant rows, seed) at each budget."""
     name, target, share, seed = job
-    pool = made(corpus(name), target, share, seed)
-    found = []
+    pool, found = made(corpus(name), target, share, seed), []
     with threadpool_limits(1):
         x = vectors(pool.texts)
-        rows, judge = Rows(pool.texts, x), Judge({"judge": pool.held_out["judge"]})
-        like = likeness(target, x, vectors(pool.shown))
-        for part in BUDGETS:
-            budget = int(part * sizes_of(pool.texts).sum())
-            at = lambda order, b=budget: float(judge(pool.texts, order, b)[0])  # noqa: E731
-            gains, orders = _bits(rows, tuple(BLOCKS), pool.shown, budget, seed, at)
+        rows, like = Rows(pool.texts, x), likeness(target, x, vectors(pool.shown))
+        for part, budget, judge in _at_budgets(pool):
+            gains, orders = _bits(rows, tuple(BLOCKS), pool.shown, budget, seed, judge)
             measured = _measured(pool.texts, orders, budget, pool.held_out["choose"])
-            advice = advised(_facts(x, round(part * len(x)), (like,)))
-            found.append(
-                Found(
-                    f"{name}, {share:.0%} relevant, {part:.0%}",
-                    round(part * len(x)),
-                    advice,
-                    measured,
-                    gains,
-                    like.typical or 0.0,
-                )
-            )
+            chosen = round(part * len(x))
+            advice = advised(_facts(x, chosen, (like,)))
+            said = f"{name}, {share:.0%} relevant, {part:.0%}"
+            found.append(Found(said, chosen, advice, measured, gains, like.typical or 0.0))
     return found
 
 
@@ -128,14 +117,19 @@ def of_kind(job: tuple[str, str, int]) -> list[Found]:
     pool, found = made(corpus(name), target, 1.0, seed), []
     with threadpool_limits(1):
         x = vectors(pool.texts)
-        rows, judge = Rows(pool.texts, x), Judge({"judge": pool.held_out["judge"]})
-        typical = likeness(target, x, vectors(pool.shown)).typical or 0.0
-        for part in BUDGETS:
-            budget = int(part * sizes_of(pool.texts).sum())
-            at = lambda order, b=budget: float(judge(pool.texts, order, b)[0])  # noqa: E731
-            gains, _ = _bits(rows, ("coverage",), (), budget, seed, at)
+        rows, typical = Rows(pool.texts, x), likeness(target, x, vectors(pool.shown)).typical or 0.0
+        for part, budget, judge in _at_budgets(pool):
+            gains, _ = _bits(rows, ("coverage",), (), budget, seed, judge)
             found.append(Found(f"{name}, {part:.0%}", round(part * len(x)), "", "", gains, typical))
     return found
+
+
+def _at_budgets(pool: Targeted) -> Iterator[tuple[float, int, Callable[[Array], float]]]:
+    """Yield each budget as a share, in bytes, and what judges an order by so many bytes of it."""
+    judge, size = Judge({"judge": pool.held_out["judge"]}), sizes_of(pool.texts).sum()
+    for part in BUDGETS:
+        budget = int(part * size)
+        yield part, budget, lambda order, b=budget: float(judge(pool.texts, order, b)[0])
 
 
 def _measured(texts: Sequence[str], orders: dict[str, list[Array]], budget: int, held_out: Sequence[str]) -> str:

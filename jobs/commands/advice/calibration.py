@@ -8,6 +8,7 @@ of the bytes; SemDeDup at .9, then facility location, less the mean of three ran
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 #: The command that prints the table.
@@ -15,19 +16,23 @@ COMMAND = "python -m tests.bench random_regimes"
 
 
 class Figure(NamedTuple):
-    """A measurement: mean, half of its 95 % interval (None where it was not reported), pools, share of them worse."""
+    """A measurement: mean, half of its 95 % interval, pools, share of them that are worse than random."""
 
     gain: float
-    half_width: float | None
+    half_width: float
     pools: int
-    worse: float | None
+    worse: float
     command: str
+
+    @property
+    def certain(self) -> bool:
+        """Whether the whole interval is better than random."""
+        return self.gain + self.half_width < 0
 
     def __str__(self) -> str:
         """Return it in words."""
-        half = "" if self.half_width is None else f" ± {self.half_width:.3g}"
-        worse = "" if self.worse is None else f", worse than random in {100 * self.worse:.0f} %"
-        return f"{self.gain:+.3g}{half} bits per byte against random ({self.pools} pools{worse}; {self.command})"
+        said = f"{self.gain:+.3g} ± {self.half_width:.3g} bits per byte against random"
+        return f"{said} ({self.pools} pools, worse than random in {100 * self.worse:.0f} %; {self.command})"
 
 
 class Band(NamedTuple):
@@ -94,26 +99,15 @@ KIND_BANDS = (
 )
 
 
-def kind_band_of(share: float) -> TargetBand:
-    """Return what coverage was worth on pools of the target's kind at such a budget.
+def target_band_of(typical: float, share: float, bands: Iterable[TargetBand] = TARGET_BANDS) -> TargetBand:
+    """Return the band of a pool beside a target; of KIND_BANDS that of a pool of the target's kind.
 
     Examples
     --------
-    >>> kind_band_of(0.1).pools
-    32
+    >>> target_band_of(0.3, 0.01).typical_below, target_band_of(1.2, 0.1, KIND_BANDS).pools
+    (0.65, 32)
     """
-    return next(b for b in KIND_BANDS if b.share_from <= share < b.share_below)
-
-
-def target_band_of(typical: float, share: float) -> TargetBand:
-    """Return the band of a pool beside a target.
-
-    Examples
-    --------
-    >>> target_band_of(0.3, 0.01).typical_below
-    0.65
-    """
-    fit = (b for b in TARGET_BANDS if b.typical_from <= typical < b.typical_below)
+    fit = (b for b in bands if b.typical_from <= typical < b.typical_below)
     return next(b for b in fit if b.share_from <= share < b.share_below)
 
 

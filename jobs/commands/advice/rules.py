@@ -51,8 +51,7 @@ def _calibrated(facts: Facts) -> Figure:
 
 def _no_gain(facts: Facts) -> bool:
     """Tell whether coverage was not certainly better than random on such pools."""
-    band = calibration.band_of(facts.near_95, facts.budget)
-    return facts.budget < FEWEST or band.gain + band.half_width >= 0
+    return facts.budget < FEWEST or not _calibrated(facts).certain
 
 
 def _rows_saved(facts: Facts) -> str:
@@ -80,21 +79,18 @@ def _towards(facts: Facts) -> Figure:
 
 def _wanted(facts: Facts) -> bool:
     """Tell whether a target is given that the pool is not made of, and choosing by it was certainly better."""
-    if not math.isfinite(_typical(facts)) or _typical(facts) >= ALIKE:
-        return False
-    figure = _towards(facts)
-    return figure.gain + (figure.half_width or 0.0) < 0
+    return _typical(facts) < ALIKE and _towards(facts).certain
 
 
 def _own_kind(facts: Facts) -> Figure:
-    return figure_of(calibration.kind_band_of(facts.share), calibration.TARGET_COMMAND)
+    band = calibration.target_band_of(_typical(facts), facts.share, calibration.KIND_BANDS)
+    return figure_of(band, calibration.TARGET_COMMAND)
 
 
 def _of_own_kind(facts: Facts) -> bool:
     """Tell whether the pool is of the target's kind with few copies, where coverage was not certainly better."""
-    figure = _own_kind(facts)
-    certain = figure.gain + (figure.half_width or 0.0) < 0
-    return ALIKE <= _typical(facts) < math.inf and facts.near_95 < FEW_NEAR and not certain
+    alike = ALIKE <= _typical(facts) < math.inf
+    return alike and facts.near_95 < FEW_NEAR and not _own_kind(facts).certain
 
 
 CHOICES: tuple[Choice, ...] = (
