@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +81,12 @@ def test_every_rule_is_reached_and_has_evidence() -> None:
         assert "python -m tests.bench" in str(expect)
         assert not isinstance(expect, Figure) or expect.pools >= 10
     assert all(rule.command.startswith("python -m tests.bench ") for rule in AGAINST)
+
+
+def test_the_documentation_has_every_rule_in_its_order() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "commands.md").read_text(encoding="utf-8")
+    lines = page.split("| rule | holds where | it advises |")[1].split("\n\n")[0].splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == [rule.name for rule in CHOICES]
 
 
 def test_random_is_a_legal_advice(monkeypatch: pytest.MonkeyPatch) -> None:
