@@ -131,10 +131,7 @@ TWICE = ("in the middle of scoring", "during the final write")
 
 @pytest.mark.parametrize(
     "moments",
-    [
-        pytest.param(moments, id=" and ".join(moments), marks=[pytest.mark.long] if moments != TWICE[:1] else [])
-        for moments in (TWICE, *((moment,) for moment in MOMENTS))
-    ],
+    [pytest.param(TWICE, id=" and ".join(TWICE)), *(pytest.param((m,), id=m, marks=pytest.mark.long) for m in MOMENTS)],
 )
 def test_a_killed_run_goes_on(
     spark: SparkSession, place: Path, undisturbed: dict[str, list[tuple[Any, ...]]], moments: tuple[str, ...]
