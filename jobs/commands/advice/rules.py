@@ -122,7 +122,7 @@ CHOICES: tuple[Choice, ...] = (
         _of_own_kind,
         random_rows,
         "the pool is as like the target as the target's own texts are to each other, and has few copies: coverage was "
-        "not certainly better than random there, and choosing by the target was worse",
+        "not certainly better than random there; --measure finds out whether choosing by the target is",
         _own_kind,
     ),
     Choice(
