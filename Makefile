@@ -14,10 +14,12 @@ demo: $(VENV)/local
 test: $(VENV)/dev check
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
 
-# And the long tests, one by one: some four hours on two cores. Minutes of two processes: 100 sequences of changes 115, 30 of
-# files 20; made input: columns 30, recipes 18, sources 8, ids and names 2; signals 18. A file or a -k of it takes its share.
-test-all: test
-	$(BIN)/python -m pytest -m long -n 2 --dist load
+# And the long tests, one by one: some four hours on two cores; stopped, it goes on where it was (tests/go_on.py). Minutes of
+# two processes: 100 sequences of changes 115, 30 of files 20; made input: columns 30, recipes 18, sources 8, ids and names 2;
+# signals 18. A file or a -k of it takes its share.
+test-all: $(VENV)/dev check
+	$(BIN)/python -m pytest -p tests.go_on -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -p tests.go_on -m long -n 2 --dist load
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .

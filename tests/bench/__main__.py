@@ -20,11 +20,11 @@ BENCHES = (
     *("kernels", "edge", "run", "passes", "ranking", "dsir", "kmeans", "coverage", "racing", "sensitivity"),
     *("clusters", "vectors", "tasks", "mig", "append", "plan", "subset", "quality", "two_rounds", "explain"),
 )
-#: Only if they are named: they need model files, euds up to two hours, refine up to one and a half, append_4m and
-#: two_rounds_1m one; the others take five to fifteen minutes.
+#: Only if they are named: they need model files or an earlier commit. euds takes up to two hours, refine up to one and
+#: a half, append_4m and two_rounds_1m one, the others five to fifteen minutes.
 NAMED = (
     *("euds", "language_model", "refine", "append_4m", "two_rounds_1m", "regimes", "random_regimes", "targets"),
-    *("advise",),
+    *("advise", "since"),
 )
 OUT = Path("build") / "bench.json"
 
