@@ -24,7 +24,7 @@ from typing import Any
 import pandas as pd
 
 from lakesift.jobs.lake.session import session
-from tests.bench.bench_append import ROWS, Folder
+from tests.bench.bench_append import ROWS, Folder, raw
 from tests.bench.lines import Line, line, table
 from tests.texts import functions, human_eval
 
@@ -97,20 +97,7 @@ def first_runs(package: Path, folder: Path) -> Line:
     spark = session()
     documents = Folder(spark, folder, ROWS)
     spark.stop()
-    recipe = {
-        "name": "bench",
-        "documents": {"table": "docs", "from": documents.source},
-        "scores": {
-            "tokens": "length_tokens",
-            "ratio": "compression_ratio",
-            "entropy": "information_entropy",
-            "vector": {"kind": "embedding", "encoder": "wordllama"},
-            "cells": {"kind": "kmeans", "of": "vector", "k": 100},
-        },
-        "select": {"kind": "kmq", "cluster": "cells", "quality": "entropy"},
-        "budget": {"fraction": 0.05},
-        "controls": ["random"],
-    }
+    recipe = raw(documents.source)
     walls: dict[Path | None, list[float]] = {package: [], None: []}
     for turn in range(REPEATS):
         for who, found in walls.items():
@@ -146,7 +133,7 @@ def values(name: str, texts: list[str], scores: dict[str, Any], package: Path, f
     for score in (s for s in scores if s in now.columns):
         same = int((now[score].map(repr) == then[score].map(repr)).sum())
         assert now[score].notna().any(), score
-        lines.append(line(f"{score}, {name}: rows, and those with the value of {SINCE}", len(texts), same, 1.0))
+        lines.append(line(f"{score}, {name}: rows, same since {SINCE}", len(texts), same, 1.0))
     return lines
 
 
