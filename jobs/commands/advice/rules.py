@@ -78,8 +78,8 @@ def _towards(facts: Facts) -> Figure:
 
 
 def _wanted(facts: Facts) -> bool:
-    """Tell whether a target is given that the pool is not made of, and choosing by it was certainly better."""
-    return _typical(facts) < ALIKE and _towards(facts).certain
+    """Tell whether a target is given, and choosing by it was certainly better on pools that are as like theirs."""
+    return facts.target is not None and _towards(facts).certain
 
 
 def _own_kind(facts: Facts) -> Figure:
@@ -88,7 +88,7 @@ def _own_kind(facts: Facts) -> Figure:
 
 
 def _of_own_kind(facts: Facts) -> bool:
-    """Tell whether the pool is of the target's kind with few copies, where coverage was not certainly better."""
+    """Tell whether the pool is of the target's kind with few copies, where nothing was certainly better."""
     alike = ALIKE <= _typical(facts) < math.inf
     return alike and facts.near_95 < FEW_NEAR and not _own_kind(facts).certain
 
@@ -121,8 +121,8 @@ CHOICES: tuple[Choice, ...] = (
         "a pool of the target's kind",
         _of_own_kind,
         random_rows,
-        "the pool is as like the target as the target's own texts are to each other, and has few copies: coverage was "
-        "not certainly better than random there; --measure finds out whether choosing by the target is",
+        "the pool is as like the target as the target's own texts are to each other, and has few copies: neither "
+        "choosing by the target nor coverage was certainly better than random there; --measure finds out what is",
         _own_kind,
     ),
     Choice(
