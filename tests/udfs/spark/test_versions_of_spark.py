@@ -1,5 +1,7 @@
 """Spark 3.5, Spark 4.0 and Spark Connect select what Spark 4.1 selects, with the same code and the same scores.
 
+Vectors once as they are and once as if no driver took them, so that selectors work in two rounds.
+
 Theirs has a first run over one file and a second over two, which goes by change; here all is made at once.
 Each has packages of its own below build/, made once. Left out: clusters, and every command but `run`.
 """
@@ -20,6 +22,7 @@ import yaml
 from lakesift.jobs.lake.delta_jars import delta_jars
 from lakesift.jobs.lake.session import STATIC
 from lakesift.jobs.lake.tables import Lake
+from lakesift.jobs.ranking import vector_tasks, vectors
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
 from tests.jobs.conftest import VECTORS, pool
@@ -59,8 +62,27 @@ def python_of(spark: str) -> Path:
     return python
 
 
-@pytest.fixture(scope="module", params=[{}, VECTORS], ids=["alignment", "vectors"])
-def raw(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+#: Selectors in two rounds: no driver takes the vectors, a task takes 40 of them, and a merge 60.
+TWO_ROUNDS = """
+from lakesift.jobs.ranking import vector_tasks, vectors
+vectors.VECTOR_BYTES = 1
+vector_tasks.TASK_BYTES, vector_tasks.MERGE_BYTES = (n * vectors.vector_bytes(1, 32) for n in (40, 60))
+"""
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "alignment": ({}, ""),
+    "vectors": (VECTORS, ""),
+    "two rounds": (VECTORS, TWO_ROUNDS),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request: pytest.FixtureRequest) -> str:
+    """The name of a case."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def raw(case: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("files")
     docs = pool(120)
     for name, rows in (("docs", docs[:100]), ("more", docs[100:]), ("goals", [{"text": t} for t in human_eval()[:4]])):
@@ -78,15 +100,22 @@ def raw(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         "select": {"kind": "stratified", "column": "module", "quota": "proportional", "by": "alignment"},
         "budget": {"rows": 25},
         "controls": ["random", "length_matched"],
-        **request.param,
+        **CASES[case][0],
     }
 
 
 @pytest.fixture(scope="module")
-def here(spark: SparkSession, raw: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
+def here(
+    spark: SparkSession, case: str, raw: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, pl.DataFrame]:
     """What the Spark of this environment makes."""
     lake = tmp_path_factory.mktemp("here")
-    run(Lake(spark, str(lake)), parse(raw))
+    with pytest.MonkeyPatch.context() as patched:
+        for module, name in ((vectors, "VECTOR_BYTES"), (vector_tasks, "TASK_BYTES"), (vector_tasks, "MERGE_BYTES")):
+            patched.setattr(module, name, getattr(module, name))  # is put back
+        exec(CASES[case][1], {})
+        notes = " ".join(run(Lake(spark, str(lake)), parse(raw)).notes)
+    assert ("than the 1 bytes that one driver takes" in notes) == (case == "two rounds"), notes
     made = read(lake)
     assert made["selection_ported"]["copies"].sum() == 25
     return made
@@ -136,12 +165,13 @@ def manifests(lake: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_other_versions_select_the_same(
-    version: str, raw: dict[str, Any], here: dict[str, pl.DataFrame], spark_conf: Path, tmp_path: Path
+    version: str, case: str, raw: dict[str, Any], here: dict[str, pl.DataFrame], spark_conf: Path, tmp_path: Path
 ) -> None:
     lake, python = tmp_path / "lake", str(python_of(version))
+    command = f"{CASES[case][1]}\nfrom lakesift.jobs.cli import main\nmain()"
 
     def lakesift(file: Path, status: int = 0) -> str:
-        words = ["-m", "lakesift.jobs.cli", "run", str(file), "--lake", str(lake), "--spark", str(spark_conf)]
+        words = ["-c", command, "run", str(file), "--lake", str(lake), "--spark", str(spark_conf)]
         return call(python, *words, status=status, PYTHONPATH=str(link()))
 
     files = written(raw, tmp_path)
@@ -170,7 +200,7 @@ spark.stop()
 
 
 def test_spark_connect_selects_the_same(
-    raw: dict[str, Any], here: dict[str, pl.DataFrame], spark_conf: Path, tmp_path: Path
+    case: str, raw: dict[str, Any], here: dict[str, pl.DataFrame], spark_conf: Path, tmp_path: Path
 ) -> None:
     extra, lake = ROOT / "build" / "connect", tmp_path / "lake"
     extra.mkdir(parents=True, exist_ok=True)
@@ -179,9 +209,9 @@ def test_spark_connect_selects_the_same(
     kept = [line for line in spark_conf.read_text().splitlines() if not line.startswith("spark.master")]
     (tmp_path / "spark-defaults.conf").write_text("\n".join(kept) + "\n" + settings + "\n")
     places = {"SPARK_REMOTE": "local[2]", "SPARK_CONF_DIR": str(tmp_path), "PYTHONPATH": f"{link()}:{extra}"}
-    workers = {"PYSPARK_PYTHON": sys.executable}
+    workers, code = {"PYSPARK_PYTHON": sys.executable}, CASES[case][1] + CLIENT
     for file in written(raw, tmp_path):
-        said = call(sys.executable, "-c", CLIENT, str(file), str(lake), **places, **workers).split()[-2:]
+        said = call(sys.executable, "-c", code, str(file), str(lake), **places, **workers).split()[-2:]
     assert said == [str(len(here["selection_ported"])), "True"]
     same(lake, here)
     manifests(lake)
