@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import lakesift as ls
+from lakesift.jobs.commands.process import NOTHING_NEW
 from lakesift.udfs.models import files as model_files
 from tests import tiny_llama
 from tests.conftest import local_conf
@@ -108,7 +109,8 @@ def test_a_killed_refinement_goes_on(
 def test_two_at_once_make_each_round_once(place: Path, undisturbed: dict[str, Any]) -> None:
     both = [start(place, "both", "refine") for _ in range(2)]
     ended = [process.communicate(timeout=600) for process in both]
-    assert [process.returncode for process in both] == [0, 0], [err[-1000:] for _, err in ended]
+    codes = sorted(process.returncode for process in both)
+    assert codes in ([0, 0], [0, NOTHING_NEW]), [err[-1000:] for _, err in ended]  # the latter: one made all rounds
     assert results(place, "both") == undisturbed
     assert [commits(place / "both", t) for t in ("selection_killed", "feedback", "rounds")] == [2, 2, 2]
 
