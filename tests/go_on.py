@@ -1,7 +1,7 @@
 """A test run that goes on where it was stopped: `pytest -p tests.go_on`, for `make test-all`, which takes hours.
 
 The names of tests that passed are kept in build/passed, under the commit; a run of the same commit without uncommitted
-changes leaves those out.
+changes leaves those out. Without a repository nothing is kept.
 """
 
 from __future__ import annotations
@@ -13,24 +13,29 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PASSED = pytest.StashKey[Path]()
 LEFT_OUT = pytest.StashKey[frozenset[str]]()
 
 
-def git(*arguments: str) -> str:
-    """Return what git says of this repository."""
-    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+def commit() -> str:
+    """Return the commit that is checked out, "" where something is not committed, and where there is no repository."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        return "" if git("status", "--porcelain") else git("rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read which tests passed; processes of pytest-xdist are told, since all have to collect the same ones."""
     told: list[str] | None = getattr(config, "workerinput", {}).get("passed")
-    if told is None and not git("status", "--porcelain"):
-        config.stash[PASSED] = file = ROOT / "build" / "passed" / git("rev-parse", "HEAD")
+    if told is None and (name := commit()):
+        file = ROOT / "build" / "passed" / name
         told = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        config.pluginmanager.register(Noted(file))
     config.stash[LEFT_OUT] = frozenset(told or ())
-    if PASSED in config.stash:
-        config.pluginmanager.register(Noted(config.stash[PASSED]))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -40,6 +40,8 @@ def test_what_passed_at_a_commit_is_not_run_again(tmp_path: Path) -> None:
     shutil.copy(go_on.__file__, tmp_path / "checks")
     (tmp_path / "test_cases.py").write_text(CASES)
     (tmp_path / ".gitignore").write_text("build\nmended\n__pycache__\n")
+    assert ran(tmp_path)[1] == {"failed": 1, "passed": 3, "error": 1}
+    assert not (tmp_path / "build").exists(), "no repository"
     git("init")
     git("add", ".")
     git("commit", "-m", "one")

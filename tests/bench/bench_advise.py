@@ -5,9 +5,8 @@ of other seeds. With a target: the pools of the bench targets of other seeds, ev
 twice, at budgets of 2 and 10 %; a table of a third draw, by how typical the pool is, is what the rule for targets
 reads, and is printed first, its last band and the same of coverage from ten draws of pools that are wholly of the
 target's kind.
-The facts, the rules, the orders and the choice on half of the held-out rows are those
-of the product; the judge is that of the other benches: bits per byte at equal bytes, minus the mean of three draws of
-random rows.
+The facts, the rules, the orders and the choice on half of the held-out rows are those of the product; the judge is that
+of the other benches: bits per byte at equal bytes, minus the mean of three draws of random rows.
 
 Of each budget the advice stands beside every fixed method, the best of them on these very pools, and hindsight. It must
 be at most .02 bits per byte worse than the best fixed method on the mean, and worse than random by more than .01 in at

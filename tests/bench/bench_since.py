@@ -1,12 +1,12 @@
-"""What the code of an earlier commit makes of the same documents: seconds of a first run, and the value of every score.
+"""What the code of an earlier commit makes of the same documents: seconds of a first run, and the values of scores.
 
 `SINCE=commit python -m tests.bench since`; 3643c39 by default, from before changes of documents were followed. That
 commit is unpacked beside this one, its native code is built, and both run the same recipes, each in its own process:
 
 * a first run over 400 000 rows of Parquet (those of the bench `append`): the median of two, in turn;
-* every score that needs no model file over functions, once ASCII alone and once with texts in other scripts and
-  spellings beside them: how many rows have another value, to the last bit. Scores of which CHANGELOG says that values
-  changed outside of ASCII are asked of the former alone, since `dsir` and `leverage` learn from all documents.
+* scores that need no model file to be fetched, over functions, once ASCII alone and once with texts in other scripts
+  and spellings beside them: how many rows have another value, to the last bit. Scores of which CHANGELOG says that
+  values changed outside of ASCII are asked of the former alone, since `dsir` and `leverage` learn from all documents.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def ran(job: dict[str, Any], package: Path | None, folder: Path) -> float:
     """Run a recipe in a process of its own, by the package in a folder or by this one; seconds of the run."""
     told = folder / "job.json"
     told.write_text(json.dumps(job), encoding="utf-8")
-    path = {**os.environ} if package is None else {**os.environ, "PYTHONPATH": str(package)}
+    environment = os.environ | ({"PYTHONPATH": str(package)} if package else {})
     command = [sys.executable, str(Path(__file__).parent / "since_run.py"), str(told)]
-    done = subprocess.run(command, cwd=folder, env=path, stdout=subprocess.PIPE, check=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert Path(found["package"]).resolve() == (ROOT if package is None else package / "lakesift").resolve()
     print(f"{'now' if package is None else SINCE}: {found['seconds']:.1f} s; {found['steps']}", flush=True)

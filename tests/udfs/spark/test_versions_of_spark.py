@@ -22,7 +22,7 @@ import yaml
 from lakesift.jobs.lake.delta_jars import delta_jars
 from lakesift.jobs.lake.session import STATIC
 from lakesift.jobs.lake.tables import Lake
-from lakesift.jobs.ranking import vector_tasks, vectors
+from lakesift.jobs.ranking.vectors import vector_bytes
 from lakesift.jobs.recipe import parse
 from lakesift.jobs.run import run
 from tests.jobs.conftest import VECTORS, pool
@@ -63,16 +63,22 @@ def python_of(spark: str) -> Path:
 
 
 #: Selectors in two rounds: no driver takes the vectors, a task takes 40 of them, and a merge 60.
-TWO_ROUNDS = """
-from lakesift.jobs.ranking import vector_tasks, vectors
-vectors.VECTOR_BYTES = 1
-vector_tasks.TASK_BYTES, vector_tasks.MERGE_BYTES = (n * vectors.vector_bytes(1, 32) for n in (40, 60))
-"""
-CASES: dict[str, tuple[dict[str, Any], str]] = {
-    "alignment": ({}, ""),
-    "vectors": (VECTORS, ""),
+TWO_ROUNDS = {
+    "vectors.VECTOR_BYTES": 1,
+    "vector_tasks.TASK_BYTES": vector_bytes(40, 32),
+    "vector_tasks.MERGE_BYTES": vector_bytes(60, 32),
+}
+CASES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
+    "alignment": ({}, {}),
+    "vectors": (VECTORS, {}),
     "two rounds": (VECTORS, TWO_ROUNDS),
 }
+
+
+def bounded(case: str, code: str) -> str:
+    """Return code that sets the bounds of a case first."""
+    bounds = [f"{name} = {value}" for name, value in CASES[case][1].items()]
+    return "\n".join(["from lakesift.jobs.ranking import vector_tasks, vectors", *bounds, code])
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -111,9 +117,8 @@ def here(
     """What the Spark of this environment makes."""
     lake = tmp_path_factory.mktemp("here")
     with pytest.MonkeyPatch.context() as patched:
-        for module, name in ((vectors, "VECTOR_BYTES"), (vector_tasks, "TASK_BYTES"), (vector_tasks, "MERGE_BYTES")):
-            patched.setattr(module, name, getattr(module, name))  # is put back
-        exec(CASES[case][1], {})
+        for name, value in CASES[case][1].items():
+            patched.setattr(f"lakesift.jobs.ranking.{name}", value)
         notes = " ".join(run(Lake(spark, str(lake)), parse(raw)).notes)
     assert ("than the 1 bytes that one driver takes" in notes) == (case == "two rounds"), notes
     made = read(lake)
@@ -168,7 +173,7 @@ def test_other_versions_select_the_same(
     version: str, case: str, raw: dict[str, Any], here: dict[str, pl.DataFrame], spark_conf: Path, tmp_path: Path
 ) -> None:
     lake, python = tmp_path / "lake", str(python_of(version))
-    command = f"{CASES[case][1]}\nfrom lakesift.jobs.cli import main\nmain()"
+    command = bounded(case, "from lakesift.jobs.cli import main\nmain()")
 
     def lakesift(file: Path, status: int = 0) -> str:
         words = ["-c", command, "run", str(file), "--lake", str(lake), "--spark", str(spark_conf)]
@@ -209,7 +214,7 @@ def test_spark_connect_selects_the_same(
     kept = [line for line in spark_conf.read_text().splitlines() if not line.startswith("spark.master")]
     (tmp_path / "spark-defaults.conf").write_text("\n".join(kept) + "\n" + settings + "\n")
     places = {"SPARK_REMOTE": "local[2]", "SPARK_CONF_DIR": str(tmp_path), "PYTHONPATH": f"{link()}:{extra}"}
-    workers, code = {"PYSPARK_PYTHON": sys.executable}, CASES[case][1] + CLIENT
+    workers, code = {"PYSPARK_PYTHON": sys.executable}, bounded(case, CLIENT)
     for file in written(raw, tmp_path):
         said = call(sys.executable, "-c", code, str(file), str(lake), **places, **workers).split()[-2:]
     assert said == [str(len(here["selection_ported"])), "True"]
