@@ -3,8 +3,8 @@
 `python -m tests.bench explain`. Recipes zipfit_code (16 112 functions and topics, top_k) and coverage over the same
 documents (vectors, SemDeDup, facility location), and both over 2 000 functions. `ours` are seconds of the first call of
 a process after its session has started, while the JVM compiles, and of the one after it; `rival` is the bar of 5
-seconds for explain, and the seconds of a run from nothing for `at`. The first read of a table of one row is what any
-question costs that is the first of its process.
+seconds for explain, and the seconds of a run from nothing for `at`. The read of a row of a small table stands beside
+those of each pool: as a first call it is what any question costs that is the first of its process.
 """
 
 from __future__ import annotations
