@@ -4,8 +4,8 @@ k-center takes the row farthest from those taken (Gonzalez, Theor. Comput. Sci. 
 Diversify-and-Conquer, arXiv 2409.11378). Facility location takes the row that raises the sum over all rows of the
 cosine to the nearest taken one most; with `quality` it is QDIT (arXiv 2311.14736). Kernels: udfs/kernels/k_center.py,
 udfs/kernels/facility_location.py. The driver holds up to 2 GB of vectors (jobs/ranking/vectors.py), 1.6 million rows of
-256; above it both go on in two rounds, in tasks on executors and then on the driver (jobs/ranking/cover_by_task.py,
-centres_by_task.py): facility location as in mode cells, k-center as a 4-approximation.
+256; above it both go on in rounds of tasks on executors and work on the driver: facility location as in mode cells
+(jobs/ranking/cover_by_task.py), k-center with the same rows (centres_in_rounds.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...udfs.errors import BoundError, InputError, RecipeError
 from ...udfs.kernels.facility_location import DENSE_ROWS, facility_location
 from ...udfs.kernels.k_center import k_center
 from ...udfs.kernels.neighbours import NEIGHBOURS_ROWS
-from ..ranking.centres_by_task import FIRST_ROWS, centres_by_task, deepest, parts_of
+from ..ranking.centres_in_rounds import centres_in_rounds, most_centres
 from ..ranking.cover_by_task import Mixture, cover_by_task
 from ..ranking.sort_keys import cluster_of, numeric_column
 from ..ranking.vectors import VectorRows, collect_arrow, driver_rows, vector_rows
@@ -40,8 +40,8 @@ MOST_ROWS = {"dense": DENSE_ROWS, "neighbours": NEIGHBOURS_ROWS}
 class KCenter(Selector):
     """Farthest-first: the first row by hash, then always the row farthest from all taken.
 
-    `gain` is the squared distance to the nearest row taken before; null for the first. Above the limit of one driver
-    the farthest among the first rows of every part is taken: the radius is at most four times the best, not twice.
+    `gain` is the squared distance to the nearest row taken before; null for the first. The radius is at most twice the
+    best one.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ class KCenter(Selector):
     vector: str = "vector"
 
     def most_picks(self, rows: int, width: int, /) -> int | None:
-        """Return the rows that parts bring of vectors above the limit of one driver."""
-        return parts_of(rows, width) * deepest(rows, width) if width and rows > driver_rows(width) else None
+        """Return the picks that the driver holds of vectors above its limit."""
+        return most_centres(width) if width and rows > driver_rows(width) else None
 
     def select(self, pool: Pool) -> pd.DataFrame:
         """Return the picks; the seed decides the first one and ties.
@@ -66,22 +66,21 @@ class KCenter(Selector):
         Raises
         ------
         BoundError
-            If the budget needs more rows of every part than the driver merges.
+            If vectors are above the limit of one driver, and the budget above `most_centres`.
         """
         held = vector_rows(pool.rows, self.vector, pool.seed)
         if held.fit:
             rows, matrix = held.collected()
-            ids, centres = rows["id"], k_center(matrix, pool.budget, start=places_of(pool.start, rows["id"]))
+            centres = k_center(matrix, pool.budget, start=places_of(pool.start, rows["id"]))
+            ids, distance_sq = rows["id"].iloc[centres.order], centres.distance_sq
         else:
-            ids, centres = centres_by_task(held, pool.budget, pool.start)
-            parts, most = parts_of(held.count, held.width), deepest(held.count, held.width)
+            found = centres_in_rounds(held, pool.budget, pool.start)
+            ids, distance_sq = pd.Series(found.ids, dtype=object), found.distance_sq
             pool.note(
-                f"{held.above}: farthest first in {parts:,} parts on executors, then among the first rows of each; the "
-                f"radius is at most 4 times the best for as many rows, from {min(FIRST_ROWS, most):,} rows on for a "
-                f"third as many, {most:,} at most"
+                f"{held.above}: in {found.rounds:,} rounds executors send the rows farthest from all picks, with the "
+                "same result"
             )
-        gain = pd.Series(np.where(np.isfinite(centres.distance_sq), centres.distance_sq, np.nan))
-        return picks(ids.iloc[centres.order], gain)
+        return picks(ids, pd.Series(np.where(np.isfinite(distance_sq), distance_sq, np.nan)))
 
 
 @dataclass(frozen=True)

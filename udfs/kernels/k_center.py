@@ -8,7 +8,8 @@ A row's distance to the picks is the least ((x - p)**2).sum() in float64. A floa
 `low` and `high`, which differ by the rounding error that any order of summation may have. Rows whose bracket reaches
 the highest `low` are computed in float64, and only those values decide, so the order depends on neither blocks, BLAS
 nor threads. Work is batched (ours): the `candidates` rows of highest `high` compete by their own small distance matrix
-until a row outside them might be farther; then one pass over the matrix updates all rows.
+until a row outside them might be farther; then one pass over the matrix updates all rows. Likewise a matrix of the
+farthest rows of a larger pool is enough, `until` a row outside of it might be farther (ranking/centres_in_rounds.py).
 """
 
 from __future__ import annotations
@@ -19,14 +20,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Floats, Matrix, Positions
-from ..errors import InputError
+from .nearest_pick import margins, nearest_sq, squared_lengths
 
 #: Rows and picks of one matrix product, which takes 4 * 4096 * 1024 bytes = 16 MB.
 _ROWS, _PICKS = 4096, 1024
-#: Pairs whose distance is computed in float64 at a time, and float32 distances that are compared before.
-_PAIRS, _PROPOSED = 4096, 1 << 22
-#: Largest squared length of a row that float32 holds with room for sums of four.
-_LARGEST_SQ = 1e36
+#: Every row at hand may be picked.
+NO_LIMIT = (-1.0, 0)
 
 
 class KCenter(NamedTuple):
@@ -37,7 +36,9 @@ class KCenter(NamedTuple):
     passes: int
 
 
-def k_center(X: Matrix, budget: int, candidates: int = 1024, start: Sequence[int] = ()) -> KCenter:
+def k_center(
+    X: Matrix, budget: int, candidates: int = 1024, start: Sequence[int] = (), until: tuple[float, int] = NO_LIMIT
+) -> KCenter:
     """Pick `budget` rows: the first row, and then each time the farthest from those before it.
 
     Parameters
@@ -50,6 +51,9 @@ def k_center(X: Matrix, budget: int, candidates: int = 1024, start: Sequence[int
         Rows that compete between two passes; changes the number of passes, never the order.
     start : sequence of int
         Positions picked earlier, all different: every pick is the farthest from them and those before it.
+    until : (float, int)
+        A squared distance and a position: picks end before one that is nearer than that, or as near and at a later
+        position.
 
     Returns
     -------
@@ -74,11 +78,13 @@ def k_center(X: Matrix, budget: int, candidates: int = 1024, start: Sequence[int
     [0, 2, 3, 1, 4]
     """
     size = max(0, min(budget, len(X) - len(start)))
-    state = _Brackets(X, start if start else [0][:size], len(start) + size)
+    state = _Brackets(X, start if start else [0][:size], len(start) + size, until)
     order: list[int] = [] if start else [0][:size]
     distances: list[float] = [np.inf] * len(order)
     while len(order) < size:
         picks, distances_sq = state.batch(size - len(order), candidates)
+        if not picks:
+            break
         order, distances = [*order, *picks], [*distances, *distances_sq]
     return KCenter(np.array(order, np.int64), np.array(distances, np.float64), state.passes)
 
@@ -86,25 +92,14 @@ def k_center(X: Matrix, budget: int, candidates: int = 1024, start: Sequence[int
 class _Brackets:
     """`low` <= squared distance to the picks <= `high` for every row, float64; both are -1 for a pick.
 
-    `first` are the first picks; `capacity` is the number of picks that are wanted with them.
+    `first` are the first picks; `capacity` is the number of picks that are wanted with them, `until` as of `k_center`.
     """
 
-    def __init__(self, X: Matrix, first: Sequence[int], capacity: int) -> None:
+    def __init__(self, X: Matrix, first: Sequence[int], capacity: int, until: tuple[float, int]) -> None:
         n, d = X.shape
-        self.X, self.passes, self.count = X, 0, 0
-        self.square = np.empty(n, np.float32)
-        with np.errstate(over="ignore"):  # an infinite length is refused below
-            for a in range(0, n, _ROWS):
-                self.square[a : a + _ROWS] = np.einsum("ij,ij->i", *2 * [X[a : a + _ROWS]], dtype=np.float64)
-        if n and not self.square.max() <= _LARGEST_SQ:
-            raise InputError(
-                f"a row of the matrix has the squared length {self.square.max()}; allowed are finite values up to "
-                f"{_LARGEST_SQ:g}; drop undefined rows and scale the vectors"
-            )
-        # Error of ||x||^2 + ||p||^2 - 2 x.p in float32, for any order of summation: the product is off by at most
-        # d u ||x|| ||p||, the other terms by a few u (||x|| + ||p||)^2, u = 2^-24; the last term covers underflow.
-        length = np.sqrt(self.square.astype(np.float64))
-        self.margin = 1.01 * (d / 2 + 8) * 2.0**-24 * (length + length.max(initial=0)) ** 2 + d * 1e-37
+        self.X, self.passes, self.count, self.until = X, 0, 0, (until[0], -until[1])
+        self.square = squared_lengths(X)
+        self.margin = margins(self.square, float(self.square.max(initial=0)), d)
         self.low, self.high = np.full(n, np.inf), np.full(n, np.inf)
         self.picks = np.empty(capacity, np.int64)
         self.rows = np.empty((capacity, d), np.float32)
@@ -134,32 +129,23 @@ class _Brackets:
 
     def exact(self, rows: Positions) -> Floats:
         """Return the squared distances of rows to the picks; only pairs that may be the nearest are computed."""
-        nearest = np.full(len(rows), np.inf)
-        step = max(1, _PROPOSED // max(1, self.count))
-        for a in range(0, len(rows), step):
-            block = rows[a : a + step]
-            proposed = self.rows[: self.count] @ (-2 * self.X[block]).T
-            proposed += self.square[self.picks[: self.count], None]
-            pick, row = np.nonzero(proposed <= proposed.min(axis=0) + 2 * self.margin[block])
-            for b in range(0, len(row), _PAIRS):
-                i, p = row[b : b + _PAIRS], pick[b : b + _PAIRS]
-                np.minimum.at(nearest, a + i, _distances(self.X[block[i]], self.rows[p]))
-        return nearest
+        known = slice(0, self.count)
+        return nearest_sq(self.X, rows, self.margin, self.rows[known], self.square[self.picks[known]])
 
     def batch(self, wanted: int, candidates: int) -> tuple[list[int], list[float]]:
-        """Pick up to `wanted` rows, at least one, and pass over the matrix if more are wanted."""
+        """Pick up to `wanted` rows, none only by `until`, and pass over the matrix if more are wanted."""
         rivals = np.flatnonzero(self.high >= self.low.max())
         loose = rivals[self.low[rivals] < self.high[rivals]]
         self.low[loose] = self.high[loose] = self.exact(loose)
         if self.high[rivals].max() == 0:  # only duplicates of picks are left
-            duplicates = np.flatnonzero(self.high >= 0)[:wanted].tolist()
+            duplicates = [i for i in np.flatnonzero(self.high >= 0).tolist() if (0.0, -i) >= self.until][:wanted]
             return duplicates, [0.0] * len(duplicates)
-        # The farthest row is now known exactly and is the first candidate, so a batch is never empty.
+        # The farthest row is now known exactly and is the first candidate: without `until` a batch is never empty.
         field = _highest(self.high, max(1, candidates))
         inside = self.high[field]
         self.high[field] = -2
         rival = int(self.high.argmax())
-        limit = (float(self.high[rival]), -rival)
+        limit = max((float(self.high[rival]), -rival), self.until)
         self.high[field] = inside
         since = self.count
         low, high, distances = self._compete(field, limit, wanted)
@@ -202,11 +188,3 @@ def _highest(values: Floats, count: int) -> Positions:
     least = max(0.0, float(np.partition(values, len(values) - count)[len(values) - count]))
     above = np.flatnonzero(values > least)
     return np.sort(np.concatenate([above, np.flatnonzero(values == least)[: count - len(above)]]))
-
-
-def _distances(a: Matrix, b: Matrix) -> Floats:
-    """Return squared distances of rows to rows, (m, d) and (m, d) -> (m,): the same bits in any batch."""
-    difference = a.astype(np.float64)
-    difference -= b
-    difference *= difference
-    return difference.sum(axis=1, out=np.empty(len(a)))

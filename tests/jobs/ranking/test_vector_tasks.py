@@ -6,16 +6,17 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from lakesift.jobs.ranking.centres_by_task import deepest, parts_of
+from lakesift.jobs.ranking.centres_in_rounds import EVERY_ROW, Rows, _far, _Sample
 from lakesift.jobs.ranking.cover_by_task import Mixture, _first_picks, _further_picks
 from lakesift.jobs.ranking.duplicates_by_task import _dropped
-from lakesift.jobs.ranking.vector_tasks import merge_rows
 from lakesift.jobs.ranking.walk_in_slices import _kept_before
 from lakesift.udfs.kernels.facility_location import facility_location
+from lakesift.udfs.kernels.k_center import NO_LIMIT, k_center
 from lakesift.udfs.kernels.near_duplicates import semdedup
-from tests.udfs.kernels.test_k_center import unit
+from tests.udfs.kernels.test_k_center import kinds, plain, unit
 
 
 def rows_of(n: int) -> pd.DataFrame:
@@ -68,8 +69,34 @@ def test_a_kept_row_is_not_before_itself_and_ties_go_by_hash_and_id() -> None:
     assert _kept_before(rows, kept).tolist() == [3, 1, 0, 3, 2]
 
 
-@pytest.mark.parametrize("width", [1, 256, 4096])
-@pytest.mark.parametrize("rows", [2_000_000, 10_000_000, 300_000_000])
-def test_what_parts_send_is_what_the_driver_merges(rows: int, width: int) -> None:
-    sent = deepest(rows, width) * parts_of(rows, width)
-    assert sent <= merge_rows(width) < 2 * sent
+@pytest.mark.parametrize("merged", [1, 7, 40])
+@pytest.mark.parametrize("seed", range(3))
+def test_rounds_over_the_farthest_rows_pick_what_one_matrix_does(seed: int, merged: int) -> None:
+    """Whatever the rows at hand and the sample: ties, duplicates, one point, rows far out."""
+    for name, X in kinds(np.random.default_rng(seed)).items():
+        budget, known = min(len(X), 40), rows_of(len(X))[["id", "h"]]
+        known["h"] = np.sort(np.random.default_rng(seed).integers(0, 9, len(X)))  # nine hashes: ties go on by id
+        known["id"] = [f"r{i:04d}" for i in range(len(X))]
+        drawn = np.arange(seed % 2, len(X), 3)
+        sample, picks, distances, rounds = _Sample(Rows(known.iloc[drawn], X[drawn]), len(X)), [0], [np.inf], 0
+        while len(picks) < budget:
+            bound = sample.bound(Rows(known.iloc[picks], X[picks]), merged)
+            field = np.setdiff1d(np.arange(len(X)), picks)
+            if bound is not EVERY_ROW:
+                batch = pa.RecordBatch.from_pandas(known.iloc[field].assign(vector=[*X[field]]), preserve_index=False)
+                parts = [
+                    set(_far(X[picks[a : a + 5]], bound, batch, X[field])[0].to_pylist())
+                    for a in range(0, len(picks), 5)
+                ]
+                field = field[known["id"].iloc[field].isin(set.intersection(*parts)).to_numpy()]
+            assert len(field), name
+            until = NO_LIMIT
+            if bound is not EVERY_ROW:
+                last = np.searchsorted(known["h"].to_numpy()[field], bound.h, "right") - 1
+                until = (bound.distance_sq, len(picks) + int(last))
+            together = np.array([*picks, *field])
+            found = k_center(X[together], budget - len(picks), start=range(len(picks)), until=until)
+            assert len(found.order), name
+            picks, distances, rounds = [*picks, *together[found.order]], [*distances, *found.distance_sq], rounds + 1
+        assert (picks, distances) == plain(X, budget), name
+        assert rounds > 1 or len(X) < 50, name

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakesift.jobs.ranking import centres_by_task, cover_by_task, vector_tasks, vectors
+from lakesift.jobs.ranking import cover_by_task, vector_tasks, vectors
 from lakesift.jobs.ranking.vectors import vector_bytes
 from lakesift.jobs.selectors.chain import Chain
 from lakesift.jobs.selectors.coverage import FacilityLocation, KCenter
@@ -52,17 +52,14 @@ def covered(ids: Any) -> float:
     return float(np.maximum(matrix_of(POOL["id"][VECTORS]) @ matrix_of(ids).T, 0).max(axis=1).sum())
 
 
-def radius(ids: Any) -> float:
-    X, chosen = matrix_of(POOL["id"][VECTORS]).astype(float), matrix_of(ids).astype(float)
-    return float(np.sqrt(((X[:, None] - chosen[None]) ** 2).sum(axis=2).min(axis=1).max()))
-
-
 #: Selectors whose rows are the same in two rounds: a task of 100 rows is less than the largest cluster.
 EXACT: list[tuple[Selector, int]] = [
     (SemDeDup("cells", by="alignment", eps=0.01), ALL),
     (FacilityLocation(cluster="cells", quality="nll", alpha=0.3), 60),
+    (KCenter(), 9),
 ]
 LONG: list[tuple[Selector, int]] = [
+    (KCenter(), 60),
     (Deita(by="alignment", limit=0.99), 120),
     (SemDeDup("cells", eps=0.05), 50),
     (SemDeDup("cells", eps=1.0), ALL),
@@ -83,7 +80,7 @@ def test_the_same_rows_as_on_one_driver(
     if isinstance(selector, FacilityLocation):  # there it is the same where no cluster is larger than a task
         small(monkeypatch, task=N)
     else:
-        small(monkeypatch)
+        small(monkeypatch, merge=400 if selector.kind == "k_center" and budget < 10 else 150)
     limit, notes = vectors.VECTOR_BYTES, list[str]()
     monkeypatch.setattr(vectors, "VECTOR_BYTES", 10**9)
     one = selector.select(pool_of(layouts[2], budget, 3))
@@ -106,25 +103,36 @@ def test_covers_in_two_rounds_keep_their_laws_and_their_bound(
 ) -> None:
     """The same for any partitioning, a prefix, all rows in the end, near the form of one driver."""
     monkeypatch.setattr(cover_by_task, "CELL", 60)
-    monkeypatch.setattr(centres_by_task, "FIRST_ROWS", 32)
     start = sorted(POOL["id"][VECTORS])[:3]
-    for selector, worth, least in ((FacilityLocation(), covered, 0.9), (KCenter(), lambda i: 1 / radius(i), 0.7)):
-        one = selector.select(pool_of(layouts[2], 40, 3))
-        small(monkeypatch, merge=8 * N)
-        notes: list[str] = []
-        two = selector.select(pool_of(layouts[2], 40, 3, note=notes.append))
-        assert " are more than the 1 bytes that one driver takes" in notes[0]
-        assert len(set(two["id"])) == 40
-        assert worth(two["id"]) >= least * worth(one["id"])
-        every = selector.select(replace(pool_of(layouts[7], ALL, 3), start=start))
-        assert set(every["id"]) == set(POOL["id"][VECTORS]) - {*start}
-        deeper = selector.select(pool_of(layouts[7], 70, 3))
-        pd.testing.assert_frame_equal(deeper.head(40), two)
-        if isinstance(selector, FacilityLocation):
-            assert two["gain"].is_monotonic_decreasing
-        monkeypatch.undo()
-        monkeypatch.setattr(cover_by_task, "CELL", 60)
-        monkeypatch.setattr(centres_by_task, "FIRST_ROWS", 32)
+    selector = FacilityLocation()
+    one = selector.select(pool_of(layouts[2], 40, 3))
+    small(monkeypatch, merge=8 * N)
+    notes: list[str] = []
+    two = selector.select(pool_of(layouts[2], 40, 3, note=notes.append))
+    assert " are more than the 1 bytes that one driver takes" in notes[0]
+    assert len(set(two["id"])) == 40
+    assert covered(two["id"]) >= 0.9 * covered(one["id"])
+    every = selector.select(replace(pool_of(layouts[7], ALL, 3), start=start))
+    assert set(every["id"]) == set(POOL["id"][VECTORS]) - {*start}
+    deeper = selector.select(pool_of(layouts[7], 70, 3))
+    pd.testing.assert_frame_equal(deeper.head(40), two)
+    assert two["gain"].is_monotonic_decreasing
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("merge", [150, 2 * N, 8 * N])
+def test_k_center_in_rounds_goes_on_from_rows_chosen_before(
+    merge: int, layouts: dict[int, DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those one has no vector; of all others the picks are the same to the last one where the driver holds them."""
+    start = [*sorted(POOL["id"][VECTORS])[:3], POOL["id"][~VECTORS].iloc[0]]
+    budget = 70 if merge < N else ALL
+    one = KCenter().select(replace(pool_of(layouts[2], budget, 3), start=start))
+    small(monkeypatch, merge=merge)
+    notes: list[str] = []
+    two = KCenter().select(replace(pool_of(layouts[7], budget, 3, note=notes.append), start=start))
+    pd.testing.assert_frame_equal(two, one)
+    assert " are more than the 1 bytes that one driver takes: in " in notes[0]
 
 
 @pytest.mark.long
