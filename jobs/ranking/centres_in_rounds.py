@@ -104,6 +104,7 @@ def centres_in_rounds(held: VectorRows, budget: int, start: Sequence[str]) -> Ce
         )
         distances.append(found.distance_sq)
         rounds += 1
+        del together  # or it is held while the next rows come
     return Centres(picked.known["id"].tolist()[begun:], np.concatenate(distances), rounds)
 
 

@@ -21,7 +21,7 @@ BENCHES = (
     *("clusters", "vectors", "tasks", "mig", "append", "plan", "subset", "quality", "two_rounds", "explain"),
 )
 #: Only if they are named: they need model files or an earlier commit. euds takes up to two hours, refine up to one and
-#: a half, append_4m and two_rounds_1m one, the others five to fifteen minutes.
+#: a half, append_4m one, two_rounds_1m half of one, the others five to fifteen minutes.
 NAMED = (
     *("euds", "language_model", "refine", "append_4m", "two_rounds_1m", "regimes", "random_regimes", "targets"),
     *("advise", "since"),

@@ -1,4 +1,4 @@
-"""`bench_two_rounds` at a million rows: drawn from 200 000 vectors of real text, with noise. An hour on two cores."""
+"""`bench_two_rounds` at a million rows: drawn from 200 000 vectors of real text, with noise. Half an hour."""
 
 from __future__ import annotations
 
