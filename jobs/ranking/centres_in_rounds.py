@@ -83,13 +83,11 @@ def centres_in_rounds(held: VectorRows, budget: int, start: Sequence[str]) -> Ce
             "picks in rounds: lower the budget, or choose from fewer rows with where:"
         )
     pool = held.finite.select(*_COLUMNS)
-    before = pd.DataFrame({"id": [*start]}, dtype=object)
-    picked = (
-        _collected(rows_of(pool, before), held.width) if start else Rows(before, np.empty((0, held.width), np.float32))
-    )
-    begun = len(picked.known)
-    if not begun:
-        picked = _collected(pool.orderBy("h", "id").limit(1), held.width)
+    first = pool.orderBy("h", "id").limit(1)
+    picked = _collected(rows_of(pool, pd.DataFrame({"id": [*start]}, dtype=object)) if start else first, held.width)
+    begun = len(picked.known) if start else 0
+    if start and not begun:  # none of those has a vector
+        picked = _collected(first, held.width)
     distances, rounds = [np.full(len(picked.known) - begun, np.inf)], 0
     sample = _Sample(_collected(_drawn(pool, held), held.width), held.count)
     while 0 < len(picked.known) < begun + budget:
@@ -147,7 +145,7 @@ def _with_farthest(pool: DataFrame, picked: Rows, bound: Bound) -> tuple[Rows, t
             rows = by_batch(rows, near, _COLUMNS, "id string, h bigint, vector array<float>")
     found = _collected(rows, picked.matrix.shape[1], picked)
     last = int(np.searchsorted(found.known["h"].to_numpy()[len(picked.known) :], bound.h, "right")) - 1
-    return found, NO_LIMIT if bound is EVERY_ROW else (bound.distance_sq, len(picked.known) + last)
+    return found, (bound.distance_sq, len(picked.known) + last)
 
 
 def _far(picks: Matrix, bound: Bound, batch: pa.RecordBatch, matrix: Matrix) -> Sequence[pa.Array]:

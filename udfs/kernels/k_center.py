@@ -138,7 +138,7 @@ class _Brackets:
         loose = rivals[self.low[rivals] < self.high[rivals]]
         self.low[loose] = self.high[loose] = self.exact(loose)
         if self.high[rivals].max() == 0:  # only duplicates of picks are left
-            duplicates = [i for i in np.flatnonzero(self.high >= 0).tolist() if (0.0, -i) >= self.until][:wanted]
+            duplicates = [i for i in np.flatnonzero(self.high >= 0)[:wanted].tolist() if (0.0, -i) >= self.until]
             return duplicates, [0.0] * len(duplicates)
         # The farthest row is now known exactly and is the first candidate: without `until` a batch is never empty.
         field = _highest(self.high, max(1, candidates))

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Floats, Matrix, Positions
 from ..errors import InputError
 
-#: Rows of one product, and pairs whose distance is computed in float64 at a time.
+#: Rows whose length, and pairs whose distance is computed in float64 at a time.
 _ROWS, _PAIRS = 4096, 4096
 #: Float32 distances that are compared before.
 _PROPOSED = 1 << 22
