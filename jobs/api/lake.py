@@ -10,7 +10,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from .jobs.commands.advice.advice import Advice, advise
 from .jobs.commands.advice.sample import ROWS
-from .jobs.commands.chosen_again import chosen_again
 from .jobs.commands.compare import compare, named
 from .jobs.commands.comparison import Comparison
 from .jobs.commands.decisions import decisions
@@ -21,6 +20,7 @@ from .jobs.commands.export import Export, export
 from .jobs.commands.export_model import ExportedModel, export_model
 from .jobs.commands.history import history
 from .jobs.commands.kept_reports import keep_report
+from .jobs.commands.last_opened import chosen_again
 from .jobs.commands.maintain import maintain
 from .jobs.commands.other_budget import Choice, at
 from .jobs.commands.refinement import Rounds, rounds_of

@@ -15,23 +15,18 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ...udfs.encoding import is_published
 from ...udfs.errors import InputError
 from ...udfs.fitted import FittedScore
-from ...udfs.quoting import quoted_name, root_of
+from ...udfs.quoting import quoted_name
 from ..inputs.memory import width_of
 from ..inputs.run import Run
-from ..lake.tables import Lake
 from ..lake.tuning import collect_small
 from ..ranking.top import DRIVER_ROWS
-from ..recipe import Recipe, parse
+from ..recipe import Recipe
 from ..scoring.eligible import count_rankable, eligible_rows
-from ..scoring.models import fitted_before
 from ..selectors.chain import stages_of
-from ..selectors.needs import Fitted
 from ..selectors.selector import PICKS, Pool, Selector
-from .history import files_of
-from .made_from import Made, made_of, opened_again
+from .made_from import Made
 from .report_draws import nothing_on_demand
 
 #: The order is told to this many times the rows that were selected, unless another depth is asked for.
@@ -65,7 +60,7 @@ class ChosenAgain:
     @property
     def what(self) -> str:
         """What is read, in words."""
-        return _what(self.of, self.recipe)
+        return read_of(self.of, self.recipe)
 
     @cached_property
     def selection(self) -> DataFrame:
@@ -160,16 +155,35 @@ class ChosenAgain:
         InputError
             If the selector has no order.
         """
-        return self.recipe.selector.select(self._to(depth))
+        return self._ranked(depth, left_out=False)[0]
 
     def order_and_left_out(self, depth: int) -> tuple[pd.DataFrame, DataFrame | None]:
         """Return the same, and the rows that no budget chooses: LEFT_OUT, None if there are none to tell of."""
-        return self.recipe.selector.select_and_left_out(self._to(depth))
+        return self._ranked(depth, left_out=True)
+
+    def _ranked(self, depth: int, left_out: bool) -> tuple[pd.DataFrame, DataFrame | None]:
+        """Rank to a depth, once: the depth that was asked for last is kept."""
+        known = self._orders
+        if (depth, left_out) not in known and (depth, True) not in known:
+            selector, pool = self.recipe.selector, self._to(depth)
+            known.clear()
+            known[depth, left_out] = selector.select_and_left_out(pool) if left_out else (selector.select(pool), None)
+        return known.get((depth, True)) or known[depth, left_out]
+
+    @cached_property
+    def _orders(self) -> dict[tuple[int, bool], tuple[pd.DataFrame, DataFrame | None]]:
+        """The order to one depth, by the depth and whether the rows that no budget chooses are beside it."""
+        return {}
 
     def _to(self, depth: int) -> Pool:
         if reason := why_no_order(self.recipe):
             raise InputError(reason)
         return self.pool(min(depth, DRIVER_ROWS))
+
+
+def read_of(of: Made, recipe: Recipe) -> str:
+    """Return what is read for a version of a selection, in words."""
+    return f"what version {of.version} of selection_{recipe.name} was chosen from"
 
 
 def comparing(recipe: Recipe) -> Selector | None:
@@ -191,45 +205,3 @@ def why_no_order(recipe: Recipe) -> str:
             f"and do this: lakesift run {recipe.name}"
         )
     return ""
-
-
-def chosen_again(lake: Lake, recipe: Recipe, version: int | None = None) -> ChosenAgain:
-    """Open what a version of a selection, by default the newest, was chosen from, with the recipe that made it.
-
-    Raises
-    ------
-    InputError
-        If there is no such version, or something that it was made from is gone.
-    """
-    of = made_of(lake, recipe, version)
-    name, edited = f"selection_{recipe.name}", of.said.get("recipe_hash") != recipe.digest()
-    then = parse(of.said["resolved"]) if edited and "resolved" in of.said else recipe
-    scores = of.scores(lake, recipe.name)
-    if scores is None:
-        raise InputError(
-            f"scores_{recipe.name} has no version {of.said['scores']} any more, from which version {of.version} of "
-            f"{name} was chosen; do this first: lakesift run {recipe.name}"
-        )
-    run = opened_again(lake, then, of)
-    if edited and then is not recipe:
-        run.manifest.note(f"the recipe that made version {of.version} of {name} is used; it was edited since")
-    fitted = fitted_for(run, of)
-    with files_of(_what(of, recipe)):
-        # Of few documents the scores are read once: every question about a row is then one without a scan.
-        return ChosenAgain(run, of, fitted, collect_small(scores, int(of.said["counts"]["documents"])))
-
-
-def fitted_for(run: Run, of: Made) -> Mapping[str, FittedScore]:
-    """Return the scores that a selector works with, as they were fitted for a version, by name."""
-    return fitted_before(run.lake, run.recipe, of.said["fingerprints"], only=_worked_with(run.recipe))
-
-
-def _what(of: Made, recipe: Recipe) -> str:
-    return f"what version {of.version} of selection_{recipe.name} was chosen from"
-
-
-def _worked_with(recipe: Recipe) -> list[str]:
-    """Return the scores whose vectors or fitted scorers are needed, in the recipe's order."""
-    models = {root_of(need.name) for need in recipe.selector.needs if isinstance(need, Fitted)}
-    vectors = {n for n, score in recipe.scores.items() if not is_published(score.value)} - recipe.on_demand_only()
-    return [name for name in recipe.scores if name in models | vectors]

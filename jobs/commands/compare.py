@@ -22,12 +22,12 @@ from ...udfs.quoting import quoted_name
 from ..lake.tables import Lake
 from ..lake.tuning import compiled, every_file
 from ..recipe import Recipe
-from .chosen_again import chosen_again
 from .compared_examples import examples_of
 from .compared_figures import figures_of
 from .compared_sets import Chosen
 from .comparison import Compared, Comparison, Pair
 from .history import files_of
+from .last_opened import chosen_again
 
 #: Selections that are compared at once.
 MOST = 8

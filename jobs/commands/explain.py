@@ -18,10 +18,11 @@ from ..lake.text_table import Rows, rows_of
 from ..lake.tuning import every_file
 from ..recipe import Recipe
 from .absent_rows import absences, is_text
-from .chosen_again import ChosenAgain, chosen_again, comparing
+from .chosen_again import ChosenAgain, comparing
 from .decisions import BELOW, INELIGIBLE, ORDERED_ROWS, decisions, ordered
 from .explained import Facts, explained
 from .history import files_of
+from .last_opened import chosen_again
 from .row_facts import clauses_of_rows, groups_of_rows, nearest_chosen, own_gains, scores_of_rows
 
 #: Ids that one call explains; the view `decisions_<recipe>` has all.

@@ -21,8 +21,9 @@ from ..lake.text_table import Rows, rows_of
 from ..lake.tuning import compiled, every_file
 from ..recipe import Recipe
 from ..selectors.budget import Budget, rows_wanted
-from .chosen_again import chosen_again, why_no_order
+from .chosen_again import why_no_order
 from .history import files_of
+from .last_opened import chosen_again
 
 #: Shares of the depth at which the curve is shown, and rows of the choice that are printed.
 SHOWN, PRINTED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0), 20
@@ -127,7 +128,7 @@ def at(lake: Lake, recipe: Recipe, budget: float | None = None, version: int | N
     prefix = order["id"].head(again.selected)
     if set(there["id"]) != set(prefix):
         notes.append(f"selection_{recipe.name} was changed after its run: its rows are not the first of the order")
-    picks = order.head(rows)
+    picks = order.head(rows).copy()  # the order is kept
     total = _total(order)
     curve = _curve(order, total)
     bend = None if total is None else knee(total)

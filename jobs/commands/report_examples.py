@@ -11,7 +11,8 @@ from ..inputs.documents import text_of
 from ..inputs.run import Run, columns_of, id_frame
 from ..ranking.sort_keys import hashed
 from ..selectors.top_k import TopK
-from .chosen_again import ChosenAgain, fitted_for, why_no_order
+from .chosen_again import ChosenAgain, why_no_order
+from .last_opened import fitted_for
 from .made_from import Made
 from .page.content import Example
 

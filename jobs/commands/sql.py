@@ -21,8 +21,8 @@ from ...udfs.spark import register_all
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, printable, rows_of, text_table
 from ..recipe import parse
-from .chosen_again import chosen_again
 from .decisions import decisions
+from .last_opened import chosen_again
 from .stored_recipe import stored_recipe
 
 #: Views over the newest model that has labels: the column of `models`, and the fields of its rows.

@@ -16,13 +16,17 @@ from ..ranking.top import PICK_BYTES
 from ..ranking.vectors import fits_on_driver, vector_bytes
 from ..recipe import Recipe
 from ..selectors.budget import rows_wanted
+from ..selectors.near_duplicates import NearDuplicates
 from ..selectors.selector import Selector
 from ..selectors.stages import Stage
 
 
 @dataclass(frozen=True)
 class Held:
-    """What the driver holds for one purpose: of at most `rows` rows about `bytes`; `most_rows` fit, None: any."""
+    """What the driver holds for one purpose: of at most `rows` rows about `bytes`; `most_rows` fit, None: any.
+
+    Of these `picks` are wanted, and `most_picks` can be picked, None: any.
+    """
 
     what: str
     rows: int
@@ -30,11 +34,15 @@ class Held:
     most_rows: int | None = None
     #: Whether so many rows reach it if every document is eligible; a stage before it may leave some out.
     certain: bool = True
+    picks: int = 0
+    most_picks: int | None = None
 
     def too_much(self, machine: int | None) -> str:
         """Return why it does not fit, "" if it does."""
         if self.most_rows is not None and self.rows > self.most_rows:
             return f"{self.what} holds at most {self.most_rows:,} rows on the driver, and there are {self.rows:,}"
+        if self.most_picks is not None and self.picks > self.most_picks:
+            return f"{self.what} picks at most {self.most_picks:,} of {self.rows:,} rows, and {self.picks:,} are wanted"
         if machine is not None and self.bytes > machine:
             return (
                 f"{self.what} holds about {self.bytes:,} bytes of {self.rows:,} rows on the driver, and this machine "
@@ -74,12 +82,17 @@ def held_by_driver(recipe: Recipe, documents: int) -> list[Held]:
 def _held_by_stages(recipe: Recipe, stages: Mapping[str, Stage], documents: int) -> Iterator[Held]:
     """Yield what each stage of a chain holds: its own rows, and the ids that the one before kept."""
     rows, ids = documents, 0
-    for place, stage in stages.items():
+    for number, (place, stage) in enumerate(stages.items(), 1):
         selector, width = stage.selector, _collected_width(recipe, stage.selector)
         what = place if place.endswith(selector.kind) else f"{place} {selector.kind}"
         held = selector.driver_bytes(rows, width) + ids * PICK_BYTES
-        yield Held(what, rows, held, selector.most_rows(width), certain=not ids)
-        rows = ids = stage.budget(rows)
+        kept = stage.budget(rows)
+        wanted = 0 if recipe.budget.tokens else min(rows_wanted(recipe.budget, documents), rows)
+        picks, most_picks = wanted if number == len(stages) else kept, selector.most_picks(rows, width)
+        fewer = isinstance(selector, NearDuplicates) and most_picks is not None and picks > most_picks
+        certain = not (ids or fewer)  # near-duplicates that are dropped are not picked
+        yield Held(what, rows, held, selector.most_rows(width), certain, picks, most_picks)
+        rows = ids = kept
 
 
 def width_of(recipe: Recipe, name: str) -> int:
@@ -124,8 +137,8 @@ def check_memory(recipe: Recipe, documents: int | None) -> None:
         return
     if why := not_fitting(recipe, documents, certainly=True):
         raise BoundError(
-            f"{why[0]}: select from fewer rows with where:, or take a larger machine, or a selector of the k-means "
-            "family; nothing was computed"
+            f"{why[0]}: select from fewer rows with where:, or take a smaller budget, a larger machine, or a selector "
+            "of the k-means family; nothing was computed"
         )
 
 

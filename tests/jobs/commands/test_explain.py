@@ -11,9 +11,12 @@ import pytest
 
 import lakesift as ls
 from lakesift.jobs.commands.other_budget import budget_of
+from lakesift.jobs.selectors.near_duplicates import Deita
 from lakesift.udfs.errors import InputError, LakeSiftError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyspark.sql import SparkSession
 
 #: Directions in a plane: those of 10 degrees are near-duplicates of those of 0, by a cosine of .985.
@@ -31,6 +34,7 @@ ROWS: list[tuple[str, str, float | None, list[float] | None, str]] = [
     ("test", "test", 98.0, [0.5, 0.6], "one"),
     ("A'b\n\u202e\"", "re", 2.0, [-0.7, -0.714], "one two three"),
 ]
+COLUMNS = "id string, module string, quality double, direction array<float>, text string"
 RAW: dict[str, Any] = {
     "name": "few",
     "documents": {"table": "docs"},
@@ -51,8 +55,7 @@ DECIDED = {
 @pytest.fixture(scope="module")
 def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ls.Lake:
     made = ls.Lake(str(tmp_path_factory.mktemp("lake")), spark=spark)
-    columns = "id string, module string, quality double, direction array<float>, text string"
-    spark.createDataFrame(ROWS, columns).coalesce(1).write.format("delta").save(made.tables.path("docs"))
+    spark.createDataFrame(ROWS, COLUMNS).coalesce(1).write.format("delta").save(made.tables.path("docs"))
     ls.run(made, RAW)
     return made
 
@@ -99,6 +102,15 @@ def test_what_is_decided_is_what_was_selected(lake: ls.Lake) -> None:
     assert [row["id"] for row in chosen] == ["best", "second", "third", "fourth", "fifth"]
 
 
+def test_a_session_ranks_a_version_once(lake: ls.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = str(lake.explain("few", "fourth"))
+    monkeypatch.setattr(Deita, "_compared", lambda *_: pytest.fail("ranked again"))
+    picks = lake.at("few", 2).picks
+    picks["id"] = "changed"
+    assert str(lake.explain("few", "fourth")) == first
+    assert lake.at("few", 3).picks["id"].tolist() == ["best", "second", "third"], "nobody changes what is kept"
+
+
 @pytest.mark.long
 def test_other_budgets_are_those_of_a_run_and_old_versions_stay(lake: ls.Lake) -> None:
     shown = {n: lake.at("few", n) for n in (1, 2, 5, 50, 0.3)}
@@ -130,9 +142,54 @@ def test_other_budgets_are_those_of_a_run_and_old_versions_stay(lake: ls.Lake) -
     assert "the newest is 2" in " ".join(before.notes)
     for file in lake.read("docs", 0).inputFiles():  # as VACUUM does
         Path(unquote(urlparse(file).path)).unlink()
-    for ask in (lambda: lake.explain("few", "best"), lambda: lake.at("few", 2)):
+    assert lake.at("few", 2).picks["id"].tolist() == ids[:2], "a session keeps the order that it ranked"
+    new = ls.Lake(lake.tables.root, spark=lake.spark)
+    for ask in (lambda: lake.explain("few", "best"), lambda: new.explain("few", "best"), lambda: new.at("few", 2)):
         with pytest.raises(InputError, match="files of what version 2 of selection_few was chosen from are gone"):
             ask()
+
+
+@pytest.mark.long
+def test_a_session_answers_as_a_new_one_does(spark: SparkSession, tmp_path: Path) -> None:
+    """Law: whatever changes in the lake between two questions, the second is answered as if it were the first."""
+    lake = ls.Lake(str(tmp_path / "lake"), spark=spark)
+    docs, chosen = lake.tables.ref("docs"), lake.tables.ref("selection_few")
+    few = spark.createDataFrame(ROWS[:9], COLUMNS)
+    few.coalesce(1).write.format("delta").save(lake.tables.path("docs"))
+    ls.run(lake, RAW)
+    changes: dict[str, Callable[[], Any]] = {
+        "nothing": lambda: None,
+        "other documents": lambda: spark.sql(f"UPDATE {docs} SET quality = 9.5 WHERE id = 'fifth'"),
+        "a row by hand": lambda: spark.sql(f"UPDATE {chosen} SET rank = 7 WHERE id = 'best'"),
+        "another choice": lambda: ls.run(lake, {**RAW, "budget": {"rows": 4}}),
+        "memos in other files": lambda: spark.sql(f"OPTIMIZE {lake.tables.ref('memos')}"),
+        "another recipe": lambda: None,
+        "an older version": lambda: None,
+    }
+    for what, change in changes.items():
+        change()
+        recipe: Any = {**RAW, "budget": {"rows": 2}} if what == "another recipe" else "few"
+        version = 1 if what == "an older version" else None
+        new = ls.Lake(lake.tables.root, spark=spark)
+        for ids in (["best", "fifth"], ["fourth", "nobody"]):
+            answers = [str(one.explain(recipe, *ids, version=version)) for one in (lake, new)]
+            assert answers[0] == answers[1], what
+        assert str(lake.at(recipe, 4, version)) == str(new.at(recipe, 4, version)), what
+    Path(str(lake.tables.path("docs"))).rename(tmp_path / "elsewhere")
+    few.limit(3).write.format("delta").save(lake.tables.path("docs"))
+    with pytest.raises(InputError, match="docs was dropped and made anew"):
+        lake.explain("few", "best", version=1)
+
+
+def test_what_has_no_versions_is_read_again(spark: SparkSession, tmp_path: Path) -> None:
+    lake, recipe = ls.Lake(str(tmp_path / "lake"), spark=spark), {**RAW, "documents": {"table": "global_temp.few_rows"}}
+    spark.createDataFrame(ROWS[:6], COLUMNS).createOrReplaceGlobalTempView("few_rows")
+    ls.run(lake, recipe)
+    assert lake.explain(recipe, "fourth").rows[0].decision == "below the cut"
+    spark.createDataFrame(ROWS[:4], COLUMNS).createOrReplaceGlobalTempView("few_rows")
+    with pytest.raises(InputError, match="was chosen from 6 rows, and 4 can be ranked"):
+        lake.explain(recipe, "fourth")
+    spark.catalog.dropGlobalTempView("few_rows")
 
 
 @pytest.mark.parametrize(("text", "budget"), [("300", 300), ("0.03", 0.03), ("3%", 0.03), ("1", 1), ("1.0", 1.0)])

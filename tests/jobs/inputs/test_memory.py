@@ -9,6 +9,7 @@ import pytest
 from lakesift.jobs.inputs import memory
 from lakesift.jobs.inputs.memory import bounded, check_memory, held_by_driver, not_fitting
 from lakesift.jobs.lake.memory import machine_bytes
+from lakesift.jobs.ranking.centres_in_rounds import most_centres
 from lakesift.jobs.ranking.label_rows import ROW_BYTES
 from lakesift.jobs.ranking.vectors import VECTOR_BYTES, vector_bytes
 from lakesift.jobs.recipe import Recipe, parse
@@ -24,7 +25,7 @@ CELLS = {**VECTOR, "cells": {"kind": "kmeans", "k": 10}}
 MOST = VECTOR_BYTES // vector_bytes(1, 256)
 
 
-def recipe(select: dict[str, Any], scores: dict[str, Any], **more: Any) -> Recipe:
+def recipe(select: dict[str, Any] | str, scores: dict[str, Any], **more: Any) -> Recipe:
     raw = {"name": "r", "documents": {"table": "docs"}, "scores": scores, "select": select, "budget": {"rows": 9}}
     return parse({**raw, "controls": [], **more})
 
@@ -120,6 +121,21 @@ def test_of_vectors_above_the_limit_the_driver_holds_as_many_as_it_takes() -> No
     for rows in (MOST, MOST + 1, 100 * MOST):
         held = {h.what: h.bytes for h in held_by_driver(recipe({"kind": "k_center"}, VECTOR), rows)}
         assert held["select k_center"] == MOST * vector_bytes(1, 256)
+
+
+def test_more_picks_than_rounds_make_are_refused_before_anything_is_scored() -> None:
+    """As the selector would refuse them, after hours of scores."""
+    most, many = most_centres(256), {"rows": most_centres(256) + 1}
+    for select, within in (({"kind": "k_center"}, {}), ("random", {"controls": [{"kind": "k_center"}]})):
+        check_memory(recipe(select, VECTOR, budget={"rows": most}, **within), MOST + 1)
+        check_memory(recipe(select, VECTOR, budget=many, **within), MOST)  # one driver holds all vectors
+        with pytest.raises(BoundError, match=f"k_center picks at most {most:,} of {MOST + 1:,} rows, and {most + 1:,}"):
+            check_memory(recipe(select, VECTOR, budget=many, **within), MOST + 1)
+    with pytest.raises(BoundError, match=rf"k_center picks at most {most:,} of 10,000,000 rows, and 1,000,000 are"):
+        check_memory(recipe({"kind": "k_center"}, VECTOR, budget={"fraction": 0.1}), 10**7)
+    kept = recipe({"kind": "deita", "by": "n"}, VECTOR | {"n": "length_tokens"}, budget={"rows": 900_000})
+    check_memory(kept, 10**7)  # unless enough of them are near-duplicates
+    assert "deita picks at most" in not_fitting(kept, 10**7)[0]
 
 
 def test_what_is_held_is_told_in_bytes() -> None:
