@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from ...udfs.errors import InputError
 from ...udfs.fitted import FittedScore
 from ...udfs.quoting import quoted_name
-from ..inputs.memory import width_of
+from ..inputs.memory import collected_width, width_of
 from ..inputs.run import Run
 from ..lake.tuning import collect_small
 from ..ranking.top import DRIVER_ROWS
@@ -77,8 +77,7 @@ class ChosenAgain:
     def depth(self) -> int:
         """How many rows of the order are told unasked: DEPTH times the selected ones, or what the selector can pick."""
         last = stages_of(self.recipe.selector)[-1].selector
-        width = width_of(self.recipe, getattr(last, last.collects)) if last.collects else 0
-        most = last.most_picks(self.rankable, width)
+        most = last.most_picks(self.rankable, collected_width(self.recipe, last))
         wanted = DEPTH * self.selected
         return wanted if most is None else max(min(wanted, most), self.selected)
 
@@ -155,24 +154,19 @@ class ChosenAgain:
         InputError
             If the selector has no order.
         """
-        return self._ranked(depth, left_out=False)[0]
+        return self.order_and_left_out(depth)[0]
 
     def order_and_left_out(self, depth: int) -> tuple[pd.DataFrame, DataFrame | None]:
         """Return the same, and the rows that no budget chooses: LEFT_OUT, None if there are none to tell of."""
-        return self._ranked(depth, left_out=True)
-
-    def _ranked(self, depth: int, left_out: bool) -> tuple[pd.DataFrame, DataFrame | None]:
-        """Rank to a depth, once: the depth that was asked for last is kept."""
-        known = self._orders
-        if (depth, left_out) not in known and (depth, True) not in known:
-            selector, pool = self.recipe.selector, self._to(depth)
-            known.clear()
-            known[depth, left_out] = selector.select_and_left_out(pool) if left_out else (selector.select(pool), None)
-        return known.get((depth, True)) or known[depth, left_out]
+        if depth not in self._orders:
+            ranked = self.recipe.selector.select_and_left_out(self._to(depth))
+            self._orders.clear()
+            self._orders[depth] = ranked
+        return self._orders[depth]
 
     @cached_property
-    def _orders(self) -> dict[tuple[int, bool], tuple[pd.DataFrame, DataFrame | None]]:
-        """The order to one depth, by the depth and whether the rows that no budget chooses are beside it."""
+    def _orders(self) -> dict[int, tuple[pd.DataFrame, DataFrame | None]]:
+        """What was ranked last, by its depth."""
         return {}
 
     def _to(self, depth: int) -> Pool:

@@ -24,9 +24,6 @@ from .chosen_again import ChosenAgain, read_of
 from .history import files_of
 from .made_from import Made, made_of, opened_again
 
-#: By what a lake holds the version that was asked about last.
-LAST = "chosen again"
-
 
 def chosen_again(lake: Lake, recipe: Recipe, version: int | None = None) -> ChosenAgain:
     """Open what a version of a selection, by default the newest, was chosen from, with the recipe that made it.
@@ -48,7 +45,7 @@ def chosen_again(lake: Lake, recipe: Recipe, version: int | None = None) -> Chos
     run = opened_again(lake, then, of)
     if edited and then is not recipe:
         run.manifest.note(f"the recipe that made version {of.version} of {name} is used; it was edited since")
-    this, (last, kept) = _told_by(run, of), lake.opened.get(LAST, ("", None))
+    this, (last, kept) = _told_by(run, of), lake.opened
     if this and this == last and isinstance(kept, ChosenAgain):
         return kept
     fitted = fitted_for(run, of)
@@ -56,14 +53,13 @@ def chosen_again(lake: Lake, recipe: Recipe, version: int | None = None) -> Chos
         # Of few documents the scores are read once: every question about a row is then one without a scan.
         again = ChosenAgain(run, of, fitted, collect_small(scores, int(of.said["counts"]["documents"])))
     if this:
-        lake.opened[LAST] = this, again
+        lake.opened = this, again
     return again
 
 
 def _told_by(run: Run, of: Made) -> str:
     """Return what tells this question's rows from those of others; "" where an input has no versions."""
-    inputs = of.said["inputs"].values()
-    if any(given.get("version") is None for given in inputs) or run.documents.state.version is None:
+    if any(given.get("version") is None for given in of.said["inputs"].values()):
         return ""
     targets = {name: target.state.version for name, target in run.targets.items()}
     read = [run.documents.state.version, targets, run.hashes.version, run.lake.version(MEMOS)]

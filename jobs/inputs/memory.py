@@ -83,7 +83,7 @@ def _held_by_stages(recipe: Recipe, stages: Mapping[str, Stage], documents: int)
     """Yield what each stage of a chain holds: its own rows, and the ids that the one before kept."""
     rows, ids = documents, 0
     for number, (place, stage) in enumerate(stages.items(), 1):
-        selector, width = stage.selector, _collected_width(recipe, stage.selector)
+        selector, width = stage.selector, collected_width(recipe, stage.selector)
         what = place if place.endswith(selector.kind) else f"{place} {selector.kind}"
         held = selector.driver_bytes(rows, width) + ids * PICK_BYTES
         kept = stage.budget(rows)
@@ -101,7 +101,8 @@ def width_of(recipe: Recipe, name: str) -> int:
     return score.width if isinstance(score, Scorer) else 0
 
 
-def _collected_width(recipe: Recipe, selector: Selector) -> int:
+def collected_width(recipe: Recipe, selector: Selector) -> int:
+    """Return the same of the vectors that a selector holds on the driver; 0 where it holds none."""
     return width_of(recipe, getattr(selector, selector.collects)) if selector.collects else 0
 
 

@@ -61,8 +61,8 @@ class Lake:
         self.schema = root if schema else None
         self.local = not (schema or is_uri(root))
         self.root = str(Path(root).expanduser().absolute()) if self.local else root
-        #: What a session has opened at versions of tables, for its next question: by a name, what it is and the thing.
-        self.opened: dict[str, tuple[str, object]] = {}
+        #: What a session opened last at versions of tables, for its next question: what tells it, and the thing.
+        self.opened: tuple[str, object] = ("", None)
 
     # -- names -------------------------------------------------------------------------------------------------
 
