@@ -152,7 +152,7 @@ def _of_choice(args: argparse.Namespace) -> Any:
     budget = budget_of(args.budget) if args.command == "at" and args.budget else None
     lake, recipe = _opened(args)
     if args.command == "at":
-        return lake.at(recipe, budget, args.version)
+        return lake.at(recipe, budget, args.version, args.tokens)
     return lake.explain(recipe, *args.ids, version=args.version)
 
 

@@ -169,9 +169,16 @@ class Lake:
         return explain(self.tables, self._recipe(recipe), ids, version)
 
     @with_settings
-    def at(self, recipe: AnyRecipe, budget: float | None = None, version: int | None = None) -> Choice:
-        """Return what a run with another budget would choose, rows or as a float a fraction; nothing is written."""
-        return at(self.tables, self._recipe(recipe), budget, version)
+    def at(
+        self,
+        recipe: AnyRecipe,
+        budget: float | None = None,
+        version: int | None = None,
+        tokens: int | None = None,
+    ) -> Choice:
+        """Return what a run with another budget would choose: rows, as a float a fraction, or tokens; nothing is
+        written."""
+        return at(self.tables, self._recipe(recipe), budget, version, tokens)
 
     @with_settings
     def advise(self, recipe: AnyRecipe, rows: int = ROWS, loss: str = "") -> Advice:

@@ -36,6 +36,7 @@ def _add_choice(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     at.add_argument(
         "budget", nargs="?", metavar="BUDGET", help="rows, or a fraction such as 0.03 or 3%% (default: as selected)"
     )
+    at.add_argument("--tokens", type=int, help="a budget in tokens instead, of a recipe whose budget is in tokens")
     at.add_argument("--version", type=int, help="a version of the selection (default: the newest)")
 
 

@@ -93,6 +93,12 @@ class ChosenAgain:
         return self._counted[0]
 
     @property
+    def countable(self) -> DataFrame:
+        """Those of them that the budget can count: under one in tokens the rows with a length."""
+        budget = self.recipe.budget
+        return self.rows.where(F.col(quoted_name(budget.length)).isNotNull()) if budget.tokens else self.rows
+
+    @property
     def rankable_rows(self) -> DataFrame:
         """Those of them that can be ranked."""
         return self.rows.where(self._counted[1])
@@ -136,9 +142,7 @@ class ChosenAgain:
 
     def pool(self, budget: int) -> Pool:
         """Return what the selector got, with another budget in rows."""
-        recipe, rows = self.recipe, self.rows
-        if recipe.budget.tokens:
-            rows = rows.where(F.col(quoted_name(recipe.budget.length)).isNotNull())
+        recipe, rows = self.recipe, self.countable
         start: list[str] = []
         if self.start is not None:
             start = sorted(rows.join(self.start, "id", "left_semi").select("id").toPandas()["id"])

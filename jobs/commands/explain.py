@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ...udfs.arrays import Ints
 from ...udfs.errors import BoundError, InputError
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..lake.tuning import every_file
 from ..recipe import Recipe
+from ..selectors.budget import tokens_of
 from .absent_rows import absences, is_text
 from .chosen_again import ChosenAgain, comparing
 from .decisions import BELOW, INELIGIBLE, ORDERED_ROWS, decisions, ordered
@@ -161,9 +163,20 @@ def _facts(again: ChosenAgain, found: dict[str, Any]) -> Facts:
         groups=partial(groups_of_rows, again, ids),
         gains=partial(own_gains, again, below),
         nearest=partial(nearest_chosen, again, ids, bool(ineligible)),
+        tokens=partial(_tokens, again),
     )
     known["vector"], known["nearest"] = known["nearest"]
     return Facts(depth=again.depth if ordered(again, unasked=True) else 0, **known)
+
+
+def _tokens(again: ChosenAgain) -> Ints | None:
+    """Return the least budget in tokens that takes the row at each place of the order; None under other budgets."""
+    budget = again.recipe.budget
+    if not budget.tokens or not ordered(again, unasked=True):
+        return None
+    tokens = tokens_of(again.countable, again.order(again.depth), budget.length)
+    total = tokens.cumsum()
+    return total - tokens + 1 if budget.truncate_last else total
 
 
 def _at_once(**asked: Callable[[], Any]) -> dict[str, Any]:

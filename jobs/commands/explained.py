@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...udfs.arrays import Ints
 from ..lake.text_table import printable
 from .chosen_again import ChosenAgain, comparing, why_no_order
 from .decisions import BEFORE, BELOW, INELIGIBLE, LEFT, NEAR, SELECTED, UNDEFINED
@@ -16,9 +17,14 @@ ID_CHARS, SHOWN_SCORES = 80, 8
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of rows by id, as row_facts.py has it; `depth` is that of the order, 0 where it is not told."""
+    """What is known of rows by id, as row_facts.py has it.
+
+    `depth` is that of the order, 0 where it is not told; `tokens`, of an order under a budget in tokens, the least
+    budget that takes the row at each place; None under other budgets.
+    """
 
     depth: int
+    tokens: Ints | None
     cut: float | None
     scores: Mapping[str, list[tuple[str, float | None, float | None]]]
     clauses: Mapping[str, list[tuple[str, dict[str, str | None]]]]
@@ -116,7 +122,15 @@ def _change(again: ChosenAgain, facts: Facts, row: Any, gain: float | None, cut:
     if why_no_order(again.recipe):
         return "another budget, or another seed"
     if decision == SELECTED:
-        return f"a budget below {row['rank']:,} rows" if row["rank"] > 1 else "a where: that excludes it"
+        return f"a budget below {_budget(facts, row['rank'])}" if row["rank"] > 1 else "a where: that excludes it"
     place, score = row["place"], again.recipe.selector.own_gain(again.rows) is not None
-    budget = f"a budget of {place:,} rows" if place else f"a budget above {max(facts.depth, again.selected):,} rows"
+    deepest = max(facts.depth, again.selected)
+    budget = f"a budget of {_budget(facts, place)}" if place else f"a budget above {_budget(facts, deepest)}"
     return f"{budget}, or a gain above {cut:.6g}" if score and gain is not None and cut is not None else budget
+
+
+def _budget(facts: Facts, place: int) -> str:
+    """Return the budget that ends at a place of the order, in words: in tokens where the recipe's is."""
+    if facts.tokens is None or not len(facts.tokens):
+        return f"{place:,} rows"
+    return f"{facts.tokens[min(place, len(facts.tokens)) - 1]:,} tokens"

@@ -7,7 +7,8 @@ Nothing is written. The gain curve says what further rows bring, and where it be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..lake.tuning import compiled, every_file
 from ..recipe import Recipe
-from ..selectors.budget import Budget, rows_wanted
-from .chosen_again import why_no_order
+from ..selectors.budget import Budget, cut_by_tokens, ranked_to_tokens, rows_wanted
+from .chosen_again import ChosenAgain, why_no_order
 from .history import files_of
 from .last_opened import chosen_again
 
@@ -33,6 +34,7 @@ SHOWN, PRINTED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0), 20
 class Choice:
     """The rows of another budget: `picks` has id, rank, gain, weight, copies; `curve` the gain by rows.
 
+    Under a budget in tokens `picks` has `tokens_used` as well, and `tokens` is their sum; None without such a budget.
     `knee` is the number of rows after which a row brings less than the mean of the curve; None where rows are drawn.
     """
 
@@ -40,6 +42,7 @@ class Choice:
     version: int
     selected: int
     rows: int
+    tokens: int | None
     picks: pd.DataFrame
     curve: Rows
     knee: int | None
@@ -50,7 +53,9 @@ class Choice:
         other = (
             "fewer than" if self.rows < self.selected else "more than" if self.rows > self.selected else "as many as"
         )
-        head = f"{self.rows:,} rows, {other} the {self.selected:,} of selection_{self.recipe}, version {self.version}; "
+        used = "" if self.tokens is None else f" with {self.tokens:,} tokens"
+        than = f"{other} the {self.selected:,} of selection_{self.recipe}, version {self.version}; "
+        head = f"{self.rows:,} rows{used}, {than}"
         lines = [head + "nothing is written", *(f"note: {note}" for note in self.notes)]
         if self.knee is not None:
             lines += ["", str(self.curve), f"the curve bends at {self.knee:,} rows"]
@@ -96,7 +101,13 @@ def budget_of(text: str) -> int | float:
     return int(text) if text.isdigit() else number
 
 
-def at(lake: Lake, recipe: Recipe, budget: float | None = None, version: int | None = None) -> Choice:
+def at(
+    lake: Lake,
+    recipe: Recipe,
+    budget: float | None = None,
+    version: int | None = None,
+    tokens: int | None = None,
+) -> Choice:
     """Return the rows that a run with another budget would choose, from what a version was chosen from.
 
     Parameters
@@ -105,6 +116,8 @@ def at(lake: Lake, recipe: Recipe, budget: float | None = None, version: int | N
         Rows, or as a float a fraction of the documents, rounded as in a run; the rows that were selected by default.
     version : int, optional
         Of the selection, by default the newest.
+    tokens : int, optional
+        A budget in tokens instead, counted by the recipe's `budget.length`.
 
     Raises
     ------
@@ -113,32 +126,55 @@ def at(lake: Lake, recipe: Recipe, budget: float | None = None, version: int | N
     BoundError
         If it is more rows than the driver takes.
     """
-    wanted = None if budget is None else _checked(budget)
+    wanted = _checked(budget, tokens)
     again = chosen_again(lake, recipe, version)
     if reason := why_no_order(again.recipe):
         raise InputError(reason)
-    documents = again.run.hashes.summary.documents
-    rows = again.selected if wanted is None else rows_wanted(wanted, documents)
-    with files_of(again.what), every_file(lake.spark), compiled(lake.spark, documents):
-        order = again.order(max(rows, again.depth))
-        there = again.selection.select("id", "rank").toPandas()
     notes = list(again.run.manifest.notes)
-    if len(order) < rows:
-        notes.append(f"{rows:,} rows are wanted, the order has {len(order):,}")
+    with files_of(again.what), every_file(lake.spark), compiled(lake.spark, again.run.hashes.summary.documents):
+        order, picks = _cut(again, wanted, notes)
+        there = again.selection.select("id", "rank").toPandas()
     prefix = order["id"].head(again.selected)
     if set(there["id"]) != set(prefix):
         notes.append(f"selection_{recipe.name} was changed after its run: its rows are not the first of the order")
-    picks = order.head(rows).copy()  # the order is kept
+    used = int(picks["tokens_used"].sum()) if wanted and wanted.tokens else None
     total = _total(order)
     curve = _curve(order, total)
     bend = None if total is None else knee(total)
-    return Choice(
-        recipe.name, again.of.version, again.selected, len(picks), picks, curve, bend, tuple(dict.fromkeys(notes))
-    )
+    told = tuple(dict.fromkeys(notes))
+    return Choice(recipe.name, again.of.version, again.selected, len(picks), used, picks, curve, bend, told)
 
 
-def _checked(budget: float) -> Budget:
-    """Return rows or a fraction as the budget of a recipe."""
+def _cut(again: ChosenAgain, wanted: Budget | None, notes: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the order, to `again.depth` or deeper, and a copy of the rows that a budget takes, None as the run did."""
+    if wanted and wanted.tokens:
+        if not again.recipe.budget.tokens:
+            raise InputError(
+                f"{wanted.tokens:,} tokens are asked for, and the budget of {again.recipe.name} is not in tokens: it "
+                "names no length that counts them; give rows or a fraction"
+            )
+        wanted = replace(again.recipe.budget, tokens=wanted.tokens)
+        order, tokens = ranked_to_tokens(
+            lambda rows: again.order(max(rows, again.depth)), again.countable, wanted, again.rankable
+        )
+        return order, cut_by_tokens(order, tokens, wanted, lambda: "the order ends there", notes.append)
+    rows = again.selected if wanted is None else rows_wanted(wanted, again.run.hashes.summary.documents)
+    order = again.order(max(rows, again.depth))
+    if len(order) < rows:
+        notes.append(f"{rows:,} rows are wanted, the order has {len(order):,}")
+    return order, order.head(rows).copy()
+
+
+def _checked(budget: float | None, tokens: int | None = None) -> Budget | None:
+    """Return rows, a fraction, or tokens as the budget of a recipe; None for that of the version."""
+    if budget is not None and tokens is not None:
+        raise InputError(f"the budget is {budget!r} and {tokens!r} tokens; give one of them")
+    if tokens is not None:
+        if isinstance(tokens, bool) or not isinstance(tokens, Integral) or tokens < 1:
+            raise InputError(f"the budget is {tokens!r} tokens; give an int of 1 or more, such as 50000")
+        return Budget(tokens=int(tokens))
+    if budget is None:
+        return None
     if isinstance(budget, bool) or not budget > 0 or (isinstance(budget, float) and budget > 1):
         raise InputError(
             f"the budget is {budget!r}; give rows from 1, such as 300, or a fraction of the documents above 0 and at "

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ...udfs.arrays import Ints
 from ...udfs.constraints import Above, AtLeast
 from ...udfs.errors import BoundError, InputError
+from ...udfs.quoting import quoted_name
 from ..ranking.top import DRIVER_ROWS, rows_of
 from .selector import Pool, Selector
 
@@ -77,31 +81,73 @@ def rows_wanted(budget: Budget, documents: int) -> int:
 
 
 def _within_tokens(selector: Selector, pool: Pool, budget: Budget, supply: Supply) -> pd.DataFrame:
-    """Rank as many rows as the tokens may hold, twice as many until the prefix that fits ends inside the ranking."""
+    """Rank what the tokens may hold, and cut it."""
+    pool = replace(pool, rows=pool.rows.where(F.col(quoted_name(budget.length)).isNotNull()))
+
+    def ranked(size: int) -> pd.DataFrame:
+        return selector.select(replace(pool, budget=size))
+
+    picks, tokens = ranked_to_tokens(ranked, pool.rows, budget, supply.rankable)
+    return cut_by_tokens(picks, tokens, budget, lambda: supply.cause(selector, picks), pool.note)
+
+
+def ranked_to_tokens(
+    ranked: Callable[[int], pd.DataFrame], rows: DataFrame, budget: Budget, rankable: int
+) -> tuple[pd.DataFrame, Ints]:
+    """Return a ranking in which the prefix that fits ends, or all of it, and the tokens of its rows.
+
+    Parameters
+    ----------
+    ranked : callable
+        The first rows of the ranking, that many or more; it is asked for twice as many until they hold the tokens.
+    rows : DataFrame
+        What is ranked: those with a length.
+
+    Raises
+    ------
+    BoundError
+        If the tokens are more than the rows that the driver holds.
+    """
     most = budget.tokens or 0
-    counted = pool.rows.where(F.col(budget.length).isNotNull())
-    mean = counted.agg(F.avg(budget.length)).collect()[0][0] or 1.0
+    mean = rows.agg(F.avg(quoted_name(budget.length))).collect()[0][0] or 1.0
     size = int(1.2 * most / max(float(mean), 1.0)) + 100
     while True:
         size = min(size, DRIVER_ROWS)
-        picks = selector.select(replace(pool, rows=counted, budget=size))
-        lengths = rows_of(counted, picks).select("id", F.col(budget.length).cast("bigint").alias("tokens")).toPandas()
-        tokens = picks[["id"]].merge(lengths, on="id", how="left")["tokens"].to_numpy()
-        total = tokens.cumsum()
-        fits = int((total <= most).sum())
-        if fits < len(picks) or len(picks) < size or size >= supply.rankable:
-            break
+        picks = ranked(size)
+        tokens = tokens_of(rows, picks, budget.length)
+        if tokens.sum() > most or len(picks) < size or size >= rankable:
+            return picks, tokens
         if size == DRIVER_ROWS:
             raise BoundError(
                 f"{most:,} tokens are more than the {DRIVER_ROWS:,} rows the driver holds; lower the budget"
             )
         size *= 2
+
+
+def tokens_of(rows: DataFrame, picks: pd.DataFrame, length: str) -> Ints:
+    """Return the tokens of picks, in their order, by the score that counts them."""
+    counted = rows_of(rows, picks).select("id", F.col(quoted_name(length)).cast("bigint").alias("tokens")).toPandas()
+    tokens: Ints = picks[["id"]].merge(counted, on="id", how="left")["tokens"].to_numpy()
+    return tokens
+
+
+def cut_by_tokens(
+    picks: pd.DataFrame, tokens: Ints, budget: Budget, cause: Callable[[], str], note: Callable[[str], None]
+) -> pd.DataFrame:
+    """Return the longest prefix within a budget in tokens, with `tokens_used`; `cause` says why there are no more rows.
+
+    Raises
+    ------
+    InputError
+        If the first row alone has more tokens than the budget.
+    """
+    most, total = budget.tokens or 0, tokens.cumsum()
+    fits = int((total <= most).sum())
     keep, used = picks.iloc[:fits].assign(tokens_used=tokens[:fits]), int(total[fits - 1]) if fits else 0
     if used == most or picks.empty:
         return keep
     if fits == len(picks):
-        cause = supply.cause(selector, picks)
-        pool.note(f"budget is {most:,} tokens, the rows that could be selected have {used:,} ({cause})")
+        note(f"budget is {most:,} tokens, the rows that could be selected have {used:,} ({cause()})")
         return keep
     if budget.truncate_last:
         last = picks.iloc[fits : fits + 1].assign(tokens_used=most - used)
@@ -112,5 +158,5 @@ def _within_tokens(selector: Selector, pool: Pool, budget: Budget, supply: Suppl
             f"the budget is {most:,} tokens and the first row alone, {following} by {budget.length}; raise "
             "budget.tokens, set budget.truncate_last: true to cut the row, or leave such rows out with where:"
         )
-    pool.note(f"budget is {most:,} tokens, {used:,} are used: the next row, {following}")
+    note(f"budget is {most:,} tokens, {used:,} are used: the next row, {following}")
     return keep

@@ -28,7 +28,15 @@ def told(selector: Selector, row: dict[str, Any], **known: Any) -> dict[str, Any
     rows = SimpleNamespace(select=lambda *_: None)
     recipe = SimpleNamespace(selector=selector, refine=None, name="few")
     again: Any = SimpleNamespace(recipe=recipe, selected=10, rankable=40, rows=rows)
-    facts: dict[str, Any] = {"depth": 20, "cut": 0.5, "scores": {}, "clauses": {}, "groups": {}, "gains": {}}
+    facts: dict[str, Any] = {
+        "depth": 20,
+        "tokens": None,
+        "cut": 0.5,
+        "scores": {},
+        "clauses": {},
+        "groups": {},
+        "gains": {},
+    }
     return explained(again, Facts(**{**facts, "vector": "", "nearest": {}, **known}), {"reason": "", **ROW, **row})
 
 
@@ -100,7 +108,7 @@ def test_the_curve_bends_where_rows_bring_less_than_the_mean() -> None:
     assert total[:3].tolist() == [9, 18, 26], "the first row of k-center has no gain: that of the second"
     assert _total(order.assign(gain=np.nan)) is None
     assert _curve(order, total).rows[-1] == (10, 1.0, 33.0)
-    choice = Choice("few", 1, 5, 3, order.head(3), _curve(order, total), 3, ("a note",))
+    choice = Choice("few", 1, 5, 3, None, order.head(3), _curve(order, total), 3, ("a note",))
     assert "3 rows, fewer than the 5 of selection_few, version 1; nothing is written\nnote: a note" in str(choice)
     assert "the curve bends at 3 rows" in str(choice)
     body = json.loads(json.dumps(choice.to_dict(), allow_nan=False))
@@ -109,7 +117,24 @@ def test_the_curve_bends_where_rows_bring_less_than_the_mean() -> None:
     ]  # fmt: skip
 
 
+def test_what_to_change_of_a_budget_in_tokens_is_told_in_tokens() -> None:
+    known = {"tokens": np.array([5, 8, 16, 18])}
+    below = told(TopK("q"), {"id": "a", "decision": "below the cut", "place": 3, "gain": 0.25}, **known)
+    assert below["change"] == "a budget of 16 tokens, or a gain above 0.5"
+    assert told(TopK("q"), {"id": "a", "decision": "below the cut"}, **known)["change"] == "a budget above 18 tokens"
+    chosen = told(TopK("q"), {"id": "a", "decision": "selected", "rank": 2, "place": 2}, **known)
+    assert chosen["change"] == "a budget below 8 tokens"
+
+
 @pytest.mark.parametrize("wrong", [0, -3, 0.0, 1.5, True, float("nan"), float("inf")])
 def test_budgets_that_are_none_are_refused(wrong: float) -> None:
     with pytest.raises(InputError, match=r"the budget is .*; give rows from 1"):
         _checked(wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, -3, 1.5, True, "9"])
+def test_tokens_that_are_none_are_refused(wrong: Any) -> None:
+    with pytest.raises(InputError, match=r"the budget is .* tokens; give an int of 1 or more"):
+        _checked(None, wrong)
+    with pytest.raises(InputError, match="the budget is 3 and 9 tokens; give one of them"):
+        _checked(3, 9)
