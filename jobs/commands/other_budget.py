@@ -69,7 +69,7 @@ class Choice:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        columns = ["id", "rank", "gain"]
+        columns = [c for c in ("id", "rank", "gain", "tokens_used") if c in self.picks.columns]
         rows = [dict(zip(columns, map(_cell, row), strict=True)) for row in self.picks[columns].itertuples(index=False)]
         return {**self.__dict__, "picks": rows, "curve": self.curve.to_dict(), "notes": list(self.notes)}
 
