@@ -30,7 +30,7 @@ from .scoring.eligible import count_excluded, count_rankable, eligible_rows
 from .scoring.memos import values
 from .scoring.on_demand import OnDemand
 from .scoring.warnings import warn_of_scores
-from .selectors.budget import Supply, apply_budget
+from .selectors.budget import Supply, apply_budget, countable
 from .selectors.selector import PICKS, Pool
 from .selectors.stages import last_stage, placed
 
@@ -153,9 +153,9 @@ def choose(
     left += f", {len(start):,} chosen before" if start else ""
     if ranked <= len(start):
         raise _nothing(run, left)
-    countable = rows.where(F.col(quoted_name(recipe.budget.length)).isNotNull()) if recipe.budget.tokens else rows
-    with OnDemand(run, fitted, countable) as on_demand:
-        pool = replace(pool_of(run, fitted, countable, on_demand), start=start)
+    counted = countable(rows, recipe.budget)
+    with OnDemand(run, fitted, counted) as on_demand:
+        pool = replace(pool_of(run, fitted, counted, on_demand), start=start)
         last = last_stage(recipe.stages, pool, (eligible, ranked))
         left += last.left
         if not last.rankable:

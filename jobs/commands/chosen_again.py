@@ -17,13 +17,13 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import InputError
 from ...udfs.fitted import FittedScore
-from ...udfs.quoting import quoted_name
 from ..inputs.memory import collected_width, width_of
 from ..inputs.run import Run
 from ..lake.tuning import collect_small
 from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
 from ..scoring.eligible import count_rankable, eligible_rows
+from ..selectors.budget import countable
 from ..selectors.chain import stages_of
 from ..selectors.selector import PICKS, Pool, Selector
 from .made_from import Made
@@ -94,9 +94,8 @@ class ChosenAgain:
 
     @property
     def countable(self) -> DataFrame:
-        """Those of them that the budget can count: under one in tokens the rows with a length."""
-        budget = self.recipe.budget
-        return self.rows.where(F.col(quoted_name(budget.length)).isNotNull()) if budget.tokens else self.rows
+        """Those of them that the recipe's budget can count."""
+        return countable(self.rows, self.recipe.budget)
 
     @property
     def rankable_rows(self) -> DataFrame:

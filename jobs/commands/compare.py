@@ -18,7 +18,6 @@ from pyspark.sql import functions as F
 
 from ...udfs.errors import BoundError, InputError
 from ...udfs.kernels.overlap import chance_overlap
-from ...udfs.quoting import quoted_name
 from ..lake.tables import Lake
 from ..lake.tuning import compiled, every_file
 from ..recipe import Recipe
@@ -135,10 +134,7 @@ def _counts(opened: Sequence[Chosen]) -> dict[tuple[int, int], int]:
     """Return how many rows could be chosen by which selections, and were: bit i of each number is of opened[i]."""
     parts = []
     for i, one in enumerate(opened):
-        could, budget = one.again.rankable_rows, one.recipe.budget
-        if budget.tokens:  # a row without a length fits no budget
-            could = could.where(F.col(quoted_name(budget.length)).isNotNull())
-        could = could.select("id")
+        could = one.again.rankable_rows.select("id")
         could = could if one.again.start is None else could.join(one.again.start, "id", "left_anti")
         parts.append(could.selectExpr("id", f"{1 << i} AS could", "0 AS chosen"))
         parts.append(one.again.selection.selectExpr("id", "0 AS could", f"{1 << i} AS chosen"))

@@ -70,6 +70,11 @@ def apply_budget(selector: Selector, pool: Pool, budget: Budget, supply: Supply)
     return picks
 
 
+def countable(rows: DataFrame, budget: Budget) -> DataFrame:
+    """Return the rows that a budget can count: under one in tokens those with a length."""
+    return rows.where(F.col(quoted_name(budget.length)).isNotNull()) if budget.tokens else rows
+
+
 def rows_wanted(budget: Budget, documents: int) -> int:
     """Return the rows of a budget of rows or a fraction of the documents; BoundError above what the driver takes."""
     wanted = budget.rows or max(1, int(documents * (budget.fraction or 0) + 0.5))
@@ -82,7 +87,7 @@ def rows_wanted(budget: Budget, documents: int) -> int:
 
 def _within_tokens(selector: Selector, pool: Pool, budget: Budget, supply: Supply) -> pd.DataFrame:
     """Rank what the tokens may hold, and cut it."""
-    pool = replace(pool, rows=pool.rows.where(F.col(quoted_name(budget.length)).isNotNull()))
+    pool = replace(pool, rows=countable(pool.rows, budget))
 
     def ranked(size: int) -> pd.DataFrame:
         return selector.select(replace(pool, budget=size))
