@@ -15,6 +15,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ...udfs.arrays import Ints
 from ...udfs.errors import InputError
 from ...udfs.fitted import FittedScore
 from ..inputs.memory import collected_width, width_of
@@ -23,7 +24,7 @@ from ..lake.tuning import collect_small
 from ..ranking.top import DRIVER_ROWS
 from ..recipe import Recipe
 from ..scoring.eligible import count_rankable, eligible_rows
-from ..selectors.budget import countable
+from ..selectors.budget import countable, tokens_of
 from ..selectors.chain import stages_of
 from ..selectors.selector import PICKS, Pool, Selector
 from .made_from import Made
@@ -166,6 +167,16 @@ class ChosenAgain:
             self._orders.clear()
             self._orders[depth] = ranked
         return self._orders[depth]
+
+    @cached_property
+    def least_tokens(self) -> Ints | None:
+        """The least budget in tokens that takes the row at each place of the order to `depth`; None under others."""
+        budget = self.recipe.budget
+        if not budget.tokens:
+            return None
+        tokens = tokens_of(self.countable, self.order(self.depth), budget.length)
+        total = tokens.cumsum()
+        return total - tokens + 1 if budget.truncate_last else total
 
     @cached_property
     def _orders(self) -> dict[int, tuple[pd.DataFrame, DataFrame | None]]:

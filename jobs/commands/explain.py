@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ...udfs.arrays import Ints
 from ...udfs.errors import BoundError, InputError
 from ..lake.tables import Lake
 from ..lake.text_table import Rows, rows_of
 from ..lake.tuning import every_file
 from ..recipe import Recipe
-from ..selectors.budget import tokens_of
 from .absent_rows import absences, is_text
 from .chosen_again import ChosenAgain, comparing
 from .decisions import BELOW, INELIGIBLE, ORDERED_ROWS, decisions, ordered
@@ -156,6 +154,7 @@ def _facts(again: ChosenAgain, found: dict[str, Any]) -> Facts:
     ids = list(found)
     ineligible = [i for i in ids if found[i]["decision"] == INELIGIBLE]
     below = [i for i in ids if found[i]["decision"] == BELOW]
+    told = ordered(again, unasked=True)
     known = _at_once(
         cut=lambda: again.cut,
         scores=partial(scores_of_rows, again, ids),
@@ -163,20 +162,10 @@ def _facts(again: ChosenAgain, found: dict[str, Any]) -> Facts:
         groups=partial(groups_of_rows, again, ids),
         gains=partial(own_gains, again, below),
         nearest=partial(nearest_chosen, again, ids, bool(ineligible)),
-        tokens=partial(_tokens, again),
+        tokens=lambda: again.least_tokens if told else None,
     )
     known["vector"], known["nearest"] = known["nearest"]
-    return Facts(depth=again.depth if ordered(again, unasked=True) else 0, **known)
-
-
-def _tokens(again: ChosenAgain) -> Ints | None:
-    """Return the least budget in tokens that takes the row at each place of the order; None under other budgets."""
-    budget = again.recipe.budget
-    if not budget.tokens or not ordered(again, unasked=True):
-        return None
-    tokens = tokens_of(again.countable, again.order(again.depth), budget.length)
-    total = tokens.cumsum()
-    return total - tokens + 1 if budget.truncate_last else total
+    return Facts(depth=again.depth if told else 0, **known)
 
 
 def _at_once(**asked: Callable[[], Any]) -> dict[str, Any]:

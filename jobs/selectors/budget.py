@@ -86,8 +86,7 @@ def rows_wanted(budget: Budget, documents: int) -> int:
 
 
 def _within_tokens(selector: Selector, pool: Pool, budget: Budget, supply: Supply) -> pd.DataFrame:
-    """Rank what the tokens may hold, and cut it."""
-    pool = replace(pool, rows=countable(pool.rows, budget))
+    """Rank what the tokens may hold, and cut it; the pool's rows have a length."""
 
     def ranked(size: int) -> pd.DataFrame:
         return selector.select(replace(pool, budget=size))
